@@ -1,0 +1,168 @@
+"""Checkpoints with Orbax: written in the background, whole or not at all; the latest two and the
+best are kept."""
+
+import json
+import logging
+import pathlib
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from jax import Array
+from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
+
+from alexnet_jax.errors import CheckpointError
+from alexnet_jax.train_step import TrainState
+
+LATEST = 2
+ERROR = "top1_error"  # what "best" goes by
+
+
+class Checkpoints:
+    """The checkpoints of one run's folder.
+
+        with Checkpoints(workdir, config_hash) as checkpoints:
+            checkpoints.save(state)
+    """
+
+    def __init__(self, workdir: pathlib.Path, config_hash: str = ""):
+        self.directory = pathlib.Path(workdir).resolve() / "checkpoints"
+        self.config_hash = config_hash
+        best = keep.BestN(
+            get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False
+        )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(LATEST), best]),
+            best_fn=_error,
+            best_mode="min",
+            cleanup_tmp_directories=True,
+        )
+        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells much and warns of nothing
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._manager.close()
+
+    def steps(self) -> list[int]:
+        """Return the steps of the finished checkpoints, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, state: TrainState, metrics: dict[str, float] | None = None) -> None:
+        """Begin to save; the state may be given up once this returns.
+
+        Args:
+          state: the run.
+          metrics: of a validation at this step, if there was one.
+
+        Raises:
+          CheckpointError: it could not be written; the earlier ones are untouched.
+        """
+        step = int(state.step)
+        meta = {"config_hash": self.config_hash, "sums": fingerprint(state)}
+        try:
+            self._manager.wait_until_finished()
+            if step in self._manager.all_steps():
+                self._manager.delete(step)  # saved on a signal, before its validation
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(_as_tree(state)), meta=ocp.args.JsonSave(meta)
+                ),
+                metrics=metrics,
+            )
+        except (OSError, ValueError) as error:
+            raise CheckpointError(_not_written(self.directory, step, error)) from error
+
+    def wait(self) -> None:
+        """Return when what was begun is on disk.
+
+        Raises:
+          CheckpointError: it could not be written.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            raise CheckpointError(_not_written(self.directory, None, error)) from error
+
+    def restore(self, like: TrainState, which: str | int = "latest") -> TrainState | None:
+        """Return a saved state, placed as `like`, or None where nothing is saved.
+
+        Args:
+          like: shapes, dtypes and shardings (jax.ShapeDtypeStruct).
+          which: latest, best, or a step. A damaged latest is named and the one before is taken.
+
+        Raises:
+          CheckpointError: there is no such checkpoint, or none that is whole.
+        """
+        steps = self._wanted(which)
+        if steps is None:
+            return None
+        for step in steps:
+            try:
+                return self._restore(like, step)
+            except (ValueError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+                damage = " ".join(str(error).split())[:200]
+                warnings.warn(
+                    f"checkpoint {self.directory / str(step)} is damaged and not used: {damage}",
+                    stacklevel=2,
+                )
+        raise CheckpointError(
+            f"no checkpoint of {', '.join(map(str, steps))} in {self.directory} can be read; "
+            "restore the folder from a copy, or delete it to begin anew"
+        )
+
+    def _wanted(self, which: str | int) -> list[int] | None:
+        steps = self.steps()
+        if which == "latest":
+            return steps[::-1] or None
+        step = self._manager.best_step() if which == "best" else int(which)
+        if step not in steps:
+            found = ", ".join(map(str, steps)) or "none"
+            raise CheckpointError(f"no checkpoint {which} in {self.directory}; there are: {found}")
+        return [step]
+
+    def _restore(self, like: TrainState, step: int) -> TrainState:
+        items = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(_as_tree(like)), meta=ocp.args.JsonRestore()
+            ),
+        )
+        state = TrainState(**items["state"])
+        if fingerprint(state) != items["meta"]["sums"]:
+            raise ValueError("its numbers are not those that were saved")
+        return state
+
+
+def fingerprint(state: TrainState) -> list[int]:
+    """Return the sum of each array's bits, modulo 2^32: equal states have equal fingerprints."""
+    return np.asarray(_bit_sums(state)).tolist()
+
+
+@jax.jit
+def _bit_sums(state: TrainState) -> Array:
+    def one(x: Array) -> Array:
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x = jax.random.key_data(x)
+        return jnp.sum(jax.lax.bitcast_convert_type(x, jnp.uint32), dtype=jnp.uint32)
+
+    return jnp.stack([one(x) for x in jax.tree.leaves(state)])
+
+
+def _as_tree(state: TrainState) -> dict:
+    return {name: getattr(state, name) for name in state.__dataclass_fields__}
+
+
+def _error(metrics: dict[str, float]) -> float:
+    return metrics[ERROR]
+
+
+def _not_written(directory: pathlib.Path, step: int | None, error: Exception) -> str:
+    what = "the checkpoint" if step is None else f"checkpoint {step}"
+    cause = " ".join(str(error).split())[:200]
+    return f"{what} could not be written to {directory}: {cause}; free some space and run again"

@@ -1,0 +1,32 @@
+"""Where the time of some steps went: waiting for data, or computing."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+
+class Clock:
+    """Times a stretch of steps. `read` is to be called once the device has finished them."""
+
+    def __init__(self) -> None:
+        self._begin = time.perf_counter()
+        self._wait = 0.0
+        self._steps = 0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count what is inside as waiting for the next step's data."""
+        begin = time.perf_counter()
+        yield
+        self._wait += time.perf_counter() - begin
+        self._steps += 1
+
+    def read(self, batch_size: int) -> dict[str, float]:
+        """Return images_per_second, and step_ms and data_wait_ms of a step; they add up."""
+        seconds = time.perf_counter() - self._begin
+        steps = max(1, self._steps)
+        return {
+            "images_per_second": self._steps * batch_size / seconds,
+            "step_ms": 1e3 * (seconds - self._wait) / steps,
+            "data_wait_ms": 1e3 * self._wait / steps,
+        }

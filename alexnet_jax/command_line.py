@@ -1,0 +1,44 @@
+"""What the command lines share: a user's error is one line, and the exit code says so."""
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from absl import app, flags
+
+from alexnet_jax.errors import UserError
+
+USER_ERROR = 2
+
+
+def run(main: Callable[[list[str]], Any]) -> None:
+    """Run `main` after reading the flags; exit with 2 and one line where the user can mend it."""
+    warnings.showwarning = _one_line
+    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+
+
+def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
+    try:
+        return main(argv)
+    except UserError as error:
+        sys.exit(_said(error))
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        # ml_collections refuses an unknown name with AttributeError or KeyError, a value of the
+        # wrong type with TypeError or ValueError.
+        sys.exit(_said(error))
+
+
+def _said(error: Exception) -> int:
+    text = " ".join(str(error).replace('"', "").split())
+    print(f"error: {text}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _one_line(message, category, filename, lineno, file=None, line=None) -> None:
+    print(f"warning: {message}", file=sys.stderr)

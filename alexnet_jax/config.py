@@ -1,0 +1,111 @@
+"""Configurations: checked before anything starts, written into the run's folder, compared."""
+
+import hashlib
+import json
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from alexnet_jax.errors import ConfigError
+
+# A run may go on with other values of these: they change where and how, not what is computed.
+FREE = (
+    "data.dir",
+    "data.prepared_dir",
+    "data.workers",
+    "mesh.",
+    "checkpoint.",
+    "log.tensorboard",
+    "log.plateau_steps",
+    "evaluate.batch_size",
+)
+
+
+def check(config: ConfigDict) -> None:
+    """Refuse numbers that no run can have; the model's own are checked by `spec.resolve`.
+
+    Raises:
+      ConfigError: the field, what it takes and what it got.
+    """
+    at_least = {
+        "epochs": 1,
+        "batch_size": 1,
+        "optimizer.learning_rate": 0,
+        "optimizer.momentum": 0,
+        "optimizer.weight_decay": 0,
+        "schedule.patience": 1,
+        "schedule.drops": 0,
+        "schedule.dexp_steps": 1,
+        "mesh.cpu_devices": 1,
+        "checkpoint.every_steps": 0,
+        "evaluate.every_epochs": 1,
+        "evaluate.batch_size": 1,
+        "log.every_steps": 1,
+        "log.plateau_steps": 1,
+        "data.max_bad_fraction": 0,
+        "data.workers": 0,
+        "data.colour_std": 0,
+    }
+    flat = _flat(config)
+    for name, least in at_least.items():
+        if not flat[name] >= least:
+            raise ConfigError(f"{name} is at least {least}; got {flat[name]}")
+    choices = {
+        "data.builder": ("imagenet2012", "image_folder", "shapes"),
+        "data.storage": ("jpeg", "raw"),
+        "data.mean": ("image", "channel", "none"),
+        "data.colour_unit": ("eigenvalue", "deviation"),
+        "optimizer.decay_form": ("velocity", "decoupled"),
+        "schedule.kind": ("plateau", "epochs", "dexp"),
+        "evaluate.views": (1, 10),
+    }
+    for name, allowed in choices.items():
+        if flat[name] not in allowed:
+            listed = ", ".join(map(str, allowed))
+            raise ConfigError(f"{name} is one of {listed}; got {flat[name]!r}")
+
+
+def to_json(config: ConfigDict) -> str:
+    """Return the configuration as indented JSON."""
+    return json.dumps(config.to_dict(), indent=2) + "\n"
+
+
+def from_json(text: str) -> ConfigDict:
+    """Return the configuration of a run's config.json, locked."""
+    return ConfigDict(json.loads(text)).lock()
+
+
+def fingerprint(config: ConfigDict) -> str:
+    """Return a hash of all that matters to the numbers of a run."""
+    text = json.dumps(sorted(_what_matters(config).items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
+    """Return a line for each field that matters and differs, "name: old -> new"."""
+    before, after = _what_matters(old), _what_matters(new)
+    return [
+        f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _what_matters(config: ConfigDict) -> dict[str, Any]:
+    free = FREE if config.schedule.kind == "dexp" else (*FREE, "epochs")
+    return {k: v for k, v in _flat(config).items() if not k.startswith(free)}
+
+
+def _flat(config: ConfigDict) -> dict[str, Any]:
+    """Return dotted names and values, as JSON would give them back."""
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, section: dict) -> None:
+        for name, value in section.items():
+            if isinstance(value, dict):
+                walk(f"{prefix}{name}.", value)
+            else:
+                flat[prefix + name] = value
+
+    walk("", json.loads(json.dumps(config.to_dict())))
+    return flat

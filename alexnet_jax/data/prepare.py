@@ -1,0 +1,194 @@
+"""Prepare a dataset once: 256x256 squares, mean image and RGB covariance, in TFDS's layout.
+
+    python -m alexnet_jax.data.prepare --config=configs/image_folder.py \
+        --config.data.dir=/path/to/folder
+
+The last line on stdout is one JSON object. What is already prepared is opened, not made again; its
+directory is prepared_dir/<builder>/<what decides the content>/<version>, and to prepare it again
+(after the source has changed) is to delete that directory.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+
+import tensorflow_datasets as tfds
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from alexnet_jax.data import shapes, sources, tfds_source
+from alexnet_jax.data.datasets import BUILDERS, BYTES_PER_IMAGE, VERSION, PrepareConfig
+from alexnet_jax.data.disk import check_space, only_one, os_error_line
+from alexnet_jax.data.prepared import PreparedDataset, quiet_tfds
+from alexnet_jax.data.sources import Source
+from alexnet_jax.errors import DataError
+
+
+def prepare(data: ConfigDict) -> PreparedDataset:
+    """Open the prepared copy of a dataset, making it first where it is missing.
+
+    A preparation that dies leaves only a directory named incomplete.*, which the next one removes;
+    one that is under way in another process is waited for.
+
+    Args:
+      data: config.data of configs/ilsvrc2012.py: builder, dir, prepared_dir, storage,
+        validation_fraction, max_bad_fraction, workers.
+
+    Raises:
+      DataError: anything that the user can mend, in one line.
+    """
+    _check(data)
+    directory = prepared_directory(data)
+    if not directory.exists():
+        with only_one(directory):
+            if not directory.exists():  # another process may have made it meanwhile
+                _make(data, directory)
+    dataset = PreparedDataset(directory)
+    _check_skipped(dataset, data.max_bad_fraction)
+    return dataset
+
+
+def prepared_directory(data: ConfigDict) -> pathlib.Path:
+    """Return where the prepared copy lies or will lie. Its name holds what decides the content.
+
+    Raises:
+      DataError: there is no source, and no copy made from it earlier.
+    """
+    folder = _root(data) / BUILDERS[data.builder].name
+    if data.builder == "shapes":
+        numbers = "-".join(str(n) for n in shapes.SPLIT_SIZES.values())
+        return folder / f"{numbers}-{data.storage}" / VERSION
+    tfds_copy = _tfds_copy(data)
+    if tfds_copy is not None:
+        return folder / f"tfds-{tfds_copy.name}-{data.storage}" / VERSION
+    source = _source_folder(data)
+    digest = hashlib.sha256(os.fsencode(source)).hexdigest()[:8]
+    name = f"{re.sub(r'[^A-Za-z0-9._]+', '_', source.name)}-{digest}-{data.storage}"
+    whole = folder / name / VERSION
+    held_out = folder / f"{name}-holdout{data.validation_fraction:g}" / VERSION
+    if not source.is_dir():  # a source may go once it is prepared
+        for directory in (whole, held_out):
+            if directory.exists():
+                return directory
+    return held_out if sources.split_folders(source)[1] is None else whole
+
+
+def _check(data: ConfigDict) -> None:
+    """Refuse values that the rest does not know."""
+    for field, value, known in (
+        ("builder", data.builder, BUILDERS),
+        ("storage", data.storage, BYTES_PER_IMAGE),
+    ):
+        if value not in known:
+            raise DataError(f"expected data.{field} to be {' | '.join(known)}, not {value!r}")
+    if not 0 <= data.max_bad_fraction <= 1:
+        raise DataError(f"expected data.max_bad_fraction in [0, 1], not {data.max_bad_fraction}")
+    if data.workers < 0:
+        raise DataError(f"expected data.workers to be 0 (all cores) or more, not {data.workers}")
+
+
+def _root(data: ConfigDict) -> pathlib.Path:
+    return pathlib.Path(data.prepared_dir or "~/tensorflow_datasets").expanduser().absolute()
+
+
+def _tfds_copy(data: ConfigDict) -> pathlib.Path | None:
+    """Return TFDS's own imagenet2012 if that is the source: data.dir does not name another."""
+    if data.builder != "imagenet2012" or data.dir:
+        return None
+    return tfds_source.find(_root(data))
+
+
+def _source_folder(data: ConfigDict) -> pathlib.Path:
+    if not data.dir:
+        also = (
+            f", or TFDS's imagenet2012 in {_root(data)}" if data.builder == "imagenet2012" else ""
+        )
+        raise DataError(f"data.builder={data.builder} needs a folder of images{also}; set data.dir")
+    return pathlib.Path(os.path.abspath(pathlib.Path(data.dir).expanduser()))
+
+
+def _find_source(data: ConfigDict) -> Source:
+    """List the images to prepare."""
+    if data.builder == "shapes":
+        return sources.shapes_source()
+    tfds_copy = _tfds_copy(data)
+    if tfds_copy is not None:
+        return tfds_source.tfds_source(tfds_copy)
+    folder = _source_folder(data)
+    if data.builder == "imagenet2012":
+        missing = [s for s in ("train", "val") if not (folder / s).is_dir()]
+        if missing:
+            raise DataError(
+                f"expected {folder} to hold train/<wnid>/<file> and val/<wnid>/<file>, but "
+                f"{' and '.join(missing)} is missing; add it, or use data.builder=image_folder"
+            )
+    return sources.folder_source(folder, data.validation_fraction)
+
+
+def _make(data: ConfigDict, directory: pathlib.Path) -> None:
+    """Prepare into `directory`, which appears only when it is whole."""
+    tfds.disable_progress_bar()  # ours counts images
+    source = _find_source(data)
+    check_space(sum(s.count for s in source.splits.values()), data.storage, _root(data))
+    config = PrepareConfig(
+        name=directory.parent.name,
+        version=VERSION,
+        source=source,
+        storage=data.storage,
+        workers=data.workers or os.cpu_count() or 1,
+        max_bad_fraction=data.max_bad_fraction,
+    )
+    try:
+        with quiet_tfds():
+            builder = BUILDERS[data.builder](data_dir=_root(data), config=config)
+            builder.download_and_prepare()
+    except OSError as error:
+        raise DataError(os_error_line(error, directory)) from error
+
+
+def _check_skipped(dataset: PreparedDataset, max_bad_fraction: float) -> None:
+    """Hold a copy made under a laxer data.max_bad_fraction to the one asked for now."""
+    for split in dataset.splits:
+        bad = [s for s in dataset.skipped if s["split"] == split]
+        count = dataset.num_examples(split) + len(bad)
+        if len(bad) > max_bad_fraction * count:
+            raise DataError(
+                f"{dataset.directory} lacks {len(bad)} of {count} images of {split} that could not "
+                f"be read (first {bad[0]['file']}), more than data.max_bad_fraction="
+                f"{max_bad_fraction} allows; raise it, or mend them and delete the directory"
+            )
+
+
+def main(data: ConfigDict) -> None:
+    """Prepare what config.data names and print the result as one JSON line."""
+    start = time.monotonic()
+    try:
+        made = not prepared_directory(data).exists() if data.builder in BUILDERS else False
+        dataset = prepare(data)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    seconds = time.monotonic() - start
+    counts = {split: dataset.num_examples(split) for split in ("train", "validation")}
+    images = sum(counts.values()) + len(dataset.skipped)
+    result = {
+        "dataset": dataset.name,
+        "directory": str(dataset.directory),
+        **counts,
+        "classes": len(dataset.class_names),
+        "skipped": len(dataset.skipped),
+        "images_per_second": round(images / seconds, 1) if made else None,
+        "seconds": round(seconds, 2),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    # Defined only here: alexnet_jax.main imports this module and has a flag of the same name.
+    _CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, a file of configs/.")
+    flags.mark_flag_as_required("config")
+    app.run(lambda argv: main(_CONFIG.value.data))

@@ -1,0 +1,84 @@
+"""How far a preparation is, on stderr: a bar on a terminal, else a line every few seconds."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+_LINE_SECONDS = 5.0
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f} images/s")
+
+
+class PreparationProgress:
+    """Counts images done; a context manager. Call it from one thread.
+
+    Attributes:
+      done: images so far.
+    """
+
+    def __init__(self, total: int, name: str) -> None:
+        self.done = 0
+        self._total = total
+        self._name = name
+        self._start = self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                _Rate(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._task = self._bar.add_task(f"preparing {name}", total=total)
+
+    def __enter__(self) -> "PreparationProgress":
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif error is None:
+            self._line()
+
+    def advance(self, images: int) -> None:
+        """Count `images` more as done."""
+        self.done += images
+        if self._bar is not None:
+            self._bar.advance(self._task, images)
+        elif time.monotonic() - self._last_line >= _LINE_SECONDS:
+            self._line()
+
+    def _line(self) -> None:
+        self._last_line = time.monotonic()
+        rate = self.done / max(self._last_line - self._start, 1e-9)
+        left = (self._total - self.done) / max(rate, 1e-9)
+        print(
+            f"preparing {self._name}: {self.done}/{self._total} images, {rate:,.0f} images/s, "
+            f"{left:,.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )

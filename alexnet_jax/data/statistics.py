@@ -1,0 +1,119 @@
+"""The mean image and the RGB covariance of a set of images, exact in whatever order they come.
+
+Paper 2 ("subtracting the mean activity over the training set from each pixel") and 4.1 ("we
+perform PCA on the set of RGB pixel values throughout the ImageNet training set"). Sums are kept as
+integers, so they do not depend on the order or on the number of threads; rounding happens once.
+"""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from alexnet_jax.data.images import SIZE
+from alexnet_jax.errors import DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """What the training split says about its pixels, on the 0-255 scale.
+
+    Attributes:
+      mean_image: (256, 256, 3) float32, the mean of each pixel.
+      eigenvalues: (3,) float64, variances along the principal axes in squared levels, largest
+        first.
+      eigenvectors: (3, 3) float64; column i belongs to eigenvalues[i], rows are R, G, B. The
+        largest component of a column is positive.
+      images: how many images were seen.
+    """
+
+    mean_image: np.ndarray
+    eigenvalues: np.ndarray
+    eigenvectors: np.ndarray
+    images: int
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the four fields as an .npz file; `path` ends in .npz."""
+        np.savez(path, **dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Statistics":
+        """Read what `save` wrote.
+
+        Raises:
+          DataError: the file is missing or damaged.
+        """
+        try:
+            with open(path, "rb") as opened, np.load(opened) as file:
+                return cls(
+                    mean_image=file["mean_image"],
+                    eigenvalues=file["eigenvalues"],
+                    eigenvectors=file["eigenvectors"],
+                    images=int(file["images"]),
+                )
+        except Exception as error:  # zipfile, zlib and NumPy each have errors of their own
+            raise DataError(
+                f"{os.fspath(path)} cannot be read ({error}); delete its directory and prepare "
+                "again"
+            ) from error
+
+
+class Accumulator:
+    """Integer sums over images: one for each chunk of work, merged into one for the split.
+
+    Attributes:
+      images: images added.
+      pixel_sum: (256, 256, 3) uint64.
+      product_sum: (3, 3) uint64, sum over all pixels of the outer product of RGB with itself; room
+        for 4e9 images.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.pixel_sum = np.zeros((SIZE, SIZE, 3), np.uint64)
+        self.product_sum = np.zeros((3, 3), np.uint64)
+
+    def add(self, image: np.ndarray) -> None:
+        """Add one (256, 256, 3) uint8 image."""
+        self.images += 1
+        np.add(self.pixel_sum, image, out=self.pixel_sum)
+        # Over a row of 256 a sum of products is at most 256 * 255 * 255 < 2**24, which float32
+        # holds exactly. Not BLAS: its threads and the preparation's stand in each other's way.
+        planes = np.empty((3, SIZE, SIZE), np.float32)
+        planes[:] = image.transpose(2, 0, 1)
+        for i in range(3):
+            for j in range(i, 3):
+                rows = np.einsum("yx,yx->y", planes[i], planes[j])
+                product = np.uint64(rows.sum(dtype=np.float64))
+                self.product_sum[i, j] += product
+                if i != j:
+                    self.product_sum[j, i] += product
+
+    def merge(self, other: "Accumulator") -> None:
+        """Add the sums of another accumulator."""
+        self.images += other.images
+        self.pixel_sum += other.pixel_sum
+        self.product_sum += other.product_sum
+
+    def finalise(self) -> Statistics:
+        """Return mean, variances and axes in float64 from the integer sums.
+
+        Raises:
+          ValueError: no image was added.
+        """
+        if self.images == 0:
+            raise ValueError("no image was added, so there is no mean")
+        pixels = self.images * SIZE * SIZE
+        # n * sum(xy) - sum(x) * sum(y) in Python's integers: nothing cancels, rounded once.
+        sums = [int(s) for s in self.pixel_sum.sum(axis=(0, 1))]
+        covariance = np.empty((3, 3), np.float64)
+        for i in range(3):
+            for j in range(3):
+                product = int(self.product_sum[i, j])
+                covariance[i, j] = (pixels * product - sums[i] * sums[j]) / pixels**2
+        values, vectors = np.linalg.eigh(covariance)  # ascending
+        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+        largest = np.abs(vectors).argmax(axis=0)
+        vectors = vectors * np.sign(vectors[largest, range(3)])
+        mean = self.pixel_sum.astype(np.float64) / self.images
+        return Statistics(mean.astype(np.float32), values, vectors, self.images)

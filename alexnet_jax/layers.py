@@ -1,0 +1,165 @@
+"""Layers over columns: every parameter of a column has the column as its first axis.
+
+Inside `jax.shard_map` a layer holds the columns of its own device (one of two, or both); its
+parameters then have that many on their first axis. The Python loop over columns keeps each
+convolution dense: grouped convolutions are 2 to 6 times slower on CPU, and the partitioner
+replicates them.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array, lax
+
+from alexnet_jax.convolution import conv2d
+from alexnet_jax.random_streams import stream
+
+Columns = list[Array]
+
+
+def normal(key: Array, name: str, std: float, shape: tuple[int, ...]) -> Array:
+    """Draw N(0, std^2), float32; column c (first axis) has a stream of its own."""
+    draws = [jax.random.normal(stream(key, name, c), shape[1:]) for c in range(shape[0])]
+    return std * jnp.stack(draws)
+
+
+class Product(nnx.Module):
+    """What convolution and matrix product have in common: a kernel and a bias for each column.
+
+    kernel: (columns, ..., in, out); bias: (columns, out). float32, drawn as paper 5 says.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], *, std: float, bias: float, key: Array):
+        self.kernel = nnx.Param(normal(key, name, std, shape))
+        self.bias = nnx.Param(jnp.full((shape[0], shape[-1]), bias, jnp.float32))
+
+    def of_own(self, xs: Columns) -> Columns:
+        """Give each local column the product with its own input."""
+        kernels = self.kernel[...].astype(xs[0].dtype)
+        return self._biased([self.product(x, k) for x, k in zip(xs, kernels, strict=True)])
+
+    def of_shared(self, x: Array) -> Columns:
+        """Give each local column the product with one input that all read."""
+        return self.of_own([x] * self.kernel.shape[0])
+
+    def product(self, x: Array, kernel: Array) -> Array:
+        """Apply one column's kernel to x."""
+        raise NotImplementedError
+
+    def _biased(self, xs: Columns) -> Columns:
+        return [_add_bias(x, b) for x, b in zip(xs, self.bias[...], strict=True)]
+
+
+class Convolution(Product):
+    """A convolution for each column; kernel (columns, kh, kw, in, out)."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], *, stride: int, padding: int, **values):
+        super().__init__(name, shape, **values)
+        self.stride, self.padding = stride, padding
+
+    def product(self, x: Array, kernel: Array) -> Array:
+        """(B, H, W, in) -> (B, H', W', out)."""
+        return conv2d(x, kernel, stride=self.stride, padding=self.padding)
+
+    def of_shared(self, x: Array) -> Columns:
+        """One dense convolution with all local columns' maps: x is read once, not once a column."""
+        kernel = jnp.moveaxis(self.kernel[...].astype(x.dtype), 0, 3)  # (kh, kw, in, C, out)
+        y = self.product(x, kernel.reshape(*kernel.shape[:3], -1))
+        return self._biased(jnp.split(y, self.kernel.shape[0], axis=-1))
+
+
+class Matrix(Product):
+    """A fully connected layer for each column; kernel (columns, in, out)."""
+
+    def product(self, x: Array, kernel: Array) -> Array:
+        """(B, in) -> (B, out)."""
+        return x @ kernel
+
+
+class SummedMatrix(nnx.Module):
+    """The last layer: each column's product with its own part of the input, added up.
+
+    kernel: (columns, in, out); bias: (out,), since the sum belongs to no column. float32.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], *, std: float, bias: float, key: Array):
+        self.kernel = nnx.Param(normal(key, name, std, shape))
+        self.bias = nnx.Param(jnp.full(shape[-1:], bias, jnp.float32))
+
+    def __call__(self, xs: Columns, axis: str | None) -> Array:
+        """(B, in) of each local column -> (B, out), summed over the mesh axis too."""
+        kernels = self.kernel[...].astype(xs[0].dtype)
+        products = [x @ k for x, k in zip(xs, kernels, strict=True)]
+        total = functools.reduce(jnp.add, products)
+        return _add_bias(total if axis is None else lax.psum(total, axis), self.bias[...])
+
+
+def _add_bias(x: Array, bias: Array) -> Array:
+    return x + jnp.broadcast_to(bias.astype(x.dtype), x.shape)
+
+
+class ChannelNorm(nnx.Module):
+    """Batch, layer or group normalization of each column, the alternatives to LRN.
+
+    scale, bias: (columns, C). Batch normalization keeps running statistics of shape (columns, C)
+    with the momentum of common practice, and takes them over the whole global batch.
+    """
+
+    GROUPS = 16
+    MOMENTUM = 0.9
+    EPSILON = 1e-5
+
+    def __init__(self, kind: str, columns: int, channels: int):
+        self.kind = kind
+        self.scale = nnx.Param(jnp.ones((columns, channels), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((columns, channels), jnp.float32))
+        if kind == "batch":
+            self.mean = nnx.BatchStat(jnp.zeros((columns, channels), jnp.float32))
+            self.var = nnx.BatchStat(jnp.ones((columns, channels), jnp.float32))
+
+    def __call__(self, xs: Columns, *, train: bool, data_axis: str | None) -> Columns:
+        """Normalize each local column, (B, H, W, C), in float32."""
+        moments = [self._moments(x.astype(jnp.float32), c, train, data_axis)
+                   for c, x in enumerate(xs)]
+        if self.kind == "batch" and train:
+            self._remember(moments)
+        outs = []
+        for c, (x, (mean, var)) in enumerate(zip(xs, moments, strict=True)):
+            y = (x.astype(jnp.float32) - mean) * lax.rsqrt(var + self.EPSILON)
+            y = y * _row(self.scale[...][c], x) + _row(self.bias[...][c], x)
+            outs.append(y.astype(x.dtype))
+        return outs
+
+    def _moments(self, x: Array, c: int, train: bool, data_axis: str | None):
+        """Mean and variance, of a shape that broadcasts against x at full rank."""
+        if self.kind == "batch":
+            if not train:
+                return _row(self.mean[...][c], x), _row(self.var[...][c], x)
+            mean, square = x.mean((0, 1, 2)), (x * x).mean((0, 1, 2))
+            if data_axis is not None:
+                mean, square = lax.pmean((mean, square), data_axis)
+            return _row(mean, x), _row(square - mean * mean, x)
+        if self.kind == "layer":
+            return x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+        b, h, w, channels = x.shape
+        groups = _divisor(channels, self.GROUPS)
+        grouped = x.reshape(b, h, w, groups, channels // groups)
+        mean, var = (f(grouped, axis=(1, 2, 4), keepdims=True) for f in (jnp.mean, jnp.var))
+        spread = (b, 1, 1, groups, channels // groups)
+        return tuple(jnp.broadcast_to(m, spread).reshape(b, 1, 1, channels) for m in (mean, var))
+
+    def _remember(self, moments) -> None:
+        for stat, values in zip((self.mean, self.var), zip(*moments, strict=True), strict=True):
+            batch = jnp.stack([value.reshape(-1) for value in values])
+            old = stat[...]
+            stat[...] = self.MOMENTUM * old + (1 - self.MOMENTUM) * lax.stop_gradient(batch)
+
+
+def _row(values: Array, like: Array) -> Array:
+    return values.reshape((1,) * (like.ndim - 1) + (-1,))
+
+
+def _divisor(channels: int, most: int) -> int:
+    return next(g for g in range(min(most, channels), 0, -1) if channels % g == 0)

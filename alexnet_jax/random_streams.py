@@ -1,0 +1,37 @@
+"""Random numbers by name: every draw is a pure function of the run's seed and what it is for.
+
+A stream is the root key folded with a name and with counters such as the step, the column or
+the image's place in the global batch. No draw depends on the number of devices or processes, so
+one and two devices see the same masks, and a resumed run sees those it would have seen.
+"""
+
+import zlib
+
+import jax
+
+
+def stream(key: jax.Array, name: str, *counters: jax.Array | int) -> jax.Array:
+    """Return the key of stream `name`.
+
+    Args:
+      key: a typed key, shape ().
+      name: what the draws are for, such as "dropout6".
+      counters: integers, shape (), folded in one after the other.
+    """
+    key = jax.random.fold_in(key, zlib.crc32(name.encode()))
+    for counter in counters:
+        key = jax.random.fold_in(key, counter)
+    return key
+
+
+def per_example(key: jax.Array, examples: jax.Array) -> jax.Array:
+    """Return one key for each example.
+
+    Args:
+      key: a typed key, shape ().
+      examples: places in the global batch, int32, shape (B,).
+
+    Returns:
+      Typed keys, shape (B,).
+    """
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, examples)

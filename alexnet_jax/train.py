@@ -1,0 +1,248 @@
+"""The training loop: build, restore, step, log, evaluate, plateau, save."""
+
+import collections
+import dataclasses
+import itertools
+import math
+import pathlib
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from alexnet_jax import config as configs
+from alexnet_jax import metrics, optimizer, run_folder, sharding, signal_check, spec
+from alexnet_jax.checkpoint import Checkpoints
+from alexnet_jax.clock import Clock
+from alexnet_jax.data import augment
+from alexnet_jax.data.loader import eval_batches, train_batches
+from alexnet_jax.data.prepare import prepare
+from alexnet_jax.errors import TrainingError
+from alexnet_jax.evaluate import SPLIT, abstract_state, batch_size_for, evaluate
+from alexnet_jax.evaluate_step import make_evaluate_step
+from alexnet_jax.filters import filter_grid
+from alexnet_jax.interrupt import Interrupt, Stopped
+from alexnet_jax.logger import Logger
+from alexnet_jax.train_step import create_state, make_train_step
+
+IN_FLIGHT = 2  # steps that the host may be ahead of the device
+AT_CHANCE = 0.01  # a loss within this share of ln(classes) says nothing about the images
+LOOKED_AT = 16  # images in the search for the layer whose signal is dead
+
+
+def train(config: ConfigDict, workdir: pathlib.Path) -> dict:
+    """Train what `config` describes in `workdir`, going on where the run there is.
+
+    Returns:
+      The last validation's line of metrics.jsonl.
+
+    Raises:
+      UserError: what the user can mend: config, data, checkpoints, a loss that is not finite.
+      Stopped: SIGTERM or SIGINT came; the state is saved.
+    """
+    configs.check(config)
+    mesh = sharding.make_mesh(config.mesh, spec.resolve(config.model).columns, config.batch_size)
+    run_folder.open_folder(workdir, config)
+    dataset = prepare(config.data)
+    net = spec.resolve(config.model, len(dataset.class_names))
+    with (
+        Checkpoints(workdir, configs.fingerprint(config)) as checkpoints,
+        Logger(workdir, tensorboard=config.log.tensorboard) as log,
+        Interrupt() as interrupt,
+    ):
+        return Run(config, net, mesh, dataset, checkpoints, log, interrupt).go()
+
+
+class Run:
+    """One run: its state, what is compiled and constant, and the loop over its steps."""
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        net: spec.Spec,
+        mesh: jax.sharding.Mesh,
+        dataset,
+        checkpoints: Checkpoints,
+        log: Logger,
+        interrupt: Interrupt,
+    ):
+        self.config, self.net, self.mesh, self.dataset = config, net, mesh, dataset
+        self.checkpoints, self.log, self.interrupt = checkpoints, log, interrupt
+        self.images = dataset.num_examples("train")
+        self.steps = self.epoch_end(config.epochs)
+        self.consts = augment.constants(dataset.statistics, config.data)
+        self.train_step = make_train_step(config, net, mesh)
+        self.evaluate_step = make_evaluate_step(net, mesh, config.evaluate.views)
+        self.plateau = optimizer.make_plateau(config.schedule)
+        self.in_flight: collections.deque[jax.Array] = collections.deque()
+        self.steps_at_chance = 0
+
+    def go(self) -> dict:
+        """Run to the end, from the latest checkpoint if there is one."""
+        self.begin()
+        while True:
+            if self.validation_is_due():
+                self.validate()
+            if self.interrupt.number is not None:
+                self.leave(self.interrupt.number)
+            if self.step == self.steps:
+                break
+            self.update()
+            if self.step % self.config.log.every_steps == 0 or self.step == self.steps:
+                self.tell()
+            every = self.config.checkpoint.every_steps
+            if every and self.step % every == 0 and not self.validation_is_due():
+                self.save()
+        self.checkpoints.wait()
+        return self.log.last("val")
+
+    def begin(self) -> None:
+        """Restore or draw the state, and open the stream of batches where it stands."""
+        config = self.config
+        state = self.checkpoints.restore(abstract_state(config, self.net, self.mesh))
+        if state is None:
+            state = create_state(config, self.net, self.mesh)
+        self.state, self.step = state, int(state.step)
+        self.log.begin(self.step, int(state.validated), self.steps)
+        begins = f"goes on from step {self.step}" if self.step else "begins"
+        self.log.say(
+            f"{begins}: {self.steps} steps of {config.batch_size} images, {self.images} images and "
+            f"{self.net.classes} classes, mesh {dict(self.mesh.shape)} of {jax.devices()[0]}"
+        )
+        self.batches = train_batches(
+            self.dataset,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            start_step=self.step,
+            steps=self.steps - self.step,
+            workers=config.data.workers,
+        )
+        self.clock = Clock()
+
+    def update(self) -> None:
+        """Make one step of the optimizer."""
+        rate = optimizer.learning_rate(
+            self.config,
+            step=self.step,
+            epoch=self.epochs_done(),
+            steps=self.steps,
+            plateau=self.state.plateau,
+        )
+        opt_state = optimizer.with_learning_rate(self.state.opt_state, rate)
+        self.state = dataclasses.replace(self.state, opt_state=opt_state)
+        with self.clock.waiting():
+            self.batch = sharding.put_batch(self.mesh, next(self.batches))
+        self.state, loss = self.train_step(self.state, self.batch, self.consts)
+        self.step += 1
+        self.log.advance(self.step)
+        self.in_flight.append(loss)
+        if len(self.in_flight) > IN_FLIGHT:
+            self.in_flight.popleft().block_until_ready()
+
+    def tell(self) -> None:
+        """Log the means since the last line, and begin the next."""
+        jax.block_until_ready(self.state)
+        timing = self.clock.read(self.config.batch_size)
+        self.check_finite()
+        window = jax.device_get(self.state.window)
+        self.log.metrics({**self.where("train"), **metrics.means(window), **timing})
+        self.watch_chance(float(window["loss"] / window["images"]))
+        zeros = jax.tree.map(jnp.zeros_like, self.state.window)
+        self.state = dataclasses.replace(self.state, window=zeros)
+        self.clock = Clock()
+
+    def watch_chance(self, loss: float) -> None:
+        """Warn once when the loss has sat at ln(classes) for log.plateau_steps steps."""
+        chance, before = math.log(self.net.classes), self.steps_at_chance
+        at_chance = abs(loss - chance) < AT_CHANCE * chance
+        self.steps_at_chance = before + self.config.log.every_steps if at_chance else 0
+        limit = self.config.log.plateau_steps
+        if before < limit <= self.steps_at_chance:
+            layer = signal_check.first_dead_layer(
+                signal_check.spreads(self.net, self.state, self.some_views())
+            )
+            where = f"the first layer whose signal is dead is {layer}" if layer else (
+                "no layer's signal is dead: the rate or the labels may be at fault"
+            )
+            self.log.say(
+                f"warning: the loss has sat at ln({self.net.classes}) = {chance:.3f} for "
+                f"{self.steps_at_chance} steps; {where}"
+            )
+
+    def some_views(self) -> jax.Array:
+        """Return centre views of images of the last batch, on one device."""
+        images = jnp.asarray(jax.device_get(self.batch["image"])[:LOOKED_AT])
+        (corner,) = augment.view_corners(1, self.net.image_size)
+        return augment.view_at(images, self.consts, self.net.image_size, *map(jnp.asarray, corner))
+
+    def check_finite(self) -> None:
+        """Stop the run where a loss was not finite; nothing is saved after it."""
+        if (bad := int(self.state.bad_step)) >= 0:
+            kept = self.checkpoints.steps()
+            last = f"the last checkpoint, step {kept[-1]}, is good" if kept else "nothing was saved"
+            raise TrainingError(
+                f"the loss was not finite at step {bad}; {last}. A lower "
+                "optimizer.learning_rate is the usual remedy"
+            )
+
+    def validation_is_due(self) -> bool:
+        """Whether an epoch has just ended whose validation is not yet done."""
+        epoch, ends = self.epochs_done(), self.step == self.epoch_end(self.epochs_done())
+        wanted = epoch % self.config.evaluate.every_epochs == 0 or self.step == self.steps
+        return ends and wanted and self.step > 0 and int(self.state.validated) != self.step
+
+    def validate(self) -> None:
+        """Evaluate, tell the plateau, save. A signal on the way leaves all as it was."""
+        self.check_finite()
+        batches = eval_batches(
+            self.dataset,
+            SPLIT,
+            batch_size=batch_size_for(self.mesh, self.config.evaluate.batch_size),
+            workers=self.config.data.workers,
+        )
+        unless_stopped = itertools.takewhile(lambda _: self.interrupt.number is None, batches)
+        found = evaluate(self.evaluate_step, self.state, unless_stopped, self.consts, self.mesh)
+        if self.interrupt.number is not None:
+            return
+        self.log.metrics({**self.where("val"), **found})
+        conv1 = jax.device_get(self.state.params["conv1"]["kernel"])
+        self.log.image("conv1", filter_grid(conv1), self.step)
+        self.state = dataclasses.replace(
+            self.state,
+            plateau=optimizer.after_validation(
+                self.plateau, self.state.plateau, found["top1_error"]
+            ),
+            validated=jax.device_put(jnp.int32(self.step), self.state.validated.sharding),
+        )
+        self.save(found)
+        self.clock = Clock()
+
+    def save(self, validation: dict | None = None) -> None:
+        """Begin to write a checkpoint of a state that is known to be good."""
+        self.check_finite()
+        self.checkpoints.save(self.state, validation)
+
+    def leave(self, number: int) -> None:
+        """Save where that is not done, and stop."""
+        if self.step not in self.checkpoints.steps():
+            self.save()
+        self.checkpoints.wait()
+        raise Stopped(number, self.step)
+
+    def where(self, split: str) -> dict:
+        """Return the beginning of a line of the log."""
+        rate = self.state.opt_state.hyperparams["learning_rate"]
+        return {
+            "step": self.step,
+            "epoch": round(self.step * self.config.batch_size / self.images, 4),
+            "split": split,
+            "learning_rate": float(rate),
+        }
+
+    def epoch_end(self, epoch: int) -> int:
+        """Return the step that ends this many epochs; batches run across their bounds."""
+        return math.ceil(epoch * self.images / self.config.batch_size)
+
+    def epochs_done(self) -> int:
+        """Return the epochs that the steps so far have ended."""
+        return self.step * self.config.batch_size // self.images

@@ -1,0 +1,173 @@
+"""The state of a run, the loss, and the compiled training step."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax import Array, lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from ml_collections import ConfigDict
+
+from alexnet_jax import metrics
+from alexnet_jax.data import augment
+from alexnet_jax.model import AlexNet
+from alexnet_jax.optimizer import make_optimizer, make_plateau
+from alexnet_jax.random_streams import stream
+from alexnet_jax.sharding import DATA, GROUP, batch_sharding, param_specs, placed
+from alexnet_jax.spec import Spec
+
+
+@functools.partial(jax.tree_util.register_dataclass)
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """All that a run is, and all that a checkpoint keeps.
+
+    The order of images, the crops and the masks are functions of key and step, so the step is the
+    position in the data too.
+    """
+
+    step: Array  # updates done, int32
+    params: dict  # layer -> {kernel, bias}, columns first, float32
+    batch_stats: dict  # of batch normalization; else empty
+    opt_state: optax.OptState  # velocity, learning rate
+    plateau: optax.OptState  # of the validation error
+    key: Array  # root of all random streams, typed
+    window: metrics.Sums  # training sums since the last line of the log
+    validated: Array  # step of the last validation, int32; -1: none
+    bad_step: Array  # first step whose loss was not finite, int32; -1: none
+
+
+def graph_of(spec: Spec) -> nnx.GraphDef:
+    """Return the module's structure: with parameters, `nnx.merge` makes it a net again."""
+    net = jax.eval_shape(lambda: AlexNet(spec, key=jax.random.key(0)))
+    return nnx.split(net, nnx.Param, nnx.BatchStat)[0]
+
+
+def initial_state(config: ConfigDict, spec: Spec) -> TrainState:
+    """Return the state before the first step; to be traced by `create_state`."""
+    key = jax.random.key(config.seed)
+    net = AlexNet(spec, key=stream(key, "init"))
+    _, params, stats = nnx.split(net, nnx.Param, nnx.BatchStat)
+    params, stats = nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=stats,
+        opt_state=make_optimizer(config.optimizer).init(params),
+        plateau=make_plateau(config.schedule).init(jnp.zeros(())),
+        key=key,
+        window=metrics.zeros(),
+        validated=jnp.full((), -1, jnp.int32),
+        bad_step=jnp.full((), -1, jnp.int32),
+    )
+
+
+def state_shardings(config: ConfigDict, spec: Spec, mesh: Mesh):
+    """Return (abstract state, its shardings): columns over "group", the rest everywhere."""
+    state = jax.eval_shape(lambda: initial_state(config, spec))
+    specs = param_specs(state.params)
+    opt_specs = optax.tree.map_params(
+        make_optimizer(config.optimizer),
+        lambda _, spec: spec,
+        state.opt_state,
+        specs,
+        transform_non_params=lambda _: P(),
+    )
+    everywhere = jax.tree.map(lambda _: P(), state)
+    state_specs = dataclasses.replace(
+        everywhere,
+        params=specs,
+        batch_stats=param_specs(state.batch_stats),
+        opt_state=opt_specs,
+    )
+    return state, placed(mesh, state_specs)
+
+
+def create_state(config: ConfigDict, spec: Spec, mesh: Mesh) -> TrainState:
+    """Draw the initial state where it lives; the same bits on any mesh."""
+    _, shardings = state_shardings(config, spec, mesh)
+    return jax.jit(lambda: initial_state(config, spec), out_shardings=shardings)()
+
+
+def make_train_step(config: ConfigDict, spec: Spec, mesh: Mesh):
+    """Return the compiled step: (state, batch, consts) -> (state, loss); state is given up.
+
+    batch: image (B, 256, 256, 3) uint8 and label (B,) int32, over "data".
+    consts: what `augment.constants` gave.
+    """
+    _, shardings = state_shardings(config, spec, mesh)
+    tx = make_optimizer(config.optimizer)
+    loss = make_loss(config.data, spec, mesh)
+
+    def train_step(state: TrainState, batch, consts) -> tuple[TrainState, Array]:
+        key = stream(state.key, "step", state.step)
+        value_and_grad = jax.value_and_grad(loss, has_aux=True)
+        (value, (sums, stats)), grads = value_and_grad(
+            state.params, state.batch_stats, batch, consts, key
+        )
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        fine = jnp.logical_or(jnp.isfinite(value), state.bad_step >= 0)
+        state = dataclasses.replace(
+            state,
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            batch_stats=stats,
+            opt_state=opt_state,
+            window=metrics.add(state.window, sums),
+            bad_step=jnp.where(fine, state.bad_step, state.step),
+        )
+        return state, value
+
+    batch = batch_sharding(mesh)
+    return jax.jit(
+        train_step,
+        donate_argnums=0,
+        in_shardings=(shardings, {"image": batch, "label": batch}, None),
+        out_shardings=(shardings, None),
+    )
+
+
+def make_loss(data: ConfigDict, spec: Spec, mesh: Mesh):
+    """Return loss(params, stats, batch, consts, key) -> (mean loss, (sums, new stats)).
+
+    One function over the columns that a device holds, under shard_map: its transpose is the
+    backward pass, with a sum of gradients over "data".
+    """
+    graph = graph_of(spec)
+
+    def local(params, stats, batch, consts, key):
+        images, labels = batch["image"], batch["label"]
+        first = lax.axis_index(DATA) * images.shape[0]
+        examples = first + jnp.arange(images.shape[0], dtype=jnp.int32)
+        views = augment.training_views(
+            images, consts, data, spec.image_size, stream(key, "augment"), examples
+        )
+        net = nnx.merge(graph, params, stats)
+        logits, _ = net(
+            views,
+            train=True,
+            dropout_key=stream(key, "dropout"),
+            examples=examples,
+            group_axis=GROUP,
+            data_axis=DATA,
+        )
+        log_probs = jax.nn.log_softmax(logits)
+        mask = jnp.ones_like(log_probs[:, 0])
+        sums = lax.psum(metrics.sums(log_probs, labels, mask), DATA)
+        stats = nnx.to_pure_dict(nnx.state(net, nnx.BatchStat))
+        return sums["loss"] / sums["images"], (sums, stats)
+
+    def loss(params, stats, batch, consts, key):
+        specs, stat_specs = param_specs(params), param_specs(stats)
+        return jax.shard_map(
+            local,
+            mesh=mesh,
+            in_specs=(specs, stat_specs, P(DATA), P(), P()),
+            out_specs=(P(), (P(), stat_specs)),
+        )(params, stats, batch, consts, key)
+
+    return loss

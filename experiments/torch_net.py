@@ -1,0 +1,58 @@
+"""The net of spec `paper` in PyTorch: the rival of the benchmarks and the reference of parity.
+
+Channels first, the two columns as two groups of channels: convolutions 2, 4 and 5 are grouped.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+POOL = {"kernel_size": 3, "stride": 2}
+
+
+class ColumnLRN(nn.Module):
+    """Local response normalization within each column; PyTorch divides alpha by size, we do not."""
+
+    def __init__(self, columns: int):
+        super().__init__()
+        self.columns = columns
+        self.lrn = nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+
+    def forward(self, x):
+        if self.columns == 1:
+            return self.lrn(x)
+        return torch.cat([self.lrn(part) for part in x.chunk(self.columns, dim=1)], dim=1)
+
+
+class TorchAlexNet(nn.Module):
+    """AlexNet of the paper: (B, 3, 224, 224) float -> (B, classes)."""
+
+    def __init__(self, columns: int = 2, classes: int = 1000):
+        super().__init__()
+        last, hidden = (256, 4096)
+        maps = (96, 256, 384, 384, last) if columns == 2 else (48, 128, 192, 192, last)
+        c1, c2, c3, c4, c5 = maps
+        self.conv1 = nn.Conv2d(3, c1, 11, stride=4)
+        self.conv2 = nn.Conv2d(c1, c2, 5, padding=2, groups=columns)
+        self.conv3 = nn.Conv2d(c2, c3, 3, padding=1)
+        self.conv4 = nn.Conv2d(c3, c4, 3, padding=1, groups=columns)
+        self.conv5 = nn.Conv2d(c4, c5, 3, padding=1, groups=columns)
+        self.fc6 = nn.Linear(c5 * 36, hidden)
+        self.fc7 = nn.Linear(hidden, hidden)
+        self.fc8 = nn.Linear(hidden, classes)
+        self.lrn = ColumnLRN(columns)
+        for name, layer in self.named_children():
+            if hasattr(layer, "weight"):
+                nn.init.normal_(layer.weight, std=0.01)
+                ones = name in ("conv2", "conv4", "conv5", "fc6", "fc7")
+                nn.init.constant_(layer.bias, float(ones))
+
+    def forward(self, x):
+        x = F.pad(x, (0, 3, 0, 3))  # the program's ceil: 3 zeros at the right and bottom
+        x = F.max_pool2d(self.lrn(F.relu(self.conv1(x))), **POOL)
+        x = F.max_pool2d(self.lrn(F.relu(self.conv2(x))), **POOL)
+        x = F.relu(self.conv4(F.relu(self.conv3(x))))
+        x = F.max_pool2d(F.relu(self.conv5(x)), **POOL).flatten(1)
+        x = F.dropout(F.relu(self.fc6(x)), 0.5, self.training)
+        x = F.dropout(F.relu(self.fc7(x)), 0.5, self.training)
+        return self.fc8(x)

@@ -1,0 +1,345 @@
+"""Preparation: what it finds, what it writes, what it refuses, and what is left when it dies."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from alexnet_jax.data import datasets, shapes
+from alexnet_jax.data.images import decode_jpeg, encode_jpeg, to_square
+from alexnet_jax.data.prepare import prepare, prepared_directory
+from alexnet_jax.data.prepared import PreparedDataset
+from alexnet_jax.data.statistics import Accumulator
+from alexnet_jax.errors import DataError
+
+REPOSITORY = pathlib.Path(__file__).parent.parent
+
+
+def config(tmp_path, **changes) -> ConfigDict:
+    data = ConfigDict(
+        {
+            "builder": "image_folder",
+            "dir": str(tmp_path / "source"),
+            "prepared_dir": str(tmp_path / "prepared"),
+            "storage": "jpeg",
+            "validation_fraction": 0.1,
+            "max_bad_fraction": 0.0,
+            "workers": 2,
+        }
+    )
+    data.update(changes)
+    return data.lock()
+
+
+def write_images(folder: pathlib.Path, count: int, seed: int = 0, size=(40, 30)) -> None:
+    """Write small PNG files of blocks of random colour."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        blocks = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
+        image = Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST)
+        image.save(folder / f"{i:03d}.png")
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Two classes with 20 and 17 images to train on, 3 and 2 to validate on."""
+    for k, (split, name, count) in enumerate(
+        [("train", "ant", 20), ("train", "bee", 17), ("val", "ant", 3), ("val", "bee", 2)]
+    ):
+        write_images(tmp_path / "source" / split / name, count, seed=k)
+    return tmp_path / "source"
+
+
+def files_of(root: pathlib.Path) -> list[pathlib.Path]:
+    return [p for p in root.rglob("*") if p.is_file() and p.name != "prepare.lock"]
+
+
+@pytest.mark.parametrize("storage", ["jpeg", "raw"])
+def test_content(tmp_path, source, storage):
+    (source / "train" / "ant" / "notes.txt").write_text("no image, and not taken for one")
+    (source / "train" / "ant" / "deeper").mkdir()
+    shutil.move(source / "train" / "ant" / "000.png", source / "train" / "ant" / "deeper")
+    dataset = prepare(config(tmp_path, storage=storage))
+    assert dataset.class_names == ("ant", "bee") and dataset.skipped == []
+    assert (dataset.num_examples("train"), dataset.num_examples("validation")) == (37, 5)
+    sums = Accumulator()
+    for split, folder, n in (("train", "train", 37), ("validation", "val", 5)):
+        images, labels = dataset.read(split, range(n))
+        assert images.shape == (n, 256, 256, 3) and images.dtype == np.uint8
+        assert labels.dtype == np.int32
+        names = dataset.file_names(split, range(n))
+        assert len(set(names)) == n
+        for image, label, name in zip(images, labels, names, strict=True):
+            assert name.startswith(dataset.class_names[label])
+            expected = to_square((source / folder / name).read_bytes(), name)
+            if storage == "jpeg":
+                expected = decode_jpeg(encode_jpeg(expected))
+            np.testing.assert_array_equal(image, expected)
+            if split == "train":
+                sums.add(expected)
+    expected = sums.finalise()
+    assert dataset.statistics.images == 37
+    for field in ("mean_image", "eigenvalues", "eigenvectors"):
+        np.testing.assert_array_equal(getattr(dataset.statistics, field), getattr(expected, field))
+
+
+def test_raw_is_not_bloated(tmp_path, source):
+    dataset = prepare(config(tmp_path, storage="raw"))
+    size = sum(p.stat().st_size for p in dataset.directory.glob("*array_record*"))
+    assert size < 1.1 * 42 * 256 * 256 * 3
+
+
+def test_reading(tmp_path, source):
+    dataset = prepare(config(tmp_path))
+    images, labels = dataset.read("train", np.array([30, 2, 30]))
+    np.testing.assert_array_equal(images[0], images[2])
+    np.testing.assert_array_equal(images[1], dataset.read("train", [2])[0][0])
+    assert labels.tolist() == [1, 0, 1]
+    assert dataset.read("train", [])[0].shape == (0, 256, 256, 3)
+    for wrong in ([37], [-1]):
+        with pytest.raises(IndexError, match="0 to 36"):
+            dataset.read("train", wrong)
+    with pytest.raises(DataError, match="splits train, validation, not test"):
+        dataset.num_examples("test")
+
+
+def test_same_bytes_with_any_number_of_workers(tmp_path, source):
+    contents = []
+    for workers in (1, 2, 7):
+        root = tmp_path / f"prepared{workers}"
+        dataset = prepare(config(tmp_path, workers=workers, prepared_dir=str(root)))
+        contents.append({p.relative_to(root): p.read_bytes() for p in files_of(root)})
+        assert dataset.directory.is_relative_to(root)
+    assert contents[0] == contents[1] == contents[2]
+    assert len(contents[0]) == 7
+
+
+def test_opened_again_without_its_source(tmp_path, source):
+    first = prepare(config(tmp_path))
+    before = {p: p.stat().st_mtime_ns for p in files_of(tmp_path / "prepared")}
+    shutil.rmtree(source)
+    again = prepare(config(tmp_path))
+    assert again.directory == first.directory
+    assert {p: p.stat().st_mtime_ns for p in files_of(tmp_path / "prepared")} == before
+
+
+def test_directory_names_what_decides_the_content(tmp_path, source):
+    names = {
+        prepared_directory(config(tmp_path)),
+        prepared_directory(config(tmp_path, storage="raw")),
+        prepared_directory(config(tmp_path, dir=str(source / "train"))),
+        prepared_directory(config(tmp_path, dir=str(source / "train"), validation_fraction=0.2)),
+        prepared_directory(config(tmp_path, builder="imagenet2012")),
+        prepared_directory(config(tmp_path, builder="shapes", dir="")),
+    }
+    assert len(names) == 6
+    # The fraction is used only where nothing else is the validation split.
+    same = prepared_directory(config(tmp_path, validation_fraction=0.3))
+    assert same in names
+    write_images(tmp_path / "elsewhere" / "source" / "train" / "ant", 1)
+    write_images(tmp_path / "elsewhere" / "source" / "val" / "ant", 1)
+    other = prepared_directory(config(tmp_path, dir=str(tmp_path / "elsewhere" / "source")))
+    assert other not in names
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"dir": ""}, "set data.dir"),
+        ({"builder": "imagenet2012", "dir": ""}, "TFDS's imagenet2012 in .*; set data.dir"),
+        ({"builder": "cifar"}, r"data.builder to be image_folder \| shapes \| imagenet2012, not"),
+        ({"storage": "png"}, "data.storage to be jpeg"),
+        ({"workers": -1}, "data.workers"),
+        ({"max_bad_fraction": 1.5}, "data.max_bad_fraction"),
+        ({"validation_fraction": 1.0, "dir": "<train>"}, "data.validation_fraction"),
+    ],
+)
+def test_what_is_wrong_with_the_config(tmp_path, source, changes, message):
+    if changes.get("dir") == "<train>":
+        changes = {**changes, "dir": str(source / "train")}
+    with pytest.raises(DataError, match=message):
+        prepare(config(tmp_path, **changes))
+
+
+def test_held_out_where_there_is_no_validation_folder(tmp_path, source):
+    data = config(tmp_path, dir=str(source / "train"), validation_fraction=0.3)
+    dataset = prepare(data)
+    counts = [dataset.num_examples(s) for s in ("train", "validation")]
+    assert sum(counts) == 37 and 4 <= counts[1] <= 20
+    assert dataset.statistics.images == counts[0]
+    assert "holdout0.3" in dataset.name
+
+
+def test_what_is_wrong_with_the_folder(tmp_path, source):
+    (source / "train" / "cat").mkdir()
+    with pytest.raises(DataError, match="class folder .*cat holds no image"):
+        prepare(config(tmp_path))
+    assert not files_of(tmp_path / "prepared")
+
+
+def test_imagenet_folder_needs_both_splits(tmp_path, source):
+    dataset = prepare(config(tmp_path, builder="imagenet2012"))
+    assert dataset.name.startswith("imagenet2012_256/") and dataset.num_examples("train") == 37
+    shutil.rmtree(tmp_path / "prepared")
+    shutil.rmtree(source / "val")
+    with pytest.raises(DataError, match="val is missing"):
+        prepare(config(tmp_path, builder="imagenet2012"))
+
+
+def test_bad_files(tmp_path, source):
+    whole = (source / "train" / "bee" / "003.png").read_bytes()
+    (source / "train" / "bee" / "003.png").write_bytes(whole[:60])
+    (source / "train" / "bee" / "009.png").write_bytes(b"")
+    for fraction in (0.0, 0.05):  # 2 of 37 is more than 0.05
+        with pytest.raises(DataError, match=r"bee/003.png: (truncated|damaged)") as caught:
+            prepare(config(tmp_path, max_bad_fraction=fraction))
+        assert "data.max_bad_fraction" in str(caught.value) and "\n" not in str(caught.value)
+        assert not files_of(tmp_path / "prepared")
+    dataset = prepare(config(tmp_path, max_bad_fraction=0.06))
+    assert dataset.num_examples("train") == 35 and dataset.statistics.images == 35
+    assert [(s["split"], pathlib.Path(s["file"]).name) for s in dataset.skipped] == [
+        ("train", "003.png"),
+        ("train", "009.png"),
+    ]
+    assert dataset.skipped[1]["reason"] == "the file is empty"
+    names = dataset.file_names("train", range(35))
+    assert "bee/003.png" not in names and "bee/010.png" in names
+    with pytest.raises(DataError, match="lacks 2 of 37 images of train"):
+        prepare(config(tmp_path, max_bad_fraction=0.0))
+
+
+def test_all_files_bad(tmp_path, source):
+    for path in (source / "val").rglob("*.png"):
+        path.write_bytes(b"nothing")
+    with pytest.raises(DataError, match="not one image of validation can be read; the first: "):
+        prepare(config(tmp_path, max_bad_fraction=1.0))
+    assert not files_of(tmp_path / "prepared")
+
+
+def test_several_shards_one_of_them_empty(tmp_path, source, monkeypatch):
+    monkeypatch.setattr(datasets, "_SHARD_BYTES", 10 * datasets.BYTES_PER_IMAGE["jpeg"])
+    for i in range(5, 17):
+        (source / "train" / "bee" / f"{i:03d}.png").write_bytes(b"bad")
+    dataset = prepare(config(tmp_path, max_bad_fraction=0.5))
+    assert len(list(dataset.directory.glob("*train.array_record*"))) == 4
+    assert dataset.num_examples("train") == 25
+    assert dataset.read("train", range(25))[1].tolist() == [0] * 20 + [1] * 5
+
+
+def test_disk_space_is_checked_first(tmp_path, source, monkeypatch):
+    little = types.SimpleNamespace(free=65 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: little)
+    prepared = tmp_path / "prepared"
+    with pytest.raises(DataError, match=r"42 images stored as raw need about 0.08 GB.*0.07 GB"):
+        prepare(config(tmp_path, storage="raw"))
+    assert not files_of(prepared)
+
+
+class FullDiskWriter:
+    """ArrayRecord's writer on a disk with room for three records."""
+
+    def __init__(self, path, options):
+        self.left = 3
+
+    def write(self, record):
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("write() failed: No space left on device; writing x")
+
+    def close(self):
+        if self.left < 0:
+            raise RuntimeError("write() failed: No space left on device; writing x")
+
+
+def test_disk_runs_full(tmp_path, source, monkeypatch):
+    monkeypatch.setattr(datasets.array_record_module, "ArrayRecordWriter", FullDiskWriter)
+    with pytest.raises(DataError, match="ran full .*data.prepared_dir"):
+        prepare(config(tmp_path))
+    assert not files_of(tmp_path / "prepared")
+
+
+def test_unwritable(tmp_path, source):
+    (tmp_path / "prepared").write_text("a file in the way")
+    with pytest.raises(DataError, match="could not be written"):
+        prepare(config(tmp_path))
+
+
+def test_damaged_copy_is_named(tmp_path, source):
+    directory = prepare(config(tmp_path)).directory
+    (directory / "features.json").write_text("{")
+    with pytest.raises(DataError, match=f"{directory} is no prepared dataset"):
+        PreparedDataset(directory)
+
+
+def test_shapes(tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes, "SPLIT_SIZES", {"train": 30, "validation": 10})
+    dataset = prepare(config(tmp_path, builder="shapes", dir="", storage="raw"))
+    assert dataset.class_names == shapes.CLASS_NAMES
+    images, labels = dataset.read("validation", range(10))
+    assert labels.tolist() == list(range(10))
+    for index, image in enumerate(images):
+        np.testing.assert_array_equal(image, shapes.render("validation", index)[0])
+
+
+def run_cli(tmp_path, *flags) -> subprocess.Popen:
+    recipe = tmp_path / "recipe.py"
+    values = config(tmp_path).to_dict()
+    recipe.write_text(
+        "from ml_collections import ConfigDict\n"
+        f"def get_config():\n    return ConfigDict({{'data': {values!r}}}).lock()\n"
+    )
+    command = [sys.executable, "-m", "alexnet_jax.data.prepare", f"--config={recipe}", *flags]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_kill_leaves_nothing_that_looks_finished(tmp_path, source):
+    write_images(source / "train" / "ant", 80, size=(1200, 1000))
+    process = run_cli(tmp_path, "--config.data.workers=1")
+    try:
+        deadline = time.monotonic() + 30
+        while not list((tmp_path / "prepared").rglob("*.array_record*")):
+            assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.communicate()
+    left = {p.parent.name for p in files_of(tmp_path / "prepared")}
+    assert len(left) == 1 and left.pop().startswith("incomplete.")
+    assert not prepared_directory(config(tmp_path)).exists()
+    dataset = prepare(config(tmp_path))
+    assert dataset.num_examples("train") == 97
+    assert {p.parent for p in files_of(tmp_path / "prepared")} == {dataset.directory}
+
+
+def test_command_line(tmp_path, source):
+    processes = [run_cli(tmp_path) for _ in range(2)]  # at once: one prepares, the other waits
+    results = []
+    for process in processes:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        results.append(json.loads(out.splitlines()[-1]))
+    for result in results:
+        assert list(result) == [
+            *("dataset", "directory", "train", "validation", "classes", "skipped"),
+            *("images_per_second", "seconds"),
+        ]
+        assert (result["train"], result["validation"], result["classes"]) == (37, 5, 2)
+        assert pathlib.Path(result["directory"]) == prepared_directory(config(tmp_path))
+    failed = run_cli(tmp_path, "--config.data.dir=/nowhere")
+    out, err = failed.communicate(timeout=60)
+    assert failed.returncode == 1 and out == ""
+    assert err.count("\n") == 1 and "/nowhere" in err
