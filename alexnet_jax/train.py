@@ -18,12 +18,11 @@ from alexnet_jax.data import augment
 from alexnet_jax.data.loader import eval_batches, train_batches
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.errors import TrainingError
-from alexnet_jax.evaluate import SPLIT, abstract_state, batch_size_for, evaluate
-from alexnet_jax.evaluate_step import make_evaluate_step
+from alexnet_jax.evaluation import SPLIT, batch_size_for, evaluate, make_evaluate_step
 from alexnet_jax.filters import filter_grid
 from alexnet_jax.interrupt import Interrupt, Stopped
 from alexnet_jax.logger import Logger
-from alexnet_jax.train_step import create_state, make_train_step
+from alexnet_jax.train_step import abstract_state, create_state, make_train_step
 
 IN_FLIGHT = 2  # steps that the host may be ahead of the device
 AT_CHANCE = 0.01  # a loss within this share of ln(classes) says nothing about the images

@@ -87,6 +87,14 @@ def state_shardings(config: ConfigDict, spec: Spec, mesh: Mesh):
     return state, placed(mesh, state_specs)
 
 
+def abstract_state(config: ConfigDict, spec: Spec, mesh: Mesh) -> TrainState:
+    """Return a state's shapes, dtypes and places."""
+    shapes, shardings = state_shardings(config, spec, mesh)
+    return jax.tree.map(
+        lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes, shardings
+    )
+
+
 def create_state(config: ConfigDict, spec: Spec, mesh: Mesh) -> TrainState:
     """Draw the initial state where it lives; the same bits on any mesh."""
     _, shardings = state_shardings(config, spec, mesh)
