@@ -93,12 +93,13 @@ def _kernel_gradient(x: Array, g: Array, shape, stride: int, pads) -> Array:
     kh, kw, cin, cout = shape
     height, width = g.shape[1:3]
     rows, columns = (-(-size // stride) for size in (kh, kw))  # of the stride-1 kernel
-    x = _space_to_depth(x, pads, stride, (height + rows - 1, width + columns - 1))
-    depth = x.shape[-1]
+    size = (height + rows - 1, width + columns - 1)
+    depth = stride * stride * cin
     group = _group(x.shape[0], height * width * rows * columns * depth * x.dtype.itemsize)
 
     def add(total, images):
         x, g = images
+        x = _space_to_depth(x, pads, stride, size)
         taps = [x[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
         patch = jnp.concatenate(taps, axis=-1)
         places = (0, 1, 2)

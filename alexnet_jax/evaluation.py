@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from alexnet_jax import metrics
 from alexnet_jax.data import augment
-from alexnet_jax.sharding import DATA, GROUP, param_specs, put_batch
+from alexnet_jax.sharding import DATA, data_axis, group_axis, local_specs, put_batch
 from alexnet_jax.spec import Spec
 from alexnet_jax.train_step import TrainState, graph_of
 
@@ -27,6 +27,7 @@ def make_predict(spec: Spec, mesh: Mesh, views: int):
     the other, so that memory does not grow with their number.
     """
     graph = graph_of(spec)
+    over_data, over_group = data_axis(mesh), group_axis(mesh)
     corners = augment.view_corners(views, spec.image_size)
 
     def local(params, stats, images, consts):
@@ -34,10 +35,12 @@ def make_predict(spec: Spec, mesh: Mesh, views: int):
 
         def add(total, view):
             x = augment.view_at(images, consts, spec.image_size, *view)
-            logits, _ = net(x, group_axis=GROUP, data_axis=DATA)
+            logits, _ = net(x, group_axis=over_group, data_axis=over_data)
             return total + jax.nn.softmax(logits), None
 
-        total = lax.pcast(jnp.zeros((images.shape[0], spec.classes)), DATA, to="varying")
+        total = jnp.zeros((images.shape[0], spec.classes))
+        if over_data:
+            total = lax.pcast(total, over_data, to="varying")
         places = tuple(jnp.asarray(column) for column in zip(*corners, strict=True))
         return lax.scan(add, total, places)[0] / views
 
@@ -45,8 +48,8 @@ def make_predict(spec: Spec, mesh: Mesh, views: int):
         return jax.shard_map(
             local,
             mesh=mesh,
-            in_specs=(param_specs(params), param_specs(stats), P(DATA), P()),
-            out_specs=P(DATA),
+            in_specs=(local_specs(mesh, params), local_specs(mesh, stats), P(over_data), P()),
+            out_specs=P(over_data),
         )(params, stats, images, consts)
 
     return predict

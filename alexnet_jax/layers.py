@@ -25,63 +25,60 @@ def normal(key: Array, name: str, std: float, shape: tuple[int, ...]) -> Array:
     return std * jnp.stack(draws)
 
 
-class Product(nnx.Module):
-    """What convolution and matrix product have in common: a kernel and a bias for each column.
+class Convolution(nnx.Module):
+    """A convolution for each column. kernel: (columns, kh, kw, in, out); bias: (columns, out)."""
 
-    kernel: (columns, ..., in, out); bias: (columns, out). float32, drawn as paper 5 says.
-    """
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        *,
+        stride: int,
+        padding: int,
+        std: float,
+        bias: float,
+        key: Array,
+    ):
+        self.kernel = nnx.Param(normal(key, name, std, shape))
+        self.bias = nnx.Param(jnp.full((shape[0], shape[-1]), bias, jnp.float32))
+        self.stride, self.padding = stride, padding
+
+    def of_own(self, xs: Columns) -> Columns:
+        """Convolve each local column with its own kernel, (B, H, W, in) -> (B, H', W', out)."""
+        kernels = self.kernel[...].astype(xs[0].dtype)
+        ys = [self._conv(x, kernel) for x, kernel in zip(xs, kernels, strict=True)]
+        return _biased(ys, self.bias[...])
+
+    def of_shared(self, x: Array) -> Columns:
+        """One dense convolution with all local columns' maps: x is read once, not once a column."""
+        kernel = jnp.moveaxis(self.kernel[...].astype(x.dtype), 0, 3)  # (kh, kw, in, columns, out)
+        y = self._conv(x, kernel.reshape(*kernel.shape[:3], -1))
+        return _biased(jnp.split(y, self.kernel.shape[0], axis=-1), self.bias[...])
+
+    def _conv(self, x: Array, kernel: Array) -> Array:
+        return conv2d(x, kernel, stride=self.stride, padding=self.padding)
+
+
+class Matrix(nnx.Module):
+    """A fully connected layer for each column. kernel: (columns, in, out); bias: (columns, out)."""
 
     def __init__(self, name: str, shape: tuple[int, ...], *, std: float, bias: float, key: Array):
         self.kernel = nnx.Param(normal(key, name, std, shape))
         self.bias = nnx.Param(jnp.full((shape[0], shape[-1]), bias, jnp.float32))
 
     def of_own(self, xs: Columns) -> Columns:
-        """Give each local column the product with its own input."""
-        kernels = self.kernel[...].astype(xs[0].dtype)
-        return self._biased([self.product(x, k) for x, k in zip(xs, kernels, strict=True)])
+        """Multiply each local column by its own matrix, (B, in) -> (B, out)."""
+        return _biased(list(_products(xs, self.kernel[...])), self.bias[...])
 
     def of_shared(self, x: Array) -> Columns:
-        """Give each local column the product with one input that all read."""
+        """Multiply one input by the matrix of each local column."""
         return self.of_own([x] * self.kernel.shape[0])
-
-    def product(self, x: Array, kernel: Array) -> Array:
-        """Apply one column's kernel to x."""
-        raise NotImplementedError
-
-    def _biased(self, xs: Columns) -> Columns:
-        return [_add_bias(x, b) for x, b in zip(xs, self.bias[...], strict=True)]
-
-
-class Convolution(Product):
-    """A convolution for each column; kernel (columns, kh, kw, in, out)."""
-
-    def __init__(self, name: str, shape: tuple[int, ...], *, stride: int, padding: int, **values):
-        super().__init__(name, shape, **values)
-        self.stride, self.padding = stride, padding
-
-    def product(self, x: Array, kernel: Array) -> Array:
-        """(B, H, W, in) -> (B, H', W', out)."""
-        return conv2d(x, kernel, stride=self.stride, padding=self.padding)
-
-    def of_shared(self, x: Array) -> Columns:
-        """One dense convolution with all local columns' maps: x is read once, not once a column."""
-        kernel = jnp.moveaxis(self.kernel[...].astype(x.dtype), 0, 3)  # (kh, kw, in, C, out)
-        y = self.product(x, kernel.reshape(*kernel.shape[:3], -1))
-        return self._biased(jnp.split(y, self.kernel.shape[0], axis=-1))
-
-
-class Matrix(Product):
-    """A fully connected layer for each column; kernel (columns, in, out)."""
-
-    def product(self, x: Array, kernel: Array) -> Array:
-        """(B, in) -> (B, out)."""
-        return x @ kernel
 
 
 class SummedMatrix(nnx.Module):
     """The last layer: each column's product with its own part of the input, added up.
 
-    kernel: (columns, in, out); bias: (out,), since the sum belongs to no column. float32.
+    kernel: (columns, in, out); bias: (out,), since the sum belongs to no column.
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], *, std: float, bias: float, key: Array):
@@ -90,10 +87,21 @@ class SummedMatrix(nnx.Module):
 
     def __call__(self, xs: Columns, axis: str | None) -> Array:
         """(B, in) of each local column -> (B, out), summed over the mesh axis too."""
-        kernels = self.kernel[...].astype(xs[0].dtype)
-        products = [x @ k for x, k in zip(xs, kernels, strict=True)]
-        total = functools.reduce(jnp.add, products)
+        total = functools.reduce(jnp.add, _products(xs, self.kernel[...]))
         return _add_bias(total if axis is None else lax.psum(total, axis), self.bias[...])
+
+
+def _products(xs: Columns, kernel: Array) -> Array:
+    """One product a column, batched: a slice of a large kernel would be a copy of it.
+
+    (B, in) of each column, (columns, in, out) -> (columns, B, out).
+    """
+    x = jnp.stack(xs)
+    return lax.dot_general(x, kernel.astype(x.dtype), (((2,), (1,)), ((0,), (0,))))
+
+
+def _biased(xs: Columns, bias: Array) -> Columns:
+    return [_add_bias(x, b) for x, b in zip(xs, bias, strict=True)]
 
 
 def _add_bias(x: Array, bias: Array) -> Array:

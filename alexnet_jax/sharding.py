@@ -55,6 +55,30 @@ def _group(asked: str | int, columns: int, devices: int) -> int:
     return int(asked)
 
 
+def data_axis(mesh: Mesh) -> str | None:
+    """Return "data" where the batch is split, else None: an axis of one device needs no sums."""
+    return DATA if mesh.shape[DATA] > 1 else None
+
+
+def group_axis(mesh: Mesh) -> str | None:
+    """Return "group" where the columns are on two devices, else None."""
+    return GROUP if mesh.shape[GROUP] > 1 else None
+
+
+def local_specs(mesh: Mesh, params):
+    """Return `param_specs` for shard_map, without the axes of one device.
+
+    What does not vary over an axis is not summed over it in the backward pass either; XLA on CPU
+    makes such a sum over one device a copy.
+    """
+    axis = group_axis(mesh)
+    return jax.tree.map(
+        lambda spec: P(axis) if spec == P(GROUP) else P(),
+        param_specs(params),
+        is_leaf=lambda x: isinstance(x, P),
+    )
+
+
 def param_specs(params):
     """Return the PartitionSpec of each parameter or statistic: the column axis over "group".
 

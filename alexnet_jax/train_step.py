@@ -17,7 +17,14 @@ from alexnet_jax.data import augment
 from alexnet_jax.model import AlexNet
 from alexnet_jax.optimizer import make_optimizer, make_plateau
 from alexnet_jax.random_streams import stream
-from alexnet_jax.sharding import DATA, GROUP, batch_sharding, param_specs, placed
+from alexnet_jax.sharding import (
+    batch_sharding,
+    data_axis,
+    group_axis,
+    local_specs,
+    param_specs,
+    placed,
+)
 from alexnet_jax.spec import Spec
 
 
@@ -143,14 +150,19 @@ def make_loss(data: ConfigDict, spec: Spec, mesh: Mesh):
     """Return loss(params, stats, batch, consts, key) -> (mean loss, (sums, new stats)).
 
     One function over the columns that a device holds, under shard_map: its transpose is the
-    backward pass, with a sum of gradients over "data".
+    backward pass, with one sum of gradients over "data".
     """
     graph = graph_of(spec)
+    over_data, over_group = data_axis(mesh), group_axis(mesh)
 
     def local(params, stats, batch, consts, key):
         images, labels = batch["image"], batch["label"]
-        first = lax.axis_index(DATA) * images.shape[0]
-        examples = first + jnp.arange(images.shape[0], dtype=jnp.int32)
+        examples = jnp.arange(images.shape[0], dtype=jnp.int32)
+        if over_data:
+            examples += lax.axis_index(over_data) * images.shape[0]
+            # Marked here, a parameter's gradient is summed over "data" once it is a gradient of
+            # the parameter; left to where it is used, a bias's would be before that, image by image.
+            params = lax.pcast(params, over_data, to="varying")
         views = augment.training_views(
             images, consts, data, spec.image_size, stream(key, "augment"), examples
         )
@@ -160,21 +172,22 @@ def make_loss(data: ConfigDict, spec: Spec, mesh: Mesh):
             train=True,
             dropout_key=stream(key, "dropout"),
             examples=examples,
-            group_axis=GROUP,
-            data_axis=DATA,
+            group_axis=over_group,
+            data_axis=over_data,
         )
         log_probs = jax.nn.log_softmax(logits)
-        mask = jnp.ones_like(log_probs[:, 0])
-        sums = lax.psum(metrics.sums(log_probs, labels, mask), DATA)
+        sums = metrics.sums(log_probs, labels, jnp.ones_like(log_probs[:, 0]))
+        if over_data:
+            sums = lax.psum(sums, over_data)
         stats = nnx.to_pure_dict(nnx.state(net, nnx.BatchStat))
         return sums["loss"] / sums["images"], (sums, stats)
 
     def loss(params, stats, batch, consts, key):
-        specs, stat_specs = param_specs(params), param_specs(stats)
+        specs, stat_specs = local_specs(mesh, params), local_specs(mesh, stats)
         return jax.shard_map(
             local,
             mesh=mesh,
-            in_specs=(specs, stat_specs, P(DATA), P(), P()),
+            in_specs=(specs, stat_specs, P(over_data), P(), P()),
             out_specs=(P(), (P(), stat_specs)),
         )(params, stats, batch, consts, key)
 

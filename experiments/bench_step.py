@@ -1,0 +1,191 @@
+"""Images per second of the training step and of inference, beside PyTorch where it is installed.
+
+    python experiments/bench_step.py --batch=32 [--dtype=bfloat16] [--rounds=7]
+
+The contenders take turns, step by step, so that a machine whose speed drifts is the same for all;
+a rate is of the median step, a ratio the median of the rounds' ratios. Ours is the step that
+training uses, with its crops, mirrors and colour; PyTorch gets finished float images. The last
+line is one JSON object.
+"""
+
+import functools
+import json
+import statistics
+import sys
+import time
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+
+from alexnet_jax import sharding, spec
+from alexnet_jax.data import augment
+from alexnet_jax.evaluation import make_predict
+from alexnet_jax.model import AlexNet
+from alexnet_jax.train_step import create_state, make_train_step
+from configs import ilsvrc2012
+
+try:
+    import torch
+    from torch_net import TorchAlexNet
+except ImportError:
+    torch = None
+
+_BATCH = flags.DEFINE_integer("batch", 32, "Images a step.")
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Steps that are timed, of each contender.")
+_COMPILE = flags.DEFINE_bool("compile", True, "Also torch.compile.")
+MATMUL = 4096  # of the product that measures the machine's rate, on an accelerator; CPU: half
+
+
+def ours(batch: int, dtype: str):
+    """Return (train, infer): functions that take one step and wait for it."""
+    config = ilsvrc2012.get_config()
+    config.batch_size, config.model.compute_dtype = batch, dtype
+    config.mesh.data = config.mesh.group = 1
+    net = spec.resolve(config.model)
+    mesh = sharding.make_mesh(config.mesh, net.columns, batch)
+    rng = np.random.default_rng(0)
+    whole = types.SimpleNamespace(
+        mean_image=np.full((256, 256, 3), 118, np.float32),
+        eigenvalues=np.array([14830.0, 1376.0, 389.0]),
+        eigenvectors=np.eye(3),
+    )
+    consts = augment.constants(whole, config.data)
+    data = {
+        "image": rng.integers(0, 256, (batch, 256, 256, 3), np.uint8),
+        "label": rng.integers(0, net.classes, batch, np.int32),
+    }
+    data = sharding.put_batch(mesh, data)
+    step = make_train_step(config, net, mesh)
+    predict = jax.jit(make_predict(net, mesh, 1))
+    held = [create_state(config, net, mesh)]
+
+    def train():
+        held[0], loss = step(held[0], data, consts)
+        jax.block_until_ready((held[0], loss))
+
+    def infer():
+        state = held[0]
+        predict(state.params, state.batch_stats, data["image"], consts).block_until_ready()
+
+    return train, infer
+
+
+def torchs(batch: int, dtype: str, *, compiled: bool):
+    """Return (train, infer) of the same net in PyTorch: grouped convolutions, channels_last."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    net = TorchAlexNet().to(device=device, memory_format=torch.channels_last)
+    tx = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    x = 50 * torch.randn(batch, 3, 224, 224, device=device)
+    x = x.contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 1000, (batch,), device=device)
+    forward = torch.compile(net) if compiled else net
+    cast = functools.partial(
+        torch.autocast, device, dtype=torch.bfloat16, enabled=dtype == "bfloat16"
+    )
+
+    def wait():
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    def train():
+        net.train()
+        tx.zero_grad(set_to_none=True)
+        with cast():
+            loss = torch.nn.functional.cross_entropy(forward(x), labels)
+        loss.backward()
+        tx.step()
+        wait()
+
+    def infer():
+        net.eval()
+        with torch.inference_mode(), cast():
+            forward(x).softmax(-1)
+        wait()
+
+    return train, infer
+
+
+def matmul(dtype: str):
+    """Return (run, operations) of one large square product."""
+    size = MATMUL if jax.default_backend() != "cpu" else MATMUL // 2
+    a = jax.random.normal(jax.random.key(0), (size, size), jnp.dtype(dtype))
+    product = jax.jit(jnp.matmul)
+    return lambda: product(a, a).block_until_ready(), 2 * size**3
+
+
+def operations() -> tuple[int, int]:
+    """Return the operations an image costs, forward and in training; 2 a multiply-add."""
+    net = spec.resolve(spec.overrides("paper"))
+    names = tuple(layer.name for layer in net.layers)
+
+    def products(images):
+        model = AlexNet(net, key=jax.random.key(0))
+        return model(images, activations=names)[1], {n: getattr(model, n).kernel[...] for n in names}
+
+    images = jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), jnp.float32)
+    outputs, kernels = jax.eval_shape(products, images)
+    cost = {n: 2 * kernels[n].size * int(np.prod(outputs[n].shape[2:-1])) for n in names}
+    forward = sum(cost.values())
+    return forward, 3 * forward - cost["conv1"]  # an image has no gradient
+
+
+def take_turns(contenders: dict, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each contender's steps; the first two steps of each do not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for round_ in range(rounds + 2):
+        for name, run in contenders.items():
+            begin = time.perf_counter()
+            run()
+            if round_ >= 2:
+                seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:
+    """Return the figures of one kind of step; None where PyTorch is not there."""
+    own = seconds["ours"]
+    figures: dict = {"batch": batch, "images_per_second": batch / statistics.median(own)}
+    for name in ("torch_eager", "torch_compiled"):
+        theirs = seconds.get(name)
+        figures[name] = batch / statistics.median(theirs) if theirs else None
+        ratios = [b / a for a, b in zip(own, theirs, strict=True)] if theirs else []
+        figures[f"ratio_to_{name}"] = statistics.median(ratios) if theirs else None
+    figures["fraction_of_matmul_rate"] = figures["images_per_second"] * cost / rate
+    return figures
+
+
+def main(_) -> None:
+    """Run the benchmark that the flags describe."""
+    batch, dtype = _BATCH.value, _DTYPE.value
+    train, infer = {}, {}
+    train["ours"], infer["ours"] = ours(batch, dtype)
+    if torch is not None:
+        train["torch_eager"], infer["torch_eager"] = torchs(batch, dtype, compiled=False)
+        if _COMPILE.value:
+            train["torch_compiled"], infer["torch_compiled"] = torchs(batch, dtype, compiled=True)
+    else:
+        print("PyTorch is not installed: our own figures only", file=sys.stderr)
+    product, work = matmul(dtype)
+    train_seconds = take_turns({**train, "matmul": product}, _ROUNDS.value)
+    infer_seconds = take_turns({**infer, "matmul": product}, _ROUNDS.value)
+    rate = work / statistics.median(train_seconds["matmul"] + infer_seconds["matmul"])
+    forward, training = operations()
+    result = {
+        "train": report(train_seconds, batch, training, rate),
+        "inference": report(infer_seconds, batch, forward, rate),
+        "matmul_gflops": rate / 1e9,
+        "device": f"{jax.devices()[0].platform}:{jax.devices()[0].device_kind}",
+        "dtype": dtype,
+        "versions": {"jax": jax.__version__, "torch": torch.__version__ if torch else None},
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    app.run(main)
