@@ -12,7 +12,14 @@ from jax.sharding import PartitionSpec as P
 
 from alexnet_jax import metrics
 from alexnet_jax.data import augment
-from alexnet_jax.sharding import DATA, data_axis, group_axis, local_specs, put_batch
+from alexnet_jax.sharding import (
+    DATA,
+    compiler_options,
+    data_axis,
+    group_axis,
+    local_specs,
+    put_batch,
+)
 from alexnet_jax.spec import Spec
 from alexnet_jax.train_step import TrainState, graph_of
 
@@ -21,7 +28,7 @@ SPLIT = "validation"
 
 
 def make_predict(spec: Spec, mesh: Mesh, views: int):
-    """Return predict(params, stats, images, consts) -> probabilities (B, classes) float32.
+    """Return the compiled predict(params, stats, images, consts) -> probabilities (B, classes) float32.
 
     images: (B, 256, 256, 3) uint8 over "data". The views of an image go through the net one after
     the other, so that memory does not grow with their number.
@@ -52,7 +59,7 @@ def make_predict(spec: Spec, mesh: Mesh, views: int):
             out_specs=P(over_data),
         )(params, stats, images, consts)
 
-    return predict
+    return jax.jit(predict, compiler_options=compiler_options())
 
 
 def make_evaluate_step(spec: Spec, mesh: Mesh, views: int):
@@ -62,12 +69,11 @@ def make_evaluate_step(spec: Spec, mesh: Mesh, views: int):
     """
     predict = make_predict(spec, mesh, views)
 
-    @jax.jit
     def evaluate_step(params, stats, batch, consts) -> metrics.Sums:
         probabilities = predict(params, stats, batch["image"], consts)
         return metrics.sums(jnp.log(probabilities), batch["label"], batch["mask"])
 
-    return evaluate_step
+    return jax.jit(evaluate_step, compiler_options=compiler_options())
 
 
 def evaluate(

@@ -23,6 +23,18 @@ def split_cpu(mesh: ConfigDict) -> None:
         jax.config.update("jax_num_cpu_devices", mesh.cpu_devices)
 
 
+def compiler_options() -> dict[str, str] | None:
+    """Return what `jax.jit` should tell XLA on these devices.
+
+    On CPU: matrix products by YNNPACK, convolutions not, which XLA's own code does in half the
+    time (experiments/README.md, "CPU").
+    """
+    if jax.default_backend() != "cpu":
+        return None
+    kinds = "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+    return {"xla_cpu_experimental_ynn_fusion_type": kinds}
+
+
 def make_mesh(mesh: ConfigDict, columns: int, batch_size: int) -> Mesh:
     """Return the mesh (data, group) of config.mesh over all devices.
 

@@ -235,7 +235,7 @@ class Run:
             "step": self.step,
             "epoch": round(self.step * self.config.batch_size / self.images, 4),
             "split": split,
-            "learning_rate": float(rate),
+            "learning_rate": float(f"{float(rate):.6g}"),  # as it was set, not as float32 has it
         }
 
     def epoch_end(self, epoch: int) -> int:

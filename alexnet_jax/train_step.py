@@ -19,6 +19,7 @@ from alexnet_jax.optimizer import make_optimizer, make_plateau
 from alexnet_jax.random_streams import stream
 from alexnet_jax.sharding import (
     batch_sharding,
+    compiler_options,
     data_axis,
     group_axis,
     local_specs,
@@ -143,6 +144,7 @@ def make_train_step(config: ConfigDict, spec: Spec, mesh: Mesh):
         donate_argnums=0,
         in_shardings=(shardings, {"image": batch, "label": batch}, None),
         out_shardings=(shardings, None),
+        compiler_options=compiler_options(),
     )
 
 

@@ -60,7 +60,7 @@ def ours(batch: int, dtype: str):
     }
     data = sharding.put_batch(mesh, data)
     step = make_train_step(config, net, mesh)
-    predict = jax.jit(make_predict(net, mesh, 1))
+    predict = make_predict(net, mesh, 1)
     held = [create_state(config, net, mesh)]
 
     def train():
