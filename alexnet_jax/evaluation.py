@@ -23,15 +23,22 @@ from alexnet_jax.sharding import (
 from alexnet_jax.spec import Spec
 from alexnet_jax.train_step import TrainState, graph_of
 
-
 SPLIT = "validation"
 
 
 def make_predict(spec: Spec, mesh: Mesh, views: int):
-    """Return the compiled predict(params, stats, images, consts) -> probabilities (B, classes) float32.
+    """Return the compiled predict(params, stats, images, consts) -> probabilities (B, classes).
 
-    images: (B, 256, 256, 3) uint8 over "data". The views of an image go through the net one after
-    the other, so that memory does not grow with their number.
+    images: (B, 256, 256, 3) uint8 over "data". Probabilities are float32.
+    """
+    return jax.jit(_averaged_softmax(spec, mesh, views), compiler_options=compiler_options())
+
+
+def _averaged_softmax(spec: Spec, mesh: Mesh, views: int):
+    """Return predict, not compiled: softmax averaged over the views.
+
+    The views of an image go through the net one after the other, so that memory does not grow with
+    their number.
     """
     graph = graph_of(spec)
     over_data, over_group = data_axis(mesh), group_axis(mesh)
@@ -59,7 +66,7 @@ def make_predict(spec: Spec, mesh: Mesh, views: int):
             out_specs=P(over_data),
         )(params, stats, images, consts)
 
-    return jax.jit(predict, compiler_options=compiler_options())
+    return predict
 
 
 def make_evaluate_step(spec: Spec, mesh: Mesh, views: int):
@@ -67,11 +74,12 @@ def make_evaluate_step(spec: Spec, mesh: Mesh, views: int):
 
     batch: image, label and mask (B,) float32, 0 where a row is padding.
     """
-    predict = make_predict(spec, mesh, views)
+    predict = _averaged_softmax(spec, mesh, views)
+    least = jnp.finfo(jnp.float32).tiny  # a probability rounded to 0 still has a loss
 
     def evaluate_step(params, stats, batch, consts) -> metrics.Sums:
         probabilities = predict(params, stats, batch["image"], consts)
-        return metrics.sums(jnp.log(probabilities), batch["label"], batch["mask"])
+        return metrics.sums(jnp.log(jnp.maximum(probabilities, least)), batch["label"], batch["mask"])
 
     return jax.jit(evaluate_step, compiler_options=compiler_options())
 
