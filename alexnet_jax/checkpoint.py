@@ -23,8 +23,8 @@ ERROR = "top1_error"  # what "best" goes by
 class Checkpoints:
     """The checkpoints of one run's folder.
 
-        with Checkpoints(workdir, config_hash) as checkpoints:
-            checkpoints.save(state)
+    with Checkpoints(workdir, config_hash) as checkpoints:
+        checkpoints.save(state)
     """
 
     def __init__(self, workdir: pathlib.Path, config_hash: str = ""):

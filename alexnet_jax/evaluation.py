@@ -79,7 +79,8 @@ def make_evaluate_step(spec: Spec, mesh: Mesh, views: int):
 
     def evaluate_step(params, stats, batch, consts) -> metrics.Sums:
         probabilities = predict(params, stats, batch["image"], consts)
-        return metrics.sums(jnp.log(jnp.maximum(probabilities, least)), batch["label"], batch["mask"])
+        log_probs = jnp.log(jnp.maximum(probabilities, least))
+        return metrics.sums(log_probs, batch["label"], batch["mask"])
 
     return jax.jit(evaluate_step, compiler_options=compiler_options())
 
@@ -97,7 +98,7 @@ def evaluate(
       mesh: where the net lives.
     """
     begin = time.perf_counter()
-    total = {name: 0.0 for name in metrics.zeros()}
+    total = dict.fromkeys(metrics.zeros(), 0.0)
     waiting = None  # one batch in flight while the host reads the next
     for batch in batches:
         sums = step(state.params, state.batch_stats, put_batch(mesh, batch), consts)

@@ -129,8 +129,9 @@ class ChannelNorm(nnx.Module):
 
     def __call__(self, xs: Columns, *, train: bool, data_axis: str | None) -> Columns:
         """Normalize each local column, (B, H, W, C), in float32."""
-        moments = [self._moments(x.astype(jnp.float32), c, train, data_axis)
-                   for c, x in enumerate(xs)]
+        moments = [
+            self._moments(x.astype(jnp.float32), c, train, data_axis) for c, x in enumerate(xs)
+        ]
         if self.kind == "batch" and train:
             self._remember(moments)
         outs = []

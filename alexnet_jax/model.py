@@ -81,13 +81,15 @@ class AlexNet(nnx.Module):
         if examples is None:
             examples = jnp.arange(images.shape[0], dtype=jnp.int32)
         run = _Run(self, train, dropout_key, examples, group_axis, data_axis)
-        local = self.conv1.kernel.shape[0]
+        first: Convolution = getattr(self, self.spec.layers[0].name)
+        local = first.kernel.shape[0]  # columns on this device
         xs: Columns = [images.astype(jnp.dtype(self.spec.compute_dtype))] * local
         kept: dict[str, Array] = {}
         for layer in self.spec.layers:
-            for name, xs in run.layer(layer, xs):
+            for name, ys in run.layer(layer, xs):
                 if name in activations:
-                    kept[name] = jnp.stack(xs)
+                    kept[name] = jnp.stack(ys)
+                xs = ys
         if missing := set(activations) - set(kept):
             raise ValueError(f"this net has no activation named {', '.join(sorted(missing))}")
         return xs[0].astype(jnp.float32), kept
@@ -152,7 +154,7 @@ class _Run:
 
     def _lrn(self, xs: Columns) -> Columns:
         lrn = self.spec.lrn
-        constants = dict(n=lrn.n, k=lrn.k, beta=lrn.beta)
+        constants = {"n": lrn.n, "k": lrn.k, "beta": lrn.beta}
         constants["alpha"] = lrn.alpha / lrn.n if lrn.alpha_over_n else lrn.alpha
         if lrn.scope == "column" or self.spec.columns == 1:
             return [ops.local_response_norm(x, **constants) for x in xs]

@@ -94,7 +94,5 @@ def _max_along(x: Array, axis: int, window: int, stride: int) -> Array:
     if size < window:
         raise ValueError(f"max_pool: a window of {window} does not fit in {size} pixels")
     last = (size - window) // stride * stride
-    parts = [
-        lax.slice_in_dim(x, start, start + last + 1, stride, axis) for start in range(window)
-    ]
+    parts = [lax.slice_in_dim(x, start, start + last + 1, stride, axis) for start in range(window)]
     return functools.reduce(jnp.maximum, parts)

@@ -25,12 +25,11 @@ def open_folder(workdir: pathlib.Path, config: ConfigDict) -> None:
     """
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / "config.json"
-    if path.exists():
-        if different := configs.differences(read_config(workdir), config):
-            raise ConfigError(
-                f"{workdir} holds a run with another config ({'; '.join(different)}): "
-                "give its values again to go on with it, or another --workdir to begin anew"
-            )
+    if path.exists() and (different := configs.differences(read_config(workdir), config)):
+        raise ConfigError(
+            f"{workdir} holds a run with another config ({'; '.join(different)}): "
+            "give its values again to go on with it, or another --workdir to begin anew"
+        )
     write_whole(path, configs.to_json(config))
     write_whole(workdir / "environment.json", json.dumps(environment(), indent=2) + "\n")
 

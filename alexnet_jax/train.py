@@ -160,8 +160,10 @@ class Run:
             layer = signal_check.first_dead_layer(
                 signal_check.spreads(self.net, self.state, self.some_views())
             )
-            where = f"the first layer whose signal is dead is {layer}" if layer else (
-                "no layer's signal is dead: the rate or the labels may be at fault"
+            where = (
+                f"the first layer whose signal is dead is {layer}"
+                if layer
+                else ("no layer's signal is dead: the rate or the labels may be at fault")
             )
             self.log.say(
                 f"warning: the loss has sat at ln({self.net.classes}) = {chance:.3f} for "

@@ -52,15 +52,15 @@ class TrainState:
 def graph_of(spec: Spec) -> nnx.GraphDef:
     """Return the module's structure: with parameters, `nnx.merge` makes it a net again."""
     net = jax.eval_shape(lambda: AlexNet(spec, key=jax.random.key(0)))
-    return nnx.split(net, nnx.Param, nnx.BatchStat)[0]
+    return nnx.graphdef(net)
 
 
 def initial_state(config: ConfigDict, spec: Spec) -> TrainState:
     """Return the state before the first step; to be traced by `create_state`."""
     key = jax.random.key(config.seed)
     net = AlexNet(spec, key=stream(key, "init"))
-    _, params, stats = nnx.split(net, nnx.Param, nnx.BatchStat)
-    params, stats = nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+    params = nnx.to_pure_dict(nnx.state(net, nnx.Param))
+    stats = nnx.to_pure_dict(nnx.state(net, nnx.BatchStat))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -162,8 +162,8 @@ def make_loss(data: ConfigDict, spec: Spec, mesh: Mesh):
         examples = jnp.arange(images.shape[0], dtype=jnp.int32)
         if over_data:
             examples += lax.axis_index(over_data) * images.shape[0]
-            # Marked here, a parameter's gradient is summed over "data" once it is a gradient of
-            # the parameter; left to where it is used, a bias's would be before that, image by image.
+            # Marked here, a gradient is summed over "data" once it is the parameter's; left to
+            # where it is used, a bias's would be summed before that, image by image.
             params = lax.pcast(params, over_data, to="varying")
         views = augment.training_views(
             images, consts, data, spec.image_size, stream(key, "augment"), examples

@@ -1,8 +1,8 @@
 """A first result in minutes on any machine: the narrow net on rendered shapes, no download.
 
-    make quickstart
+make quickstart
 
-    python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
+python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
 """
 
 from ml_collections import ConfigDict

@@ -31,7 +31,7 @@ try:
     import torch
     from torch_net import TorchAlexNet
 except ImportError:
-    torch = None
+    torch = None  # type: ignore[assignment]
 
 _BATCH = flags.DEFINE_integer("batch", 32, "Images a step.")
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
@@ -126,7 +126,9 @@ def operations() -> tuple[int, int]:
 
     def products(images):
         model = AlexNet(net, key=jax.random.key(0))
-        return model(images, activations=names)[1], {n: getattr(model, n).kernel[...] for n in names}
+        return model(images, activations=names)[1], {
+            n: getattr(model, n).kernel[...] for n in names
+        }
 
     images = jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), jnp.float32)
     outputs, kernels = jax.eval_shape(products, images)

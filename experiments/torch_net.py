@@ -7,7 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-POOL = {"kernel_size": 3, "stride": 2}
+
+def pool(x: torch.Tensor) -> torch.Tensor:
+    """Return the overlapping maxima of the paper."""
+    return F.max_pool2d(x, kernel_size=3, stride=2)
 
 
 class ColumnLRN(nn.Module):
@@ -18,7 +21,8 @@ class ColumnLRN(nn.Module):
         self.columns = columns
         self.lrn = nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalize (B, C, H, W)."""
         if self.columns == 1:
             return self.lrn(x)
         return torch.cat([self.lrn(part) for part in x.chunk(self.columns, dim=1)], dim=1)
@@ -42,17 +46,19 @@ class TorchAlexNet(nn.Module):
         self.fc8 = nn.Linear(hidden, classes)
         self.lrn = ColumnLRN(columns)
         for name, layer in self.named_children():
-            if hasattr(layer, "weight"):
+            if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.normal_(layer.weight, std=0.01)
                 ones = name in ("conv2", "conv4", "conv5", "fc6", "fc7")
+                assert layer.bias is not None
                 nn.init.constant_(layer.bias, float(ones))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
         x = F.pad(x, (0, 3, 0, 3))  # the program's ceil: 3 zeros at the right and bottom
-        x = F.max_pool2d(self.lrn(F.relu(self.conv1(x))), **POOL)
-        x = F.max_pool2d(self.lrn(F.relu(self.conv2(x))), **POOL)
+        x = pool(self.lrn(F.relu(self.conv1(x))))
+        x = pool(self.lrn(F.relu(self.conv2(x))))
         x = F.relu(self.conv4(F.relu(self.conv3(x))))
-        x = F.max_pool2d(F.relu(self.conv5(x)), **POOL).flatten(1)
+        x = pool(F.relu(self.conv5(x))).flatten(1)
         x = F.dropout(F.relu(self.fc6(x)), 0.5, self.training)
         x = F.dropout(F.relu(self.fc7(x)), 0.5, self.training)
         return self.fc8(x)

@@ -154,7 +154,7 @@ def test_directory_names_what_decides_the_content(tmp_path, source):
 
 
 @pytest.mark.parametrize(
-    "changes, message",
+    ("changes", "message"),
     [
         ({"dir": ""}, "set data.dir"),
         ({"builder": "imagenet2012", "dir": ""}, "TFDS's imagenet2012 in .*; set data.dir"),

@@ -40,7 +40,7 @@ def test_every_shape_stands_off_from_its_background():
 
 
 def test_refuses_what_is_not_there():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="expected split train or validation"):
         shapes.render("test", 0)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="expected split train or validation"):
         shapes.render("train", -1)

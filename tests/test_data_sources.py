@@ -105,7 +105,7 @@ def no_train(source):
 
 
 @pytest.mark.parametrize(
-    "spoil, message",
+    ("spoil", "message"),
     [
         (shutil.rmtree, "expected a folder of images at data.dir=.*not there"),
         (empty, "holds no folders; expected train/<class>/<file>"),

@@ -39,9 +39,7 @@ def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
     elif data.colour_unit == "deviation":
         spread = np.sqrt(statistics.eigenvalues)
     else:
-        raise ConfigError(
-            f"data.colour_unit is eigenvalue or deviation; got {data.colour_unit!r}"
-        )
+        raise ConfigError(f"data.colour_unit is eigenvalue or deviation; got {data.colour_unit!r}")
     colour = statistics.eigenvectors * (data.colour_std * spread)
     return {"mean": mean.astype(np.float32), "colour": colour.astype(np.float32)}
 
