@@ -1,5 +1,6 @@
 """What the command lines share: a user's error is one line, and the exit code says so."""
 
+import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -8,13 +9,20 @@ from typing import Any
 from absl import app, flags
 
 from alexnet_jax.errors import UserError
+from alexnet_jax.interrupt import Stopped, stop_at_once
 
 USER_ERROR = 2
 
 
 def run(main: Callable[[list[str]], Any]) -> None:
-    """Run `main` after reading the flags; exit with 2 and one line where the user can mend it."""
+    """Run `main` after reading the flags.
+
+    Exits with one line and 2 where the user can mend it, 128 + the signal where one came.
+    """
     warnings.showwarning = _one_line
+    # At INFO it names each kind of device that this machine does not have.
+    logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
+    stop_at_once()
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
 
 
@@ -23,6 +31,9 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
         return main(argv)
     except UserError as error:
         sys.exit(_said(error))
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -1,27 +1,36 @@
-"""Signals as something to look at between steps: a run that is asked to stop saves first."""
+"""Signals that ask a program to stop: a run saves first, anything else just leaves."""
 
 import signal
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-class Stopped(Exception):
-    """The run was asked to stop by a signal, and has saved."""
 
-    def __init__(self, number: int, step: int):
-        super().__init__(
-            f"stopped by {signal.Signals(number).name}: saved at step {step}; "
-            "the same command goes on from there"
-        )
+class Stopped(KeyboardInterrupt):
+    """A signal asked to stop; no Exception, so that nothing on the way takes it for a failure."""
+
+    def __init__(self, number: int, left: str):
+        super().__init__(f"stopped by {signal.Signals(number).name}: {left}")
         self.exit_code = 128 + number
 
 
+def stop_at_once() -> None:
+    """Let SIGTERM and SIGINT raise Stopped wherever the program is, outside an Interrupt."""
+    for number in SIGNALS:
+        signal.signal(number, _stop)
+
+
+def _stop(number: int, _) -> None:
+    raise Stopped(number, "there was nothing to save; the same command starts again")
+
+
 class Interrupt:
-    """Turns SIGTERM and SIGINT into a number to look at; a context manager."""
+    """Turns SIGTERM and SIGINT into a number to look at between steps; a context manager."""
 
     def __init__(self) -> None:
         self.number: int | None = None
 
     def __enter__(self) -> "Interrupt":
-        self._before = {n: signal.signal(n, self._note) for n in (signal.SIGTERM, signal.SIGINT)}
+        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
     def __exit__(self, *_) -> None:

@@ -1,4 +1,4 @@
-"""What a run tells: a progress bar or plain lines, metrics.jsonl, TensorBoard."""
+"""What a run tells: a progress bar or plain lines, metrics.jsonl, pictures, TensorBoard."""
 
 import json
 import pathlib
@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -93,7 +94,8 @@ class Logger:
         return next((line for line in reversed(lines) if line["split"] == split), {})
 
     def image(self, name: str, picture: np.ndarray, step: int) -> None:
-        """Record a picture, (H, W, 3) uint8, in TensorBoard."""
+        """Record a picture, (H, W, 3) uint8: its latest state as name.png, all in TensorBoard."""
+        Image.fromarray(picture).save(self._workdir / f"{name}.png")
         if self._events is not None:
             self._events.add_image(name, picture, step, dataformats="HWC")
 

@@ -8,13 +8,11 @@ on where the run was. The last line is one JSON object with the result.
 
 import json
 import pathlib
-import sys
 
 from absl import flags
 from ml_collections import config_flags
 
 from alexnet_jax import command_line, sharding
-from alexnet_jax.interrupt import Stopped
 from alexnet_jax.train import train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
@@ -25,12 +23,7 @@ flags.mark_flag_as_required("config")
 def main(_) -> None:
     """Train what the flags describe."""
     sharding.split_cpu(_CONFIG.value.mesh)
-    try:
-        result = train(_CONFIG.value, pathlib.Path(_WORKDIR.value))
-    except Stopped as stop:
-        print(stop, file=sys.stderr)
-        sys.exit(stop.exit_code)
-    print(json.dumps(result))
+    print(json.dumps(train(_CONFIG.value, pathlib.Path(_WORKDIR.value))))
 
 
 if __name__ == "__main__":

@@ -228,7 +228,7 @@ class Run:
         if self.step not in self.checkpoints.steps():
             self.save()
         self.checkpoints.wait()
-        raise Stopped(number, self.step)
+        raise Stopped(number, f"saved at step {self.step}; the same command goes on from there")
 
     def where(self, split: str) -> dict:
         """Return the beginning of a line of the log."""

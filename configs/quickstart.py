@@ -13,7 +13,7 @@ from configs import ilsvrc2012
 def get_config() -> ConfigDict:
     """Return the recipe of ilsvrc2012.py for a quarter of the width and ten classes."""
     config = ilsvrc2012.get_config()
-    config.epochs = 10
+    config.epochs = 8
     config.batch_size = 64
     config.data.builder = "shapes"
     config.model.classes = 10
@@ -24,6 +24,8 @@ def get_config() -> ConfigDict:
         config.model.init.std[layer] = 0.02
     for layer in ("conv3", "conv4", "conv5"):
         config.model.init.std[layer] = 0.06
+    config.schedule.kind = "epochs"
+    config.schedule.epochs = (6,)
     config.mesh.cpu_devices = 2  # the two columns on two devices, as the paper had them
     config.checkpoint.every_steps = 0
     config.log.every_steps = 20

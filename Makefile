@@ -1,0 +1,43 @@
+# make quickstart   a first result on this machine, no GPU and no download of data needed
+# make test         the tests
+# make lint         format, lint and types, as the tests' companion
+# Each makes .venv with what it needs. PYTHON=python3.12 chooses the interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: quickstart test lint clean
+
+quickstart: $(VENV)/user
+	$(BIN)/python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
+	$(BIN)/python -m alexnet_jax.evaluate --workdir=runs/quickstart --views=10
+
+test: $(VENV)/developer
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/developer
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/user: requirements.txt
+	$(MAKE) --no-print-directory $(VENV)/pip
+	$(BIN)/pip install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/developer: requirements.txt requirements-dev.txt
+	$(MAKE) --no-print-directory $(VENV)/pip
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed; choose one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "error: this Python cannot make environments; on Debian: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
