@@ -1,0 +1,133 @@
+"""What crosses between the devices in one training step, beside what the paper's design needs.
+
+    python experiments/communication.py --mesh=1x2 [--config.model.cross_columns=False]
+
+Compiles the training step on virtual CPU devices, data x group, and prints each collective: its
+layer, kind, and the bytes that a device receives for each image of its batch. The table is of the
+program that XLA is given; a last check compares it with the compiled one, which may merge
+collectives but must not add any. The last line is one JSON object.
+"""
+
+import json
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from hlo_collectives import Collective, collectives
+from ml_collections import ConfigDict, config_flags
+from rich.console import Console
+from rich.table import Table
+
+from alexnet_jax import sharding, spec
+from alexnet_jax.data import augment
+from alexnet_jax.model import AlexNet, crosses
+from alexnet_jax.train_step import abstract_state, make_train_step
+
+_MESH = flags.DEFINE_string("mesh", "1x2", "Devices: data x group.")
+_SPEC = flags.DEFINE_string("spec", None, "A row of alexnet_jax/spec.py; default: the config's.")
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/ilsvrc2012.py", "The recipe.")
+
+
+def programs(config: ConfigDict) -> tuple[spec.Spec, jax.stages.Lowered]:
+    """Return the net and its training step, lowered for config.mesh of the devices there are."""
+    net = spec.resolve(config.model)
+    mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
+    where = sharding.batch_sharding(mesh)
+    batch = {
+        "image": jax.ShapeDtypeStruct((config.batch_size, 256, 256, 3), jnp.uint8, sharding=where),
+        "label": jax.ShapeDtypeStruct((config.batch_size,), jnp.int32, sharding=where),
+    }
+    nothing = types.SimpleNamespace(
+        mean_image=np.zeros((256, 256, 3)), eigenvalues=np.zeros(3), eigenvectors=np.eye(3)
+    )
+    consts = augment.constants(nothing, config.data)
+    step = make_train_step(config, net, mesh)
+    return net, step.lower(abstract_state(config, net, mesh), batch, consts)
+
+
+def minimum(net: spec.Spec, group: int) -> dict[str, tuple[int, int]]:
+    """Return layer -> bytes an image that a device must receive, forward and backward.
+
+    Where a layer reads the other column, the activations that it reads, and backward the gradients
+    of its own ones; at fc8 the other column's part of each class, and backward nothing, since the
+    gradient of a sum is the same for both.
+    """
+    if group == 1:
+        return {}
+    outputs = jax.eval_shape(
+        lambda images: AlexNet(net, key=jax.random.key(0))(
+            images, activations=("pool2", "pool5", "fc6")
+        )[1],
+        jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), jnp.float32),
+    )
+    size = {name: x.size // net.columns * x.dtype.itemsize for name, x in outputs.items()}
+    read = {"conv3": "pool2", "fc6": "pool5", "fc7": "fc6"}
+    needs = {
+        layer.name: (size[read[layer.name]],) * 2
+        for layer in net.layers
+        if crosses(net, layer) and not layer.identity
+    }
+    return {**needs, "fc8": (net.classes * jnp.dtype(net.compute_dtype).itemsize, 0)}
+
+
+def table(found: list[Collective], needs: dict, images: int, group: int) -> Table:
+    """Return the collectives as rows; `images` are those of one device."""
+    rows = Table("layer", "kind", "pass", "between", "shape", "bytes an image", "minimum")
+    for one in found:
+        between = "columns" if group == 2 and one.stride == 1 else "batch parts"
+        way = "backward" if one.backward else "forward"
+        least = needs.get(one.layer, (0, 0))[one.backward] if between == "columns" else ""
+        shape = " ".join(f"{dtype}{list(sizes)}" for dtype, sizes in one.shapes)
+        rows.add_row(
+            one.layer,
+            one.kind,
+            way,
+            between,
+            shape,
+            f"{one.received_bytes / images:,.0f}",
+            str(least),
+        )
+    return rows
+
+
+def summary(found: list[Collective], needs: dict, images: int) -> dict:
+    """Return what the JSON line says of the collectives."""
+    forward = [one for one in found if not one.backward]
+    backward = [one for one in found if one.backward]
+    return {
+        "forward_collectives": len(forward),
+        "backward_collectives": len(backward),
+        "bytes_per_image_forward": sum(one.received_bytes for one in forward) / images,
+        "bytes_per_image_backward": sum(one.received_bytes for one in backward) / images,
+        "minimum_bytes_per_image": sum(sum(both) for both in needs.values()),
+    }
+
+
+def main(_) -> None:
+    """Print the audit that the flags describe."""
+    config = _CONFIG.value
+    data, group = (int(size) for size in _MESH.value.split("x"))
+    config.mesh.data, config.mesh.group = data, group
+    if _SPEC.value:
+        config.model.spec = _SPEC.value
+    jax.config.update("jax_num_cpu_devices", max(1, data * group))
+    net, lowered = programs(config)
+    asked = collectives(lowered.as_text(dialect="hlo", debug_info=True))
+    made = collectives(lowered.compile().as_text())
+    images = config.batch_size // data
+    needs = minimum(net, group)
+    console = Console(file=sys.stdout, width=140)
+    console.print(table(asked, needs, images, group))
+    compiled = {
+        kind: sum(one.kind == kind for one in made) for kind in sorted({m.kind for m in made})
+    }
+    console.print(f"compiled for {jax.devices()[0].platform}: {compiled or 'nothing crosses'}")
+    result = {"mesh": _MESH.value, "spec": net.spec, **summary(asked, needs, images)}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    app.run(main)
