@@ -21,14 +21,14 @@ lint: $(VENV)/developer
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(VENV)/user: requirements.txt
+$(VENV)/user: requirements.txt pyproject.toml
 	$(MAKE) --no-print-directory $(VENV)/pip
-	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet -r requirements.txt -e .
 	@touch $@
 
-$(VENV)/developer: requirements.txt requirements-dev.txt
+$(VENV)/developer: requirements.txt requirements-dev.txt pyproject.toml
 	$(MAKE) --no-print-directory $(VENV)/pip
-	$(BIN)/pip install --quiet -r requirements-dev.txt
+	$(BIN)/pip install --quiet -r requirements-dev.txt -e .
 	@touch $@
 
 $(VENV)/pip:

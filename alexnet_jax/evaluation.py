@@ -31,7 +31,7 @@ def make_predict(spec: Spec, mesh: Mesh, views: int):
 
     images: (B, 256, 256, 3) uint8 over "data". Probabilities are float32.
     """
-    return jax.jit(_averaged_softmax(spec, mesh, views), compiler_options=compiler_options())
+    return jax.jit(_averaged_softmax(spec, mesh, views), compiler_options=compiler_options(mesh))
 
 
 def _averaged_softmax(spec: Spec, mesh: Mesh, views: int):
@@ -82,7 +82,7 @@ def make_evaluate_step(spec: Spec, mesh: Mesh, views: int):
         log_probs = jnp.log(jnp.maximum(probabilities, least))
         return metrics.sums(log_probs, batch["label"], batch["mask"])
 
-    return jax.jit(evaluate_step, compiler_options=compiler_options())
+    return jax.jit(evaluate_step, compiler_options=compiler_options(mesh))
 
 
 def evaluate(

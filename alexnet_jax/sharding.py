@@ -4,7 +4,10 @@ The mesh has two axes. Along "group" lie the columns: one device for both, or on
 paper's two GPUs. Along "data" lie the parts of the batch.
 """
 
+from collections.abc import Sequence
+
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
@@ -23,37 +26,40 @@ def split_cpu(mesh: ConfigDict) -> None:
         jax.config.update("jax_num_cpu_devices", mesh.cpu_devices)
 
 
-def compiler_options() -> dict[str, str] | None:
-    """Return what `jax.jit` should tell XLA on these devices.
+def compiler_options(mesh: Mesh) -> dict[str, str] | None:
+    """Return what `jax.jit` should tell XLA on the devices of a mesh.
 
     On CPU: matrix products by YNNPACK, convolutions not, which XLA's own code does in half the
     time (experiments/README.md, "CPU").
     """
-    if jax.default_backend() != "cpu":
+    if mesh.devices.flat[0].platform != "cpu":
         return None
     kinds = "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
     return {"xla_cpu_experimental_ynn_fusion_type": kinds}
 
 
-def make_mesh(mesh: ConfigDict, columns: int, batch_size: int) -> Mesh:
-    """Return the mesh (data, group) of config.mesh over all devices.
+def make_mesh(
+    mesh: ConfigDict, columns: int, batch_size: int, devices: Sequence[jax.Device] | None = None
+) -> Mesh:
+    """Return the mesh (data, group) of config.mesh over all devices, or over those given.
 
     Raises:
       ConfigError: the devices, the columns or the batch do not divide so.
     """
-    devices = jax.device_count()
-    group = _group(mesh.group, columns, devices)
-    data = devices // group if mesh.data == -1 else mesh.data
-    if data < 1 or data * group > devices:
+    devices = jax.devices() if devices is None else devices
+    count = len(devices)
+    group = _group(mesh.group, columns, count)
+    data = count // group if mesh.data == -1 else mesh.data
+    if data < 1 or data * group > count:
         raise ConfigError(
-            f"mesh data={mesh.data} x group={group} does not fit on {devices} device(s): ask for "
-            f"at most {devices}, or split the CPU with mesh.cpu_devices"
+            f"mesh data={mesh.data} x group={group} does not fit on {count} device(s): ask for "
+            f"at most {count}, or split the CPU with mesh.cpu_devices"
         )
     if batch_size % data:
         raise ConfigError(f"batch_size {batch_size} does not divide over mesh.data={data} devices")
     axes = (AxisType.Auto, AxisType.Auto)
     return jax.make_mesh(
-        (data, group), (DATA, GROUP), axis_types=axes, devices=jax.devices()[: data * group]
+        (data, group), (DATA, GROUP), axis_types=axes, devices=devices[: data * group]
     )
 
 
@@ -117,6 +123,33 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def put_batch(mesh: Mesh, batch):
-    """Send a batch of host arrays, whole on each process that calls, to the devices."""
+    """Send this process's rows of a batch of host arrays to its devices."""
     sharding = batch_sharding(mesh)
-    return jax.tree.map(lambda x: jax.device_put(x, sharding), batch)
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+
+
+def put_everywhere(mesh: Mesh, tree):
+    """Send small host values, the same in all processes, to every device."""
+    sharding = NamedSharding(mesh, P())
+
+    def put(value):
+        value = np.asarray(value)
+        return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
+
+    return jax.tree.map(put, tree)
+
+
+def local_rows(mesh: Mesh, batch_size: int) -> slice:
+    """Return the rows of a batch that this process reads.
+
+    Processes that hold columns of the same images read the same rows.
+    """
+    mine = [index for index, devices in enumerate(mesh.devices) if _any_here(devices)]
+    rows = batch_size // mesh.shape[DATA]
+    if mine != list(range(mine[0], mine[-1] + 1)):
+        raise ConfigError(f"this process holds parts {mine} of the batch, which are not neighbours")
+    return slice(mine[0] * rows, (mine[-1] + 1) * rows)
+
+
+def _any_here(devices) -> bool:
+    return any(device.process_index == jax.process_index() for device in devices)

@@ -145,7 +145,7 @@ def make_train_step(config: ConfigDict, spec: Spec, mesh: Mesh):
         donate_argnums=0,
         in_shardings=(shardings, {"image": batch, "label": batch}, None),
         out_shardings=(shardings, None),
-        compiler_options=compiler_options(),
+        compiler_options=compiler_options(mesh),
     )
 
 

@@ -1,17 +1,20 @@
 """What crosses between the devices in one training step, beside what the paper's design needs.
 
     python experiments/communication.py --mesh=1x2 [--config.model.cross_columns=False]
+    JAX_PLATFORMS=cpu python experiments/communication.py --mesh=1x2 --gpu
 
-Compiles the training step on virtual CPU devices, data x group, and prints each collective: its
-layer, kind, and the bytes that a device receives for each image of its batch. The table is of the
-program that XLA is given; a last check compares it with the compiled one, which may merge
-collectives but must not add any. The last line is one JSON object.
+Compiles the training step on virtual CPU devices, data x group, or for GPUs that need not be there
+(requirements-gpu.txt), and prints each collective: its layer, kind, and the bytes that a device
+receives for each image of its part of the batch. The first table is of the program that XLA is
+given, the second of what it made of it. The last line is one JSON object, about the first.
 """
 
 import json
 import sys
 import types
+from collections.abc import Sequence
 
+import described_gpu
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,13 +31,16 @@ from alexnet_jax.train_step import abstract_state, make_train_step
 
 _MESH = flags.DEFINE_string("mesh", "1x2", "Devices: data x group.")
 _SPEC = flags.DEFINE_string("spec", None, "A row of alexnet_jax/spec.py; default: the config's.")
+_GPU = flags.DEFINE_bool("gpu", False, "Compile for described H100s.")
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/ilsvrc2012.py", "The recipe.")
 
 
-def programs(config: ConfigDict) -> tuple[spec.Spec, jax.stages.Lowered]:
-    """Return the net and its training step, lowered for config.mesh of the devices there are."""
+def lowered_step(
+    config: ConfigDict, devices: Sequence[jax.Device] | None = None
+) -> tuple[spec.Spec, jax.stages.Lowered]:
+    """Return the net and its training step, lowered for config.mesh of these devices, or of all."""
     net = spec.resolve(config.model)
-    mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
+    mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size, devices)
     where = sharding.batch_sharding(mesh)
     batch = {
         "image": jax.ShapeDtypeStruct((config.batch_size, 256, 256, 3), jnp.uint8, sharding=where),
@@ -73,14 +79,17 @@ def minimum(net: spec.Spec, group: int) -> dict[str, tuple[int, int]]:
     return {**needs, "fc8": (net.classes * jnp.dtype(net.compute_dtype).itemsize, 0)}
 
 
-def table(found: list[Collective], needs: dict, images: int, group: int) -> Table:
+def table(title: str, found: list[Collective], needs: dict, images: int, group: int) -> Table:
     """Return the collectives as rows; `images` are those of one device."""
-    rows = Table("layer", "kind", "pass", "between", "shape", "bytes an image", "minimum")
+    names = ("layer", "kind", "pass", "between", "result", "bytes an image", "minimum")
+    rows = Table(*names, title=title, title_justify="left")
     for one in found:
         between = "columns" if group == 2 and one.stride == 1 else "batch parts"
         way = "backward" if one.backward else "forward"
         least = needs.get(one.layer, (0, 0))[one.backward] if between == "columns" else ""
-        shape = " ".join(f"{dtype}{list(sizes)}" for dtype, sizes in one.shapes)
+        dtype, sizes = one.shapes[0]
+        more = f" and {len(one.shapes) - 1} more" if len(one.shapes) > 1 else ""
+        shape = f"{dtype}{list(sizes)}{more}"
         rows.add_row(
             one.layer,
             one.kind,
@@ -114,17 +123,15 @@ def main(_) -> None:
     if _SPEC.value:
         config.model.spec = _SPEC.value
     jax.config.update("jax_num_cpu_devices", max(1, data * group))
-    net, lowered = programs(config)
+    net, lowered = lowered_step(config, described_gpu.devices(data * group) if _GPU.value else None)
     asked = collectives(lowered.as_text(dialect="hlo", debug_info=True))
     made = collectives(lowered.compile().as_text())
     images = config.batch_size // data
     needs = minimum(net, group)
     console = Console(file=sys.stdout, width=140)
-    console.print(table(asked, needs, images, group))
-    compiled = {
-        kind: sum(one.kind == kind for one in made) for kind in sorted({m.kind for m in made})
-    }
-    console.print(f"compiled for {jax.devices()[0].platform}: {compiled or 'nothing crosses'}")
+    console.print(table("asked of XLA", asked, needs, images, group))
+    where = "described H100s" if _GPU.value else jax.devices()[0].platform
+    console.print(table(f"compiled for {where}", made, needs, images, group))
     result = {"mesh": _MESH.value, "spec": net.spec, **summary(asked, needs, images)}
     print(json.dumps(result))
 
