@@ -11,72 +11,20 @@ given, the second of what it made of it. The last line is one JSON object, about
 
 import json
 import sys
-import types
-from collections.abc import Sequence
 
 import described_gpu
 import jax
-import jax.numpy as jnp
-import numpy as np
 from absl import app, flags
-from hlo_collectives import Collective, collectives
-from ml_collections import ConfigDict, config_flags
+from hlo_collectives import Collective, added, collectives
+from ml_collections import config_flags
 from rich.console import Console
 from rich.table import Table
-
-from alexnet_jax import sharding, spec
-from alexnet_jax.data import augment
-from alexnet_jax.model import AlexNet, crosses
-from alexnet_jax.train_step import abstract_state, make_train_step
+from step_program import lowered_step, minimum
 
 _MESH = flags.DEFINE_string("mesh", "1x2", "Devices: data x group.")
 _SPEC = flags.DEFINE_string("spec", None, "A row of alexnet_jax/spec.py; default: the config's.")
 _GPU = flags.DEFINE_bool("gpu", False, "Compile for described H100s.")
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/ilsvrc2012.py", "The recipe.")
-
-
-def lowered_step(
-    config: ConfigDict, devices: Sequence[jax.Device] | None = None
-) -> tuple[spec.Spec, jax.stages.Lowered]:
-    """Return the net and its training step, lowered for config.mesh of these devices, or of all."""
-    net = spec.resolve(config.model)
-    mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size, devices)
-    where = sharding.batch_sharding(mesh)
-    batch = {
-        "image": jax.ShapeDtypeStruct((config.batch_size, 256, 256, 3), jnp.uint8, sharding=where),
-        "label": jax.ShapeDtypeStruct((config.batch_size,), jnp.int32, sharding=where),
-    }
-    nothing = types.SimpleNamespace(
-        mean_image=np.zeros((256, 256, 3)), eigenvalues=np.zeros(3), eigenvectors=np.eye(3)
-    )
-    consts = augment.constants(nothing, config.data)
-    step = make_train_step(config, net, mesh)
-    return net, step.lower(abstract_state(config, net, mesh), batch, consts)
-
-
-def minimum(net: spec.Spec, group: int) -> dict[str, tuple[int, int]]:
-    """Return layer -> bytes an image that a device must receive, forward and backward.
-
-    Where a layer reads the other column, the activations that it reads, and backward the gradients
-    of its own ones; at fc8 the other column's part of each class, and backward nothing, since the
-    gradient of a sum is the same for both.
-    """
-    if group == 1:
-        return {}
-    outputs = jax.eval_shape(
-        lambda images: AlexNet(net, key=jax.random.key(0))(
-            images, activations=("pool2", "pool5", "fc6")
-        )[1],
-        jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), jnp.float32),
-    )
-    size = {name: x.size // net.columns * x.dtype.itemsize for name, x in outputs.items()}
-    read = {"conv3": "pool2", "fc6": "pool5", "fc7": "fc6"}
-    needs = {
-        layer.name: (size[read[layer.name]],) * 2
-        for layer in net.layers
-        if crosses(net, layer) and not layer.identity
-    }
-    return {**needs, "fc8": (net.classes * jnp.dtype(net.compute_dtype).itemsize, 0)}
 
 
 def table(title: str, found: list[Collective], needs: dict, images: int, group: int) -> Table:
@@ -132,6 +80,8 @@ def main(_) -> None:
     console.print(table("asked of XLA", asked, needs, images, group))
     where = "described H100s" if _GPU.value else jax.devices()[0].platform
     console.print(table(f"compiled for {where}", made, needs, images, group))
+    extra = added(asked, made)
+    console.print(f"added by the compiler: {extra or 'nothing'}")
     result = {"mesh": _MESH.value, "spec": net.spec, **summary(asked, needs, images)}
     print(json.dumps(result))
 

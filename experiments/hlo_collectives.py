@@ -1,5 +1,6 @@
 """What crosses between devices, read from the text of an HLO program, lowered or compiled."""
 
+import collections
 import dataclasses
 import math
 import re
@@ -63,6 +64,13 @@ def collectives(program: str) -> list[Collective]:
     ]
 
 
+def added(asked: list[Collective], made: list[Collective]) -> dict[str, int]:
+    """Return kind -> how many more the compiled program has than it was asked for."""
+    more = collections.Counter(one.kind for one in made)
+    more.subtract(one.kind for one in asked)
+    return {kind: count for kind, count in more.items() if count > 0}
+
+
 def _whole_name(inside: str, op_name: str, callers: dict) -> str:
     """Return the scopes of an operation, those of the calls that lead to it first."""
     while inside in callers:
@@ -89,15 +97,23 @@ def _collective(op_name: str, op: re.Match, line: str) -> Collective:
 
 
 def _first_group(line: str) -> list[int]:
-    """Return the devices of the first group, written as {{0,1},{2,3}} or [2,2]<=[2,2]T(1,0)."""
+    """Return the devices of the first group.
+
+    Written {{0,1},{2,3}}, or [2,2]<=[2,2]T(1,0), or mesh['a'=2,'b'=2] {'b'}.
+    """
     if listed := re.search(r"(?:replica_groups|source_target_pairs)=\{\{([\d,]+)\}", line):
         return _numbers(listed.group(1))
-    iota = re.search(r"replica_groups=\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", line)
-    if iota is None:
-        raise ValueError(f"a collective whose groups are not understood: {line.strip()[:200]}")
-    groups, dims, order = (_numbers(part) for part in iota.groups(""))
-    devices = np.arange(math.prod(dims)).reshape(dims)
-    return devices.transpose(order or range(len(dims))).reshape(groups)[0].tolist()
+    if iota := re.search(r"replica_groups=\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", line):
+        groups, dims, order = (_numbers(part) for part in iota.groups(""))
+        devices = np.arange(math.prod(dims)).reshape(dims).transpose(order or range(len(dims)))
+        return devices.reshape(groups)[0].tolist()
+    if axes := re.search(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}", line):
+        sizes = {name: int(size) for name, size in re.findall(r"'(\w+)'=(\d+)", axes.group(1))}
+        within = re.findall(r"'(\w+)'", axes.group(2))
+        devices = np.arange(math.prod(sizes.values())).reshape(list(sizes.values()))
+        first = tuple(slice(None) if name in within else 0 for name in sizes)
+        return devices[first].ravel().tolist()
+    raise ValueError(f"a collective whose groups are not understood: {line.strip()[:200]}")
 
 
 def _numbers(text: str) -> list[int]:
