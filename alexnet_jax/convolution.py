@@ -95,18 +95,15 @@ def _kernel_gradient(x: Array, g: Array, shape, stride: int, pads) -> Array:
     rows, columns = (-(-size // stride) for size in (kh, kw))  # of the stride-1 kernel
     size = (height + rows - 1, width + columns - 1)
     depth = stride * stride * cin
-    group = _group(x.shape[0], height * width * rows * columns * depth * x.dtype.itemsize)
+    group = _group(x.shape[0], height * width * rows * columns * depth * 4)
 
     def add(total, images):
-        x, g = images
+        x, g = (a.astype(jnp.float32) for a in images)  # XLA's CPU has no bfloat16 product for all
         x = _space_to_depth(x, pads, stride, size)
         taps = [x[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
         patch = jnp.concatenate(taps, axis=-1)
         places = (0, 1, 2)
-        product = lax.dot_general(
-            g, patch, ((places, places), ((), ())), preferred_element_type=jnp.float32
-        )
-        return total + product, None
+        return total + lax.dot_general(g, patch, ((places, places), ((), ()))), None
 
     total = jnp.zeros((cout, rows * columns * depth), jnp.float32)
     total = _varying(total, _axes(g))

@@ -149,7 +149,8 @@ class ChannelNorm(nnx.Module):
             mean, square = x.mean((0, 1, 2)), (x * x).mean((0, 1, 2))
             if data_axis is not None:
                 mean, square = lax.pmean((mean, square), data_axis)
-            return _row(mean, x), _row(square - mean * mean, x)
+            var = jax.nn.relu(square - mean * mean)  # rounding may leave less than nothing
+            return _row(mean, x), _row(var, x)
         if self.kind == "layer":
             return x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
         b, h, w, channels = x.shape

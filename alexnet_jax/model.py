@@ -13,6 +13,7 @@ from flax import nnx
 from jax import Array, lax
 
 from alexnet_jax import ops
+from alexnet_jax.errors import ConfigError
 from alexnet_jax.layers import ChannelNorm, Columns, Convolution, Matrix, SummedMatrix
 from alexnet_jax.random_streams import per_example, stream
 from alexnet_jax.spec import Layer, Spec
@@ -215,4 +216,9 @@ def _conv_size(size: int, layer: Layer) -> int:
 
 
 def _pool_size(size: int, spec: Spec) -> int:
+    if size < spec.pool.window:
+        raise ConfigError(
+            f"model.pool.window={spec.pool.window} does not fit in the {size} pixels that are left "
+            f"of image_size={spec.image_size}: take larger images, or a smaller window or stride"
+        )
     return (size - spec.pool.window) // spec.pool.stride + 1

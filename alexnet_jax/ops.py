@@ -30,7 +30,7 @@ def local_response_norm(
     """
     if n < 1 or n % 2 == 0:
         raise ValueError(f"local_response_norm: n is an odd number of maps; got {n}")
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     return _lrn(wide, n, k, alpha, beta).astype(x.dtype)
 
 

@@ -21,7 +21,7 @@ class Layer:
     name: str
     kernel: int = 0  # pixels; 0: fully connected
     stride: int = 1  # pixels
-    padding: int = 0  # pixels on each side; see ops.ceil_padding for what bottom and right add
+    padding: int = 0  # pixels on each side; see convolution.ceil_padding for what bottom and right add
     # image; own: this column; both: all columns; sum: own, then added over columns
     reads: str = "own"
     then: tuple[str, ...] = ()  # of activation, norm, pool, dropout
@@ -209,6 +209,7 @@ def _check(spec: Spec) -> None:
             raise ConfigError(f"model.{path} is one of {listed}; got {value!r}")
     bounds = (
         ("lrn.n", spec.lrn.n, spec.lrn.n >= 1 and spec.lrn.n % 2 == 1, "an odd number of maps"),
+        ("lrn.k", spec.lrn.k, spec.lrn.k >= 0, "at least 0"),
         ("pool.window", spec.pool.window, spec.pool.window >= 1, "at least 1"),
         ("pool.stride", spec.pool.stride, spec.pool.stride >= 1, "at least 1"),
         ("dropout.rate", spec.dropout.rate, 0 <= spec.dropout.rate < 1, "in [0, 1)"),
