@@ -1,9 +1,13 @@
 """Checkpoints with Orbax: written in the background, whole or not at all; the latest two and the
 best are kept."""
 
+import functools
+import inspect
 import json
 import logging
 import pathlib
+import shutil
+import sys
 import warnings
 
 import jax
@@ -39,7 +43,10 @@ class Checkpoints:
             best_mode="min",
             cleanup_tmp_directories=True,
         )
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells much and warns of nothing
+        _forget_unreadable_metrics(self.directory)
+        for name in ("absl", "asyncio"):  # what Orbax logs there, it also raises
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        _drop_abandoned_reads()
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -105,7 +112,7 @@ class Checkpoints:
         for step in steps:
             try:
                 return self._restore(like, step)
-            except (ValueError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+            except Exception as error:  # Orbax raises, among others, Exception itself
                 damage = " ".join(str(error).split())[:200]
                 warnings.warn(
                     f"checkpoint {self.directory / str(step)} is damaged and not used: {damage}",
@@ -156,6 +163,29 @@ def _bit_sums(state: TrainState) -> Array:
 
 def _as_tree(state: TrainState) -> dict:
     return {name: getattr(state, name) for name in state.__dataclass_fields__}
+
+
+@functools.cache
+def _drop_abandoned_reads() -> None:
+    """Keep off stderr what Orbax's other reads say after one of a damaged checkpoint has failed."""
+    say = sys.unraisablehook
+
+    def unless_abandoned(what) -> None:
+        if not (inspect.iscoroutine(what.object) or "loop is closed" in str(what.exc_value)):
+            say(what)
+
+    sys.unraisablehook = unless_abandoned
+
+
+def _forget_unreadable_metrics(directory: pathlib.Path) -> None:
+    """Take damaged metrics away: where Orbax cannot read them, it does not open the folder."""
+    for path in directory.glob("*/metrics/metrics"):
+        try:
+            float(json.loads(path.read_text())[ERROR])
+        except (OSError, ValueError, KeyError, TypeError):
+            shutil.rmtree(path.parent)
+            step = path.parent.parent
+            warnings.warn(f"checkpoint {step} has lost its validation error", stacklevel=3)
 
 
 def _error(metrics: dict[str, float]) -> float:

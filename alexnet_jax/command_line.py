@@ -38,14 +38,18 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        return flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        # ml_collections refuses an unknown name with AttributeError or KeyError, a value of the
-        # wrong type with TypeError or ValueError.
+        rest = flags.FLAGS(argv)
+        if "config" in flags.FLAGS:
+            _ = flags.FLAGS.config.is_locked  # an error now where its file could not be loaded
+        return rest
+    except (AttributeError, KeyError) as error:  # how ml_collections refuses an unknown name
+        given = [flag for flag in argv if flag.startswith("--config.")]
+        sys.exit(_said(f"a name in {' '.join(given)} is not in the config: {error}"))
+    except (flags.Error, TypeError, ValueError, OSError) as error:  # a value of the wrong type, too
         sys.exit(_said(error))
 
 
-def _said(error: Exception) -> int:
+def _said(error: Exception | str) -> int:
     text = " ".join(str(error).replace('"', "").split())
     print(f"error: {text}", file=sys.stderr)
     return USER_ERROR

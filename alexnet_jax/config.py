@@ -50,6 +50,11 @@ def check(config: ConfigDict) -> None:
     for name, least in at_least.items():
         if not flat[name] >= least:
             raise ConfigError(f"{name} is at least {least}; got {flat[name]}")
+    for name in ("schedule.factor", "schedule.min_improvement"):
+        if not 0 < flat[name] < 1:
+            raise ConfigError(f"{name} is above 0 and below 1; got {flat[name]}")
+    if not flat["schedule.dexp_factor"] > 0:
+        raise ConfigError(f"schedule.dexp_factor is above 0; got {flat['schedule.dexp_factor']}")
     choices = {
         "data.builder": ("imagenet2012", "image_folder", "shapes"),
         "data.storage": ("jpeg", "raw"),

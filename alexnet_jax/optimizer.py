@@ -73,7 +73,8 @@ def make_plateau(schedule: ConfigDict) -> optax.GradientTransformationExtraArgs:
 
 def after_validation(plateau, state: ReduceLROnPlateauState, error: float):
     """Return the plateau's state after one more validation error."""
-    _, state = plateau.update(jnp.zeros(()), state, value=jnp.asarray(error, jnp.float32))
+    with jax.numpy_dtype_promotion("standard"):  # optax adds its int32 counts to float32
+        _, state = plateau.update(jnp.zeros(()), state, value=jnp.asarray(error, jnp.float32))
     return state
 
 

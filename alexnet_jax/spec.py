@@ -21,7 +21,7 @@ class Layer:
     name: str
     kernel: int = 0  # pixels; 0: fully connected
     stride: int = 1  # pixels
-    padding: int = 0  # pixels on each side; see convolution.ceil_padding for what bottom and right add
+    padding: int = 0  # pixels on each side; convolution.ceil_padding says what the far ones add
     # image; own: this column; both: all columns; sum: own, then added over columns
     reads: str = "own"
     then: tuple[str, ...] = ()  # of activation, norm, pool, dropout

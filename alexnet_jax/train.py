@@ -2,9 +2,9 @@
 
 import collections
 import dataclasses
-import itertools
 import math
 import pathlib
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -102,6 +102,11 @@ class Run:
         if state is None:
             state = create_state(config, self.net, self.mesh)
         self.state, self.step = state, int(state.step)
+        if self.step > self.steps:
+            raise TrainingError(
+                f"epochs={config.epochs} is {self.steps} steps, but this run has done {self.step}: "
+                "ask for more, or begin anew with another --workdir"
+            )
         self.log.begin(self.step, int(state.validated), self.steps)
         begins = f"goes on from step {self.step}" if self.step else "begins"
         self.log.say(
@@ -193,7 +198,7 @@ class Run:
         return ends and wanted and self.step > 0 and int(self.state.validated) != self.step
 
     def validate(self) -> None:
-        """Evaluate, tell the plateau, save. A signal on the way leaves all as it was."""
+        """Evaluate, tell the plateau, save. A signal on the way saves without it and leaves."""
         self.check_finite()
         batches = eval_batches(
             self.dataset,
@@ -201,10 +206,8 @@ class Run:
             batch_size=batch_size_for(self.mesh, self.config.evaluate.batch_size),
             workers=self.config.data.workers,
         )
-        unless_stopped = itertools.takewhile(lambda _: self.interrupt.number is None, batches)
-        found = evaluate(self.evaluate_step, self.state, unless_stopped, self.consts, self.mesh)
-        if self.interrupt.number is not None:
-            return
+        batches = self.unless_stopped(batches)
+        found = evaluate(self.evaluate_step, self.state, batches, self.consts, self.mesh)
         self.log.metrics({**self.where("val"), **found})
         conv1 = jax.device_get(self.state.params["conv1"]["kernel"])
         self.log.image("conv1", filter_grid(conv1), self.step)
@@ -217,6 +220,13 @@ class Run:
         )
         self.save(found)
         self.clock = Clock()
+
+    def unless_stopped(self, batches: Iterator[dict]) -> Iterator[dict]:
+        """Pass batches on; leave when a signal has come."""
+        for batch in batches:
+            if self.interrupt.number is not None:
+                self.leave(self.interrupt.number)
+            yield batch
 
     def save(self, validation: dict | None = None) -> None:
         """Begin to write a checkpoint of a state that is known to be good."""

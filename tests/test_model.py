@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import slow_net
 from flax import nnx
-from narrow_nets import draw_images, draw_params, fast_jit, names, net_spec, run, shapes
+from narrow_nets import abstract, draw_images, draw_params, fast_jit, names, net_spec, run, shapes
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.model import AlexNet

@@ -22,6 +22,7 @@ FLAGS = {
     "model.classes": 0,
     "model.width": 0.03,
     "model.image_size": 67,
+    "schedule.kind": "plateau",
     "batch_size": 8,
     "evaluate.batch_size": 4,
     "log.every_steps": 1,

@@ -1,0 +1,97 @@
+"""The house: who may import whom, and what nobody imports."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import tiny
+
+PACKAGE = tiny.REPOSITORY / "alexnet_jax"
+
+# From the top down: a module imports only from the floors below its own, a module of data/
+# besides from its neighbours, in the order of the second table.
+FLOORS = [
+    {"main", "evaluate"},
+    {"distributed"},
+    {"train"},
+    {"saved_run", "evaluation", "signal_check"},
+    {"checkpoint", "logger"},
+    {"train_step", "run_folder", "command_line"},
+    {"model", "data"},
+    {"layers", "optimizer", "sharding", "config", "interrupt", "clock", "filters", "peer_watch"},
+    {"spec", "metrics", "ops", "convolution", "random_streams"},
+    {"errors"},
+]
+DATA_FLOORS = [
+    {"prepare", "loader", "augment"},
+    {"disk", "prepared", "tfds_source"},
+    {"datasets"},
+    {"convert", "progress"},
+    {"sources", "statistics"},
+    {"shapes"},
+    {"images"},
+]
+
+
+def imported(path: pathlib.Path) -> set[str]:
+    """Return the dotted names of all modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute"
+            for alias in node.names:
+                whole = tiny.REPOSITORY / pathlib.Path(*node.module.split("."), alias.name)
+                is_module = whole.with_suffix(".py").exists() or whole.is_dir()
+                found.add(f"{node.module}.{alias.name}" if is_module else node.module)
+    return found
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+
+
+def floor(table: list[set[str]], name: str) -> int:
+    (found,) = [i for i, names in enumerate(table) if name in names] or [None]
+    assert found is not None, f"{name} stands on no floor: add it to the table above"
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_run_downward_only(path):
+    own = path.relative_to(PACKAGE).with_suffix("").parts
+    for name in imported(path):
+        root, *rest = name.split(".")
+        assert root not in ("configs", "experiments", "tests"), name
+        assert not rest or root != "alexnet_jax" or rest[0] not in ("analysis", "weights"), name
+        if root != "alexnet_jax" or not rest:
+            continue
+        if own[0] == rest[0] == "data":
+            assert floor(DATA_FLOORS, own[1]) < floor(DATA_FLOORS, rest[1]), name
+        else:
+            assert floor(FLOORS, own[0]) < floor(FLOORS, rest[0]), name
+
+
+def test_the_tables_name_only_what_is_there():
+    there = {path.relative_to(PACKAGE).with_suffix("").parts for path in FILES}
+    assert set.union(*FLOORS) == {parts[0] for parts in there}
+    assert set.union(*DATA_FLOORS) == {parts[1] for parts in there if parts[0] == "data"}
+
+
+def test_no_other_framework_is_ever_loaded():
+    program = (
+        "import sys, alexnet_jax.main, alexnet_jax.data.prepare; "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tiny.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "jax" in out and "alexnet_jax" in out
+    assert not {"tensorflow", "torch", "tensorboard", "sklearn", "matplotlib"} & set(out)
+    assert not {"configs", "experiments", "tests"} & set(out)

@@ -1,0 +1,74 @@
+"""A run's folder: whose run it is, and files that are whole whatever happens."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import pytest
+import tiny
+
+from alexnet_jax import run_folder
+from alexnet_jax.errors import CheckpointError, ConfigError
+
+
+def config(**changes):
+    return tiny.config(pathlib.Path("nowhere"), **changes)
+
+
+def test_opening_writes_config_and_environment(tmp_path):
+    run_folder.open_folder(tmp_path / "a" / "b", config(seed=5))
+    assert run_folder.read_config(tmp_path / "a" / "b").seed == 5
+    found = json.loads((tmp_path / "a" / "b" / "environment.json").read_text())
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["packages"]["jax"] == jax.__version__
+    assert found["devices"] == ["cpu:cpu"] * 4
+    here = ["git", "-C", str(tiny.REPOSITORY), "rev-parse", "HEAD"]
+    head = subprocess.run(here, capture_output=True, text=True, check=False).stdout
+    if head:  # a clone, and not an unpacked archive
+        assert head.startswith(found["commit"].removesuffix("-dirty"))
+    assert {p.name for p in (tmp_path / "a" / "b").iterdir()} == {"config.json", "environment.json"}
+
+
+def test_another_config_is_refused_and_nothing_overwritten(tmp_path):
+    run_folder.open_folder(tmp_path, config())
+    before = (tmp_path / "config.json").read_bytes()
+    with pytest.raises(ConfigError) as error:
+        run_folder.open_folder(tmp_path, config(seed=1, batch_size=4))
+    assert "(batch_size: 8 -> 4; seed: 0 -> 1)" in str(error.value)
+    assert "--workdir" in str(error.value) and "\n" not in str(error.value)
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_what_does_not_change_the_numbers_may_change_and_is_written(tmp_path):
+    run_folder.open_folder(tmp_path, config())
+    run_folder.open_folder(tmp_path, config(data__workers=7, epochs=9))
+    found = run_folder.read_config(tmp_path)
+    assert (found.data.workers, found.epochs) == (7, 9)
+
+
+def test_a_folder_without_a_readable_run_says_so(tmp_path):
+    with pytest.raises(CheckpointError, match=r"holds no run: .*config.json is not there"):
+        run_folder.read_config(tmp_path)
+    (tmp_path / "config.json").write_text('{"seed": 0, "epo')
+    with pytest.raises(CheckpointError, match=r"config.json cannot be read"):
+        run_folder.read_config(tmp_path)
+
+
+def test_a_file_is_the_old_one_or_the_new_one(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    run_folder.write_whole(path, "old")
+
+    def dies(self, *_, **__):
+        raise OSError("no space left on device")
+
+    # Dying before all is written, and dying before it gets its name.
+    for method in ("write_text", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(pathlib.Path, method, dies)
+            with pytest.raises(OSError, match="no space"):
+                run_folder.write_whole(path, "new")
+        assert path.read_text() == "old"
+    run_folder.write_whole(path, "new")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
