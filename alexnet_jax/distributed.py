@@ -1,0 +1,121 @@
+"""Several processes as one run: how they find each other, and how they stop together.
+
+JAX's own runtime connects them. Each process calls `start` before anything else of JAX, and then
+does the same as all others; only process 0 writes logs.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from typing import Any, NoReturn
+
+import jax
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from alexnet_jax import peer_watch
+from alexnet_jax.errors import ConfigError
+
+NEVER_MS = 2**31 - 1  # a barrier's timeout: the slowest disk is slower than any guess
+
+
+def start(
+    settings: ConfigDict,
+    coordinator: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+) -> None:
+    """Join the other processes of this run.
+
+    A process that dies later, or does not come now, ends this one within
+    settings.timeout_seconds, with a line that names it.
+
+    Args:
+      settings: config.distributed.
+      coordinator: host:port of process 0; None, with the next two: SLURM, Open MPI, Kubernetes
+        or Cloud TPU say.
+      num_processes: of the run.
+      process_id: of this process, from 0.
+
+    Raises:
+      ConfigError: nobody says who takes part.
+    """
+    me = f"{socket.gethostname()}:{os.getpid()}"
+    known = "" if process_id is None else f"process {process_id} of {num_processes}, "
+    print(f"{known}{me}: waiting for the others", file=sys.stderr)
+    watch = subprocess.Popen(  # it inherits this process's stderr, and ends with it
+        [sys.executable, "-I", peer_watch.__file__], stdin=subprocess.PIPE
+    )
+    assert watch.stdin is not None
+    os.dup2(watch.stdin.fileno(), sys.stderr.fileno())
+    seconds = settings.timeout_seconds
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            num_processes,
+            process_id,
+            initialization_timeout=seconds,
+            heartbeat_timeout_seconds=seconds,
+            shutdown_timeout_seconds=seconds,
+        )
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"--distributed does not know who takes part ({error}): start it with srun or mpirun, "
+            "or give --coordinator=host:port --num_processes=N --process_id=K"
+        ) from error
+    names = [_exchanged(number, me) for number in range(jax.process_count())]
+    print(peer_watch.NAMES + " ".join(names), file=sys.stderr, flush=True)
+
+
+def _exchanged(number: int, me: str) -> str:
+    """Return the name of a process, telling the others this one's."""
+    client = _client()
+    key = f"alexnet_jax/process/{number}"
+    if number == jax.process_index():
+        client.key_value_set(key, me)
+    return client.blocking_key_value_get(key, NEVER_MS)
+
+
+def _client() -> Any:
+    from jax._src import distributed  # JAX has no public way to its key-value store and barriers
+
+    return distributed.global_state.client
+
+
+def wait_for_all(what: str) -> None:
+    """Return when every process has come here; at once where there is only one.
+
+    Args:
+      what: a name that no other barrier of the run has.
+    """
+    if jax.process_count() > 1:
+        _client().wait_at_barrier(f"alexnet_jax/{what}", NEVER_MS)
+
+
+def stop_asked(step: int) -> bool:
+    """Whether all processes are to stop before this step, since one of them got SIGTERM.
+
+    All get the same answer at the same step. Always False where there is only one process.
+    """
+    return jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process; of several, without waiting for the others, which cannot go on."""
+    if jax.distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def await_verdict(seconds: float) -> None:
+    """Wait for the service to find out which process died and to end this one.
+
+    To be called when a collective has failed, which happens at once, while the service waits for
+    heartbeats.
+    """
+    if jax.distributed.is_initialized():
+        time.sleep(seconds)
