@@ -31,8 +31,8 @@ class Checkpoints:
         checkpoints.save(state)
     """
 
-    def __init__(self, workdir: pathlib.Path, config_hash: str = ""):
-        self.directory = pathlib.Path(workdir).resolve() / "checkpoints"
+    def __init__(self, workdir: pathlib.Path, config_hash: str = "", directory: str = ""):
+        self.directory = pathlib.Path(directory or workdir / "checkpoints").resolve()
         self.config_hash = config_hash
         best = keep.BestN(
             get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False

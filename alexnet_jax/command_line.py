@@ -8,6 +8,7 @@ from typing import Any
 
 from absl import app, flags
 
+from alexnet_jax import distributed
 from alexnet_jax.errors import UserError
 from alexnet_jax.interrupt import Stopped, stop_at_once
 
@@ -20,8 +21,9 @@ def run(main: Callable[[list[str]], Any]) -> None:
     Exits with one line and 2 where the user can mend it, 128 + the signal where one came.
     """
     warnings.showwarning = _one_line
-    # At INFO it names each kind of device that this machine does not have.
-    logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
+    # At INFO they name each kind of device that this machine does not have, and each address.
+    for name in ("xla_bridge", "distributed"):
+        logging.getLogger(f"jax._src.{name}").setLevel(logging.WARNING)
     stop_at_once()
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
 
@@ -30,7 +32,7 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
     try:
         return main(argv)
     except UserError as error:
-        sys.exit(_said(error))
+        distributed.leave(_said(error))
     except Stopped as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)

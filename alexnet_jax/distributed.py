@@ -4,11 +4,15 @@ JAX's own runtime connects them. Each process calls `start` before anything else
 does the same as all others; only process 0 writes logs.
 """
 
+import contextlib
+import faulthandler
+import functools
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import jax
@@ -50,13 +54,15 @@ def start(
     )
     assert watch.stdin is not None
     os.dup2(watch.stdin.fileno(), sys.stderr.fileno())
+    faulthandler.disable()  # its dump of all threads would bury the one line
     seconds = settings.timeout_seconds
+    _give_up_on_the_missing_after(seconds)
     try:
         jax.distributed.initialize(
             coordinator,
             num_processes,
             process_id,
-            initialization_timeout=seconds,
+            initialization_timeout=seconds + 2,  # the service, which knows who is missing, first
             heartbeat_timeout_seconds=seconds,
             shutdown_timeout_seconds=seconds,
         )
@@ -67,6 +73,16 @@ def start(
         ) from error
     names = [_exchanged(number, me) for number in range(jax.process_count())]
     print(peer_watch.NAMES + " ".join(names), file=sys.stderr, flush=True)
+
+
+def _give_up_on_the_missing_after(seconds: int) -> None:
+    """Have process 0's service say who is missing; JAX lets it wait an hour, its clients less."""
+    from jax._src import distributed
+
+    service = distributed._jax.get_distributed_runtime_service
+    distributed._jax.get_distributed_runtime_service = functools.partial(
+        service, cluster_register_timeout=seconds
+    )
 
 
 def _exchanged(number: int, me: str) -> str:
@@ -111,11 +127,15 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def await_verdict(seconds: float) -> None:
-    """Wait for the service to find out which process died and to end this one.
+@contextlib.contextmanager
+def named_failures(settings: ConfigDict) -> Iterator[None]:
+    """When a collective fails, let the service find out which process died, and end this one.
 
-    To be called when a collective has failed, which happens at once, while the service waits for
-    heartbeats.
+    The collective fails at once, but the service waits for heartbeats.
     """
-    if jax.distributed.is_initialized():
-        time.sleep(seconds)
+    try:
+        yield
+    except jax.errors.JaxRuntimeError:
+        if jax.distributed.is_initialized():
+            time.sleep(2 * settings.timeout_seconds)
+        raise

@@ -1,6 +1,11 @@
 """Signals that ask a program to stop: a run saves first, anything else just leaves."""
 
+import os
 import signal
+
+import jax
+
+from alexnet_jax import distributed
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -24,14 +29,29 @@ def _stop(number: int, _) -> None:
 
 
 class Interrupt:
-    """Turns SIGTERM and SIGINT into a number to look at between steps; a context manager."""
+    """Turns SIGTERM and SIGINT into a number to look at between steps; a context manager.
+
+    Of several processes all must stop at the same step. JAX's runtime sees to that for SIGTERM,
+    which it takes for itself; SIGINT is handed to it as one.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self._several = jax.process_count() > 1
+        self._from_user = signal.SIGTERM
 
     def __enter__(self) -> "Interrupt":
-        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        notes = (
+            {signal.SIGINT: self._hand_on} if self._several else dict.fromkeys(SIGNALS, self._note)
+        )
+        self._before = {number: signal.signal(number, note) for number, note in notes.items()}
         return self
+
+    def asked(self, step: int) -> int | None:
+        """Return the signal that asks to stop before this step, or None."""
+        if self._several and distributed.stop_asked(step):
+            self.number = self._from_user
+        return self.number
 
     def __exit__(self, *_) -> None:
         for number, handler in self._before.items():
@@ -39,3 +59,7 @@ class Interrupt:
 
     def _note(self, number: int, _) -> None:
         self.number = number
+
+    def _hand_on(self, number: int, _) -> None:
+        self._from_user = signal.Signals(number)
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,19 @@ class Logger:
         """Print one line above the progress bar."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
         sys.stderr.flush()
+
+
+class Silence:
+    """The log of a process that writes none: takes all that Logger takes, and does nothing."""
+
+    def __enter__(self) -> "Silence":
+        return self
+
+    def __exit__(self, *_) -> None:
+        pass
+
+    def __getattr__(self, _: str) -> Callable[..., dict[str, Any]]:
+        return lambda *_, **__: {}
 
 
 def _known(line: str, step: int, validated: int) -> bool:

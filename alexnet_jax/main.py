@@ -2,8 +2,13 @@
 
     python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
 
+    python -m alexnet_jax.main --config=... --workdir=... --distributed
+
 Any field of the config can be set: --config.model.lrn.enabled=False. The same command again goes
 on where the run was. The last line is one JSON object with the result.
+
+Processes started by SLURM, Open MPI, Kubernetes or Cloud TPU find each other; others are told by
+--coordinator, --num_processes and --process_id.
 """
 
 import json
@@ -12,18 +17,29 @@ import pathlib
 from absl import flags
 from ml_collections import config_flags
 
-from alexnet_jax import command_line, sharding
+from alexnet_jax import command_line, distributed, sharding
 from alexnet_jax.train import train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes of a run.")
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.", lower_bound=1)
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which one this is.", lower_bound=0)
 flags.mark_flag_as_required("config")
 
 
 def main(_) -> None:
     """Train what the flags describe."""
-    sharding.split_cpu(_CONFIG.value.mesh)
-    print(json.dumps(train(_CONFIG.value, pathlib.Path(_WORKDIR.value))))
+    config = _CONFIG.value
+    sharding.split_cpu(config.mesh)
+    if _DISTRIBUTED.value:
+        processes = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+        distributed.start(config.distributed, *processes)
+    with distributed.named_failures(config.distributed):
+        result = train(config, pathlib.Path(_WORKDIR.value))
+    if result:
+        print(json.dumps(result))
 
 
 if __name__ == "__main__":

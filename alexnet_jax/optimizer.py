@@ -54,11 +54,9 @@ def _add_to_updates(shrink: optax.GradientTransformation) -> optax.GradientTrans
     return optax.GradientTransformation(shrink.init, update)
 
 
-def with_learning_rate(opt_state, rate: float):
-    """Return opt_state with its learning rate replaced."""
-    old = opt_state.hyperparams["learning_rate"]
-    new = jax.device_put(jnp.asarray(rate, old.dtype), old.sharding)
-    return opt_state._replace(hyperparams={**opt_state.hyperparams, "learning_rate": new})
+def with_learning_rate(opt_state, rate: jax.Array):
+    """Return opt_state with its learning rate replaced; rate: () float32, where the old one is."""
+    return opt_state._replace(hyperparams={**opt_state.hyperparams, "learning_rate": rate})
 
 
 def make_plateau(schedule: ConfigDict) -> optax.GradientTransformationExtraArgs:

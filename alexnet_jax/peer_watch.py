@@ -13,11 +13,12 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 
-# What the service logs, what gRPC and the stack trace add to it, and Gloo's greeting.
+# What the service logs, and what gRPC and the stack trace add to it.
 _SERVICE = re.compile(
     r"[IWEF]\d{4} .*(coordination_service|preemption|client\.h|grpc_credentials|service\.cc)"
     r"|\*\*\* Check failure stack trace|    @ +0x|Additional GRPC error|:UNKNOWN:|RPC: /xla"
-    r"|The tasks have crashed|\[Gloo\] Rank \d+ is connected to"
+    r"|The tasks have crashed|# of tasks that reached|The first task at|Original error:"
+    r"| \[type\.googleapis"
 )
 _UNHEALTHY = re.compile(r"tasks are unhealthy \(stopped sending heartbeats\)")
 _TASK = re.compile(r"(?:/job:\S*/task:)?(\d+)$")
@@ -53,9 +54,10 @@ def verdict(held: list[str], names: list[str]) -> str | None:
       names: host:pid of each process, where they are known.
     """
     text = "".join(held)
-    if "RegisterTask" in text and "DEADLINE_EXCEEDED" in text:
-        return "not all processes came in time: those that did say so, each in its own log"
     dead = sorted({int(task.group(1)) for task in map(_TASK.match, held) if task})
+    if "RegisterTask" in text and "DEADLINE_EXCEEDED" in text:
+        who = ", ".join(map(str, dead)) or "0, the coordinator,"
+        return f"process {who} did not come in time; its own log, if there is one, says why"
     if _UNHEALTHY.search(text) and dead:
         who = ", ".join(_named(number, names) for number in dead)
     elif "leader task" in text:

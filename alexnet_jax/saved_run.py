@@ -39,7 +39,7 @@ def load(workdir: pathlib.Path, checkpoint: str | int = "best") -> SavedRun:
     dataset = prepare(config.data)
     net = spec.resolve(config.model, len(dataset.class_names))
     mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
-    with Checkpoints(workdir, fingerprint(config)) as checkpoints:
+    with Checkpoints(workdir, fingerprint(config), config.checkpoint.dir) as checkpoints:
         state = checkpoints.restore(abstract_state(config, net, mesh), checkpoint)
     if state is None:
         raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")

@@ -139,6 +139,12 @@ def put_everywhere(mesh: Mesh, tree):
     return jax.tree.map(put, tree)
 
 
+def whole(mesh: Mesh, x: jax.Array) -> np.ndarray:
+    """Return an array whole on the host, wherever its parts live; all processes must call."""
+    everywhere = NamedSharding(mesh, P())
+    return np.asarray(jax.jit(lambda x: x, out_shardings=everywhere)(x))
+
+
 def local_rows(mesh: Mesh, batch_size: int) -> slice:
     """Return the rows of a batch that this process reads.
 
@@ -146,6 +152,11 @@ def local_rows(mesh: Mesh, batch_size: int) -> slice:
     """
     mine = [index for index, devices in enumerate(mesh.devices) if _any_here(devices)]
     rows = batch_size // mesh.shape[DATA]
+    if not mine:
+        raise ConfigError(
+            f"mesh {dict(mesh.shape)} leaves process {jax.process_index()} without a device: "
+            "mesh.data=-1 takes all"
+        )
     if mine != list(range(mine[0], mine[-1] + 1)):
         raise ConfigError(f"this process holds parts {mine} of the batch, which are not neighbours")
     return slice(mine[0] * rows, (mine[-1] + 1) * rows)

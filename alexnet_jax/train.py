@@ -7,11 +7,11 @@ import pathlib
 from collections.abc import Iterator
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax import config as configs
-from alexnet_jax import metrics, optimizer, run_folder, sharding, signal_check, spec
+from alexnet_jax import distributed, metrics, optimizer, run_folder, sharding, spec
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.clock import Clock
 from alexnet_jax.data import augment
@@ -21,19 +21,18 @@ from alexnet_jax.errors import TrainingError
 from alexnet_jax.evaluation import SPLIT, batch_size_for, evaluate, make_evaluate_step
 from alexnet_jax.filters import filter_grid
 from alexnet_jax.interrupt import Interrupt, Stopped
-from alexnet_jax.logger import Logger
+from alexnet_jax.logger import Logger, Silence
+from alexnet_jax.signal_check import ChanceWatch
 from alexnet_jax.train_step import abstract_state, create_state, make_train_step
 
 IN_FLIGHT = 2  # steps that the host may be ahead of the device
-AT_CHANCE = 0.01  # a loss within this share of ln(classes) says nothing about the images
-LOOKED_AT = 16  # images in the search for the layer whose signal is dead
 
 
 def train(config: ConfigDict, workdir: pathlib.Path) -> dict:
     """Train what `config` describes in `workdir`, going on where the run there is.
 
     Returns:
-      The last validation's line of metrics.jsonl.
+      The last validation's line of metrics.jsonl; nothing where another process writes it.
 
     Raises:
       UserError: what the user can mend: config, data, checkpoints, a loss that is not finite.
@@ -41,12 +40,15 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> dict:
     """
     configs.check(config)
     mesh = sharding.make_mesh(config.mesh, spec.resolve(config.model).columns, config.batch_size)
-    run_folder.open_folder(workdir, config)
+    first = jax.process_index() == 0  # the process that writes the log
+    if first:
+        run_folder.open_folder(workdir, config)
     dataset = prepare(config.data)
+    distributed.wait_for_all("prepared")
     net = spec.resolve(config.model, len(dataset.class_names))
     with (
-        Checkpoints(workdir, configs.fingerprint(config)) as checkpoints,
-        Logger(workdir, tensorboard=config.log.tensorboard) as log,
+        Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir) as checkpoints,
+        Logger(workdir, tensorboard=config.log.tensorboard) if first else Silence() as log,
         Interrupt() as interrupt,
     ):
         return Run(config, net, mesh, dataset, checkpoints, log, interrupt).go()
@@ -62,7 +64,7 @@ class Run:
         mesh: jax.sharding.Mesh,
         dataset,
         checkpoints: Checkpoints,
-        log: Logger,
+        log: Logger | Silence,
         interrupt: Interrupt,
     ):
         self.config, self.net, self.mesh, self.dataset = config, net, mesh, dataset
@@ -73,8 +75,9 @@ class Run:
         self.train_step = make_train_step(config, net, mesh)
         self.evaluate_step = make_evaluate_step(net, mesh, config.evaluate.views)
         self.plateau = optimizer.make_plateau(config.schedule)
+        self.rate: float | None = None  # that the state has, once it is set
         self.in_flight: collections.deque[jax.Array] = collections.deque()
-        self.steps_at_chance = 0
+        self.watch = ChanceWatch(net, dataset, self.consts, config.log)
 
     def go(self) -> dict:
         """Run to the end, from the latest checkpoint if there is one."""
@@ -82,8 +85,8 @@ class Run:
         while True:
             if self.validation_is_due():
                 self.validate()
-            if self.interrupt.number is not None:
-                self.leave(self.interrupt.number)
+            if (number := self.interrupt.asked(self.step)) is not None:
+                self.leave(number)
             if self.step == self.steps:
                 break
             self.update()
@@ -119,6 +122,7 @@ class Run:
             seed=config.seed,
             start_step=self.step,
             steps=self.steps - self.step,
+            rows=sharding.local_rows(self.mesh, config.batch_size),
             workers=config.data.workers,
         )
         self.clock = Clock()
@@ -132,11 +136,14 @@ class Run:
             steps=self.steps,
             plateau=self.state.plateau,
         )
-        opt_state = optimizer.with_learning_rate(self.state.opt_state, rate)
-        self.state = dataclasses.replace(self.state, opt_state=opt_state)
+        if rate != self.rate:
+            value = sharding.put_everywhere(self.mesh, np.float32(rate))
+            opt_state = optimizer.with_learning_rate(self.state.opt_state, value)
+            self.state = dataclasses.replace(self.state, opt_state=opt_state)
+            self.rate = rate
         with self.clock.waiting():
-            self.batch = sharding.put_batch(self.mesh, next(self.batches))
-        self.state, loss = self.train_step(self.state, self.batch, self.consts)
+            batch = sharding.put_batch(self.mesh, next(self.batches))
+        self.state, loss = self.train_step(self.state, batch, self.consts)
         self.step += 1
         self.log.advance(self.step)
         self.in_flight.append(loss)
@@ -150,36 +157,13 @@ class Run:
         self.check_finite()
         window = jax.device_get(self.state.window)
         self.log.metrics({**self.where("train"), **metrics.means(window), **timing})
-        self.watch_chance(float(window["loss"] / window["images"]))
-        zeros = jax.tree.map(jnp.zeros_like, self.state.window)
-        self.state = dataclasses.replace(self.state, window=zeros)
+        if warning := self.watch.warning(float(window["loss"] / window["images"]), self.state):
+            self.log.say(warning)
+        zeros = jax.tree.map(np.zeros_like, window)
+        self.state = dataclasses.replace(
+            self.state, window=sharding.put_everywhere(self.mesh, zeros)
+        )
         self.clock = Clock()
-
-    def watch_chance(self, loss: float) -> None:
-        """Warn once when the loss has sat at ln(classes) for log.plateau_steps steps."""
-        chance, before = math.log(self.net.classes), self.steps_at_chance
-        at_chance = abs(loss - chance) < AT_CHANCE * chance
-        self.steps_at_chance = before + self.config.log.every_steps if at_chance else 0
-        limit = self.config.log.plateau_steps
-        if before < limit <= self.steps_at_chance:
-            layer = signal_check.first_dead_layer(
-                signal_check.spreads(self.net, self.state, self.some_views())
-            )
-            where = (
-                f"the first layer whose signal is dead is {layer}"
-                if layer
-                else ("no layer's signal is dead: the rate or the labels may be at fault")
-            )
-            self.log.say(
-                f"warning: the loss has sat at ln({self.net.classes}) = {chance:.3f} for "
-                f"{self.steps_at_chance} steps; {where}"
-            )
-
-    def some_views(self) -> jax.Array:
-        """Return centre views of images of the last batch, on one device."""
-        images = jnp.asarray(jax.device_get(self.batch["image"])[:LOOKED_AT])
-        (corner,) = augment.view_corners(1, self.net.image_size)
-        return augment.view_at(images, self.consts, self.net.image_size, *map(jnp.asarray, corner))
 
     def check_finite(self) -> None:
         """Stop the run where a loss was not finite; nothing is saved after it."""
@@ -200,24 +184,24 @@ class Run:
     def validate(self) -> None:
         """Evaluate, tell the plateau, save. A signal on the way saves without it and leaves."""
         self.check_finite()
+        batch_size = batch_size_for(self.mesh, self.config.evaluate.batch_size)
         batches = eval_batches(
             self.dataset,
             SPLIT,
-            batch_size=batch_size_for(self.mesh, self.config.evaluate.batch_size),
+            batch_size=batch_size,
+            rows=sharding.local_rows(self.mesh, batch_size),
             workers=self.config.data.workers,
         )
         batches = self.unless_stopped(batches)
         found = evaluate(self.evaluate_step, self.state, batches, self.consts, self.mesh)
         self.log.metrics({**self.where("val"), **found})
-        conv1 = jax.device_get(self.state.params["conv1"]["kernel"])
+        conv1 = sharding.whole(self.mesh, self.state.params["conv1"]["kernel"])
         self.log.image("conv1", filter_grid(conv1), self.step)
-        self.state = dataclasses.replace(
-            self.state,
-            plateau=optimizer.after_validation(
-                self.plateau, self.state.plateau, found["top1_error"]
-            ),
-            validated=jax.device_put(jnp.int32(self.step), self.state.validated.sharding),
+        plateau = optimizer.after_validation(
+            self.plateau, jax.device_get(self.state.plateau), found["top1_error"]
         )
+        known = {"plateau": plateau, "validated": np.int32(self.step)}
+        self.state = dataclasses.replace(self.state, **sharding.put_everywhere(self.mesh, known))
         self.save(found)
         self.clock = Clock()
 

@@ -66,7 +66,11 @@ def get_config() -> ConfigDict:
     config.mesh.group = FieldReference("auto", field_type=object)
     config.mesh.cpu_devices = 1  # virtual devices that a CPU is split into
 
+    config.distributed = ConfigDict()
+    config.distributed.timeout_seconds = 60  # until a process that is silent is given up
+
     config.checkpoint = ConfigDict()
+    config.checkpoint.dir = ""  # "" is checkpoints/ in --workdir; several machines must share it
     config.checkpoint.every_steps = 2000  # besides one after each evaluation; 0: only those
 
     config.evaluate = ConfigDict()

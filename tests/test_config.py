@@ -25,6 +25,8 @@ FREE = {
     "mesh.data",
     "mesh.group",
     "mesh.cpu_devices",
+    "distributed.timeout_seconds",
+    "checkpoint.dir",
     "checkpoint.every_steps",
     "evaluate.batch_size",
     "log.tensorboard",

@@ -14,14 +14,15 @@ PACKAGE = tiny.REPOSITORY / "alexnet_jax"
 # besides from its neighbours, in the order of the second table.
 FLOORS = [
     {"main", "evaluate"},
-    {"distributed"},
     {"train"},
-    {"saved_run", "evaluation", "signal_check"},
+    {"signal_check"},
+    {"saved_run", "evaluation"},
     {"checkpoint", "logger"},
     {"train_step", "run_folder", "command_line"},
     {"model", "data"},
-    {"layers", "optimizer", "sharding", "config", "interrupt", "clock", "filters", "peer_watch"},
-    {"spec", "metrics", "ops", "convolution", "random_streams"},
+    {"layers", "optimizer", "sharding", "config", "interrupt", "clock", "filters"},
+    {"distributed"},
+    {"spec", "metrics", "ops", "convolution", "random_streams", "peer_watch"},
     {"errors"},
 ]
 DATA_FLOORS = [

@@ -38,12 +38,35 @@ Either the leader task was preempted/died/restarted unexpectedly or this task is
 network issues.
 *** Check failure stack trace: ***
 """
-NEVER_CAME = """\
+NO_COORDINATOR = """\
 F1121 06:52:30.613876    1923 client.h:80] Terminating process because the JAX distributed service \
 detected fatal errors. absl::Status: DEADLINE_EXCEEDED: Deadline Exceeded
 
 RPC: /xla.coordination.CoordinationService/RegisterTask
 *** Check failure stack trace: ***
+"""
+NEVER_CAME = """\
+E1121 07:49:32.714621   26858 coordination_service.cc:1199] [1753] Stopping coordination service \
+as cluster registration failed. This may be due to 1) some tasks crashed earlier.
+
+Original error: DEADLINE_EXCEEDED: Barrier timed out. Id: [Init]Wait_for_all_tasks_to_register::0. \
+This usually happens because a task triggered the barrier too early or too slowly.
+# of tasks that reached the barrier: 1/3.
+The first task at the barrier: 0. Some timed out task names:
+1
+2
+ [type.googleapis.com/tensorflow.BarrierError='Wait_for_all_tasks_to_register']
+F1121 07:49:32.714981   26850 client.h:80] Terminating process because the JAX distributed service \
+detected fatal errors. absl::Status: DEADLINE_EXCEEDED: Barrier timed out.
+# of tasks that reached the barrier: 1/3.
+The first task at the barrier: 0. Some timed out task names:
+1
+2
+
+
+RPC: /xla.coordination.CoordinationService/RegisterTask [type.googleapis.com/tensorflow.Coord='']
+*** Check failure stack trace: ***
+    @     0x7f4051840634  absl::lts_20260107::log_internal::LogMessage::SendToLog()
 """
 
 
@@ -56,7 +79,8 @@ def relayed(text: str) -> list[str]:
     [
         (WORKER_DIED, "error: process 1 (b:20) no longer answers; the same command"),
         (COORDINATOR_DIED, "error: process 0 (a:10), the coordinator, no longer answers"),
-        (NEVER_CAME, "error: not all processes came in time"),
+        (NO_COORDINATOR, "error: process 0, the coordinator, did not come in time"),
+        (NEVER_CAME, "error: process 1, 2 did not come in time"),
     ],
 )
 def test_names_the_process_in_one_line(log, says):

@@ -1,0 +1,176 @@
+"""Several processes as one run, over loopback: as people will start them, and as they will die."""
+
+import json
+import signal
+import socket
+import time
+
+import pytest
+import tiny
+from tiny import bits, lines, start
+
+from alexnet_jax import sharding, spec
+from alexnet_jax.checkpoint import Checkpoints
+from alexnet_jax.train_step import abstract_state
+
+TIMEOUT = 5  # config.distributed.timeout_seconds
+RUN = {"epochs": 12, "checkpoint.every_steps": 5, "distributed.timeout_seconds": TIMEOUT}
+STEPS = 63  # ceil(12 * 42 / 8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.write_images(tmp_path_factory.mktemp("distributed"))
+
+
+def flags(folder, name, devices=1, **changes):
+    """The command line of the run `name` in a process with so many devices."""
+    values = {**RUN, "mesh.cpu_devices": devices}
+    values |= {name.replace("__", "."): value for name, value in changes.items()}
+    return tiny.run_flags(folder, folder / name, **values)
+
+
+def alone(folder, name, devices, **changes):
+    """Run in one process to its end; return its last line."""
+    process = start(folder, *flags(folder, name, devices, **changes))
+    out, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    return json.loads(out.splitlines()[-1])
+
+
+def pair(folder, name, count=2, only=None, **changes):
+    """Start the processes of one run, or only one of them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    return [
+        start(
+            folder,
+            *flags(folder, name, **changes),
+            "--distributed",
+            f"--coordinator={coordinator}",
+            f"--num_processes={count}",
+            f"--process_id={number}",
+        )
+        for number in range(count)
+        if only in (None, number)
+    ]
+
+
+def wait_for_step(folder, name, step):
+    """Return when the run has logged this step."""
+    path = folder / name / "metrics.jsonl"
+    for _ in range(1200):
+        if path.exists() and any(line["step"] >= step for line in lines(folder / name)):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no step {step}")
+
+
+def ended(process):
+    """Return (exit code, stderr) of a process that is to end by itself."""
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+def state_bits(folder, name):
+    config = tiny.config(folder)
+    config.mesh.group = 1
+    net = spec.resolve(config.model, 3)
+    mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
+    with Checkpoints(folder / name) as checkpoints:
+        return bits(checkpoints.restore(abstract_state(config, net, mesh)))
+
+
+@pytest.fixture(scope="module")
+def unbroken(folder):
+    """One process, a column on each of two devices."""
+    result = alone(folder, "unbroken", devices=2)
+    assert result["step"] == STEPS
+    return lines(folder / "unbroken"), state_bits(folder, "unbroken")
+
+
+def test_two_processes_are_one_run(folder, unbroken):
+    first, second = pair(folder, "two")
+    (out, said), (silent, _) = (p.communicate(timeout=120) for p in (first, second))
+    assert (first.returncode, second.returncode) == (0, 0), said
+    assert json.loads(out.splitlines()[-1])["step"] == STEPS
+    assert "{" not in silent  # one process speaks for all
+    assert (lines(folder / "two"), state_bits(folder, "two")) == unbroken
+
+
+def test_a_death_is_named_and_the_run_goes_on(folder, unbroken):
+    for victim, step in ((1, 3), (0, 20)):
+        processes = pair(folder, "killed")
+        wait_for_step(folder, "killed", step)
+        processes[victim].send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        code, said = ended(processes[1 - victim])
+        assert time.monotonic() - killed < TIMEOUT + 10
+        assert code not in (0, None)
+        last = said.splitlines()[-1]
+        assert last.startswith(f"error: process {victim} ("), said
+        assert f":{processes[victim].pid})" in last
+        assert "Traceback" not in said
+        ended(processes[victim])
+    alone(folder, "killed", devices=2)  # in one process: its devices are what two had
+    assert state_bits(folder, "killed") == unbroken[1]
+    assert lines(folder / "killed") == unbroken[0]
+
+
+def test_a_signal_stops_all_and_one_device_goes_on(folder, unbroken):
+    half_each = {"mesh__data": 2, "mesh__group": 1}
+    processes = pair(folder, "stopped", **half_each)
+    wait_for_step(folder, "stopped", 3)
+    processes[1].send_signal(signal.SIGTERM)
+    for process in processes:
+        code, said = ended(process)
+        assert code == 128 + signal.SIGTERM, said
+        assert "stopped by SIGTERM: saved at step" in said.splitlines()[-1]
+    stopped_at = len([line for line in lines(folder / "stopped") if line["split"] == "train"])
+    assert 3 <= stopped_at < STEPS
+    alone(folder, "stopped", devices=1)
+    got, expected = lines(folder / "stopped"), unbroken[0]
+    assert [line["step"] for line in got] == [line["step"] for line in expected]
+    for one, other in zip(got, expected, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("only", "missing"), [(0, "1, 2"), (1, "0, the coordinator,")], ids=["peers", "coordinator"]
+)
+def test_processes_that_never_come(folder, only, missing):
+    (process,) = pair(folder, "lonely", count=3, only=only)
+    begun = time.monotonic()
+    code, said = ended(process)
+    assert time.monotonic() - begun < TIMEOUT + 25  # of which some are the start of the program
+    assert code != 0
+    assert said.splitlines()[-1].startswith(f"error: process {missing} did not come in time")
+    assert not (folder / "lonely").exists()
+
+
+def test_nobody_says_who_takes_part(folder):
+    process = start(folder, *flags(folder, "unknown"), "--distributed")
+    code, said = ended(process)
+    assert code == 2
+    assert said.splitlines()[-1].startswith("error: --distributed does not know who takes part")
+
+
+def test_separate_working_folders_share_the_checkpoints(folder, unbroken):
+    shared = folder / "shared"
+    (first,) = pair_of = pair(folder, "here", only=0, checkpoint__dir=shared)
+    coordinator = next(a for a in first.args if a.startswith("--coordinator"))
+    second = start(
+        folder,
+        *flags(folder, "there", checkpoint__dir=shared),
+        "--distributed",
+        coordinator,
+        "--num_processes=2",
+        "--process_id=1",
+    )
+    for process in (*pair_of, second):
+        assert ended(process)[0] == 0
+    assert lines(folder / "here") == unbroken[0]
+    assert not (folder / "there").exists()
+    assert not (folder / "here" / "checkpoints").exists()
+    assert any(shared.iterdir())
