@@ -14,7 +14,7 @@ quickstart: $(VENV)/user
 	$(BIN)/python -m alexnet_jax.evaluate --workdir=runs/quickstart --views=10
 
 test: $(VENV)/developer
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadscope --no-loadscope-reorder
 
 lint: $(VENV)/developer
 	$(BIN)/ruff check .
