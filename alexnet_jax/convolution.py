@@ -1,4 +1,4 @@
-"""Convolution with the released program's output size, and a kernel gradient fast on CPU."""
+"""Convolution with either rounding of the output size, and a kernel gradient fast on CPU."""
 
 import functools
 import math
@@ -10,8 +10,8 @@ from jax import Array, lax
 PATCH_BYTES = 8 << 20  # of patches at a time: about what stays in the caches of two cores
 
 
-def conv2d(x: Array, kernel: Array, *, stride: int, padding: int) -> Array:
-    """Convolve, with the output size rounded up.
+def conv2d(x: Array, kernel: Array, *, stride: int, padding: int, ceil: bool = True) -> Array:
+    """Convolve.
 
     Args:
       x: shape (B, H, W, Cin).
@@ -19,12 +19,13 @@ def conv2d(x: Array, kernel: Array, *, stride: int, padding: int) -> Array:
       stride: pixels.
       padding: zeros on each side, pixels; bottom and right get more where the last window
         overhangs (224 pixels, 11x11, stride 4: 3 more, giving 55).
+      ceil: whether that window counts (the released program) or not (PyTorch).
 
     Returns:
-      Shape (B, H', W', Cout), H' = 1 + ceil((H + 2 padding - kh) / stride).
+      Shape (B, H', W', Cout), H' = `convolved(H, ...)`.
     """
     pads = tuple(
-        ceil_padding(size, window, stride, padding)
+        _pads(size, window, stride, padding, ceil)
         for size, window in zip(x.shape[1:3], kernel.shape[:2], strict=True)
     )
     # Inside shard_map a kernel is the same along the batch's mesh axis and an image along the
@@ -43,12 +44,18 @@ def _varying(x: Array, axes: frozenset) -> Array:
     return lax.pcast(x, missing, to="varying") if missing else x
 
 
-def ceil_padding(size: int, window: int, stride: int, padding: int) -> tuple[int, int]:
-    """Return the zeros before and after, so that the last, overhanging window counts.
+def convolved(size: int, window: int, stride: int, padding: int, ceil: bool) -> int:
+    """Return the places along a side: 1 + (size + 2 padding - window) / stride, rounded.
 
-    The released program's rule (layer.py: modulesX = 1 + ceil((2 pad + size - filter) / stride)).
+    Up is the released program's rule (layer.py: modulesX), down everybody else's.
     """
-    steps = -(-(size + 2 * padding - window) // stride)
+    span = size + 2 * padding - window
+    return 1 + (-(-span // stride) if ceil else span // stride)
+
+
+def _pads(size: int, window: int, stride: int, padding: int, ceil: bool) -> tuple[int, int]:
+    """Return the zeros before and after that give just this many places; fewer than 0 crop."""
+    steps = convolved(size, window, stride, padding, ceil) - 1
     return padding, steps * stride + window - size - padding
 
 

@@ -7,6 +7,7 @@ replicates them.
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +16,40 @@ from jax import Array, lax
 
 from alexnet_jax.convolution import conv2d
 from alexnet_jax.random_streams import stream
+from alexnet_jax.spec import Init
 
 Columns = list[Array]
 
 
-def normal(key: Array, name: str, std: float, shape: tuple[int, ...]) -> Array:
-    """Draw N(0, std^2), float32; column c (first axis) has a stream of its own."""
-    draws = [jax.random.normal(stream(key, name, c), shape[1:]) for c in range(shape[0])]
-    return std * jnp.stack(draws)
+class Draw:
+    """Draws the initial kernel and bias of a layer; each column has a random stream of its own."""
+
+    def __init__(self, init: Init, key: Array):
+        self.init, self.key = init, key
+
+    def __call__(
+        self, name: str, kernel: tuple[int, ...], bias: tuple[int, ...]
+    ) -> tuple[nnx.Param, nnx.Param]:
+        """Return parameters of these shapes, float32."""
+        if self.init.form == "fan_in":
+            fan_in = math.prod(kernel[1:-1]) * (1 if len(bias) == 2 else kernel[0])
+            bound = 1 / math.sqrt(fan_in)
+            draw = functools.partial(jax.random.uniform, minval=-bound, maxval=bound)
+            weights = self._columns(draw, name, kernel)
+            return nnx.Param(weights), nnx.Param(self._biases(draw, name, bias))
+        weights = getattr(self.init.std, name) * self._columns(jax.random.normal, name, kernel)
+        biases = jnp.full(bias, getattr(self.init.bias, name), jnp.float32)
+        return nnx.Param(weights), nnx.Param(biases)
+
+    def _columns(self, draw, name: str, shape: tuple[int, ...]) -> Array:
+        return jnp.stack(
+            [draw(stream(self.key, name, column), shape[1:]) for column in range(shape[0])]
+        )
+
+    def _biases(self, draw, name: str, shape: tuple[int, ...]) -> Array:
+        if len(shape) == 1:  # of no column
+            return draw(stream(self.key, f"{name}.bias"), shape)
+        return self._columns(draw, f"{name}.bias", shape)
 
 
 class Convolution(nnx.Module):
@@ -35,13 +62,11 @@ class Convolution(nnx.Module):
         *,
         stride: int,
         padding: int,
-        std: float,
-        bias: float,
-        key: Array,
+        ceil: bool,
+        draw: Draw,
     ):
-        self.kernel = nnx.Param(normal(key, name, std, shape))
-        self.bias = nnx.Param(jnp.full((shape[0], shape[-1]), bias, jnp.float32))
-        self.stride, self.padding = stride, padding
+        self.kernel, self.bias = draw(name, shape, (shape[0], shape[-1]))
+        self.stride, self.padding, self.ceil = stride, padding, ceil
 
     def of_own(self, xs: Columns) -> Columns:
         """Convolve each local column with its own kernel, (B, H, W, in) -> (B, H', W', out)."""
@@ -56,15 +81,14 @@ class Convolution(nnx.Module):
         return _biased(jnp.split(y, self.kernel.shape[0], axis=-1), self.bias[...])
 
     def _conv(self, x: Array, kernel: Array) -> Array:
-        return conv2d(x, kernel, stride=self.stride, padding=self.padding)
+        return conv2d(x, kernel, stride=self.stride, padding=self.padding, ceil=self.ceil)
 
 
 class Matrix(nnx.Module):
     """A fully connected layer for each column. kernel: (columns, in, out); bias: (columns, out)."""
 
-    def __init__(self, name: str, shape: tuple[int, ...], *, std: float, bias: float, key: Array):
-        self.kernel = nnx.Param(normal(key, name, std, shape))
-        self.bias = nnx.Param(jnp.full((shape[0], shape[-1]), bias, jnp.float32))
+    def __init__(self, name: str, shape: tuple[int, ...], *, draw: Draw):
+        self.kernel, self.bias = draw(name, shape, (shape[0], shape[-1]))
 
     def of_own(self, xs: Columns) -> Columns:
         """Multiply each local column by its own matrix, (B, in) -> (B, out)."""
@@ -81,9 +105,8 @@ class SummedMatrix(nnx.Module):
     kernel: (columns, in, out); bias: (out,), since the sum belongs to no column.
     """
 
-    def __init__(self, name: str, shape: tuple[int, ...], *, std: float, bias: float, key: Array):
-        self.kernel = nnx.Param(normal(key, name, std, shape))
-        self.bias = nnx.Param(jnp.full(shape[-1:], bias, jnp.float32))
+    def __init__(self, name: str, shape: tuple[int, ...], *, draw: Draw):
+        self.kernel, self.bias = draw(name, shape, shape[-1:])
 
     def __call__(self, xs: Columns, axis: str | None) -> Array:
         """(B, in) of each local column -> (B, out), summed over the mesh axis too."""

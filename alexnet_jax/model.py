@@ -13,8 +13,16 @@ from flax import nnx
 from jax import Array, lax
 
 from alexnet_jax import ops
+from alexnet_jax.convolution import convolved
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.layers import ChannelNorm, Columns, Convolution, Matrix, SummedMatrix
+from alexnet_jax.layers import (
+    ChannelNorm,
+    Columns,
+    Convolution,
+    Draw,
+    Matrix,
+    SummedMatrix,
+)
 from alexnet_jax.random_streams import per_example, stream
 from alexnet_jax.spec import Layer, Spec
 
@@ -39,18 +47,19 @@ class AlexNet(nnx.Module):
 
     def __init__(self, spec: Spec, *, key: Array):
         self.spec = spec
+        draw = Draw(spec.init, key)
         size, channels = spec.image_size, IMAGE_CHANNELS  # of what one column holds
         for layer in spec.layers:
             if not layer.kernel and size:
                 size, channels = 0, size * size * channels  # flat from here on
             if not layer.identity:
                 read = channels * (spec.columns if crosses(spec, layer) else 1)
-                setattr(self, layer.name, _product(spec, layer, read, key))
+                setattr(self, layer.name, _product(spec, layer, read, draw))
                 channels = spec.features(layer.name)
                 size = _conv_size(size, layer) if layer.kernel else 0
             if "norm" in layer.then and spec.norm in CHANNEL_NORMS:
                 norm = ChannelNorm(spec.norm, spec.columns, channels)
-                setattr(self, f"norm{layer.name[-1]}", norm)
+                setattr(self, f"norm{layer.label}", norm)
             if "pool" in layer.then:
                 size = _pool_size(size, spec)
 
@@ -106,7 +115,6 @@ class _Run:
 
     def layer(self, layer: Layer, xs: Columns):
         """Yield (name, columns) after the product and after each step that follows it."""
-        number = layer.name[-1]
         with jax.named_scope(layer.name):
             if not layer.kernel and xs[0].ndim == 4:
                 xs = [x.reshape(x.shape[0], -1) for x in xs]  # (B, 6, 6, C) -> (B, 36 C)
@@ -114,7 +122,7 @@ class _Run:
                 xs = self.product(layer, xs)
                 yield layer.name, xs
             for op in layer.then:
-                name, xs = getattr(self, op)(number, xs)
+                name, xs = getattr(self, op)(layer.label, xs)
                 yield name, xs
 
     def product(self, layer: Layer, xs: Columns) -> Columns:
@@ -134,24 +142,31 @@ class _Run:
             return own
         return lax.all_gather(own, self.group_axis, axis=own.ndim - 1, tiled=True)
 
-    def activation(self, number: str, xs: Columns):
+    def activation(self, label: str, xs: Columns):
         kind = self.spec.activation
-        return f"{kind}{number}", [ACTIVATIONS[kind](x) for x in xs]
+        return f"{kind}{label}", [ACTIVATIONS[kind](x) for x in xs]
 
-    def pool(self, number: str, xs: Columns):
+    def pool(self, label: str, xs: Columns):
         pool = self.spec.pool
-        return f"pool{number}", [
-            ops.max_pool(x, window=pool.window, stride=pool.stride) for x in xs
+        return f"pool{label}", [
+            ops.max_pool(x, window=pool.window, stride=pool.stride, ceil=pool.ceil) for x in xs
         ]
 
-    def norm(self, number: str, xs: Columns):
-        name, kind = f"norm{number}", self.spec.norm
+    def norm(self, label: str, xs: Columns):
+        name, kind = f"norm{label}", self.spec.norm
         if kind == "lrn":
             return name, self._lrn(xs) if self.spec.lrn.enabled else xs
         if kind == "none":
             return name, xs
         module = getattr(self.model, name)
         return name, module(xs, train=self.train, data_axis=self.data_axis)
+
+    def spatial_norm(self, label: str, xs: Columns):
+        name, norm = f"spatial_norm{label}", self.spec.spatial_norm
+        if not norm.enabled:
+            return name, xs
+        constants = {"n": norm.n, "k": norm.k, "alpha": norm.alpha, "beta": norm.beta}
+        return name, [ops.spatial_response_norm(x, **constants) for x in xs]
 
     def _lrn(self, xs: Columns) -> Columns:
         lrn = self.spec.lrn
@@ -172,18 +187,19 @@ class _Run:
             return list(range(local))
         return [lax.axis_index(self.group_axis)]
 
-    def dropout(self, number: str, xs: Columns):
-        name, rate = f"dropout{number}", self.spec.dropout.rate
-        if not rate:
+    def dropout(self, label: str, xs: Columns):
+        name, rate, inverted = f"dropout{label}", self.spec.dropout.rate, self.spec.dropout.inverted
+        if not rate or (inverted and not self.train):
             return name, xs
-        if not self.train:  # not inverted: the paper halves at test
+        if not self.train:  # the paper halves at test
             return name, [x * (1 - rate) for x in xs]
         if self.dropout_key is None:
             raise ValueError("training with dropout needs dropout_key")
-        return name, [
+        masked = [
             self._mask(stream(self.dropout_key, name, column), x, 1 - rate)
             for column, x in zip(self._columns(len(xs)), xs, strict=True)
         ]
+        return name, [x / (1 - rate) for x in masked] if inverted else masked
 
     def _mask(self, key: Array, x: Array, keep: float) -> Array:
         def draw(key):
@@ -197,22 +213,18 @@ def crosses(spec: Spec, layer: Layer) -> bool:
     return layer.reads == "both" and spec.cross_columns
 
 
-def _product(spec: Spec, layer: Layer, read: int, key: Array) -> nnx.Module:
+def _product(spec: Spec, layer: Layer, read: int, draw: Draw) -> nnx.Module:
     name, out = layer.name, spec.features(layer.name)
-    values = {
-        "std": getattr(spec.init.std, name),
-        "bias": getattr(spec.init.bias, name),
-        "key": key,
-    }
     if layer.kernel:
         shape: tuple[int, ...] = (spec.columns, layer.kernel, layer.kernel, read, out)
-        return Convolution(name, shape, stride=layer.stride, padding=layer.padding, **values)
+        stride, padding = layer.stride, layer.padding
+        return Convolution(name, shape, stride=stride, padding=padding, ceil=layer.ceil, draw=draw)
     kind = SummedMatrix if layer.reads == "sum" else Matrix
-    return kind(name, (spec.columns, read, out), **values)
+    return kind(name, (spec.columns, read, out), draw=draw)
 
 
 def _conv_size(size: int, layer: Layer) -> int:
-    return 1 - (-(size + 2 * layer.padding - layer.kernel) // layer.stride)
+    return convolved(size, layer.kernel, layer.stride, layer.padding, layer.ceil)
 
 
 def _pool_size(size: int, spec: Spec) -> int:
@@ -221,4 +233,4 @@ def _pool_size(size: int, spec: Spec) -> int:
             f"model.pool.window={spec.pool.window} does not fit in the {size} pixels that are left "
             f"of image_size={spec.image_size}: take larger images, or a smaller window or stride"
         )
-    return (size - spec.pool.window) // spec.pool.stride + 1
+    return ops.pooled(size, spec.pool.window, spec.pool.stride, spec.pool.ceil)

@@ -1,4 +1,4 @@
-"""Pure functions of the net: local response normalization and max pooling."""
+"""Pure functions of the net: response normalization over maps or places, and max pooling."""
 
 import functools
 
@@ -30,36 +30,63 @@ def local_response_norm(
     """
     if n < 1 or n % 2 == 0:
         raise ValueError(f"local_response_norm: n is an odd number of maps; got {n}")
+    return _wide(x, (1,) * (x.ndim - 1) + (n,), k, alpha, beta)
+
+
+def spatial_response_norm(
+    x: Array, *, n: int = 5, k: float = 1.0, alpha: float = 1e-3, beta: float = 0.75
+) -> Array:
+    """Normalize each place by its neighbours in the same map (layers-145.cfg: cnorm2).
+
+    b = a / (k + alpha / n^2 * sum a^2)^beta over the n x n places around, those outside the
+    image being 0 (layer.py:1183 divides alpha). The arithmetic is float32 for lower dtypes.
+
+    Args:
+      x: activations, shape (B, H, W, C), floating.
+      n: places a side of the window, odd.
+      k, alpha, beta: the program's constants.
+
+    Returns:
+      Shape and dtype of x.
+
+    Raises:
+      ValueError: n is even or below 1.
+    """
+    if n < 1 or n % 2 == 0:
+        raise ValueError(f"spatial_response_norm: n is an odd number of pixels; got {n}")
+    return _wide(x, (1, n, n, 1), k, alpha / n**2, beta)
+
+
+def _wide(x: Array, window: tuple[int, ...], k: float, alpha: float, beta: float) -> Array:
     wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
-    return _lrn(wide, n, k, alpha, beta).astype(x.dtype)
+    return _response_norm(wide, window, k, alpha, beta).astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
-def _lrn(x: Array, n: int, k: float, alpha: float, beta: float) -> Array:
-    return x * _power(k + alpha * _window_sum(x * x, n), -beta)
+def _response_norm(x: Array, window, k: float, alpha: float, beta: float) -> Array:
+    return x * _power(k + alpha * _window_sum(x * x, window), -beta)
 
 
-def _lrn_forward(x, n, k, alpha, beta):
+def _response_norm_forward(x, window, k, alpha, beta):
     # Only x is kept: the denominator is cheaper to make again than to store and load.
-    return _lrn(x, n, k, alpha, beta), x
+    return _response_norm(x, window, k, alpha, beta), x
 
 
-def _lrn_backward(n, k, alpha, beta, x, g):
+def _response_norm_backward(window, k, alpha, beta, x, g):
     # With d_i = k + alpha * sum a^2: dL/da_i = g_i d_i^-beta
     #   - 2 alpha beta a_i sum_j g_j a_j d_j^(-beta-1), over the same window, which is symmetric.
-    d = k + alpha * _window_sum(x * x, n)
+    d = k + alpha * _window_sum(x * x, window)
     scale = _power(d, -beta)
-    shared = _window_sum(g * x * scale / d, n)
+    shared = _window_sum(g * x * scale / d, window)
     return (g * scale - (2 * alpha * beta) * x * shared,)
 
 
-_lrn.defvjp(_lrn_forward, _lrn_backward)
+_response_norm.defvjp(_response_norm_forward, _response_norm_backward)
 
 
-def _window_sum(x: Array, n: int) -> Array:
-    """Sum over the n channels around each one, clipped at the ends; shape of x."""
-    window = (1,) * (x.ndim - 1) + (n,)
-    pads = ((0, 0),) * (x.ndim - 1) + ((n // 2, n // 2),)
+def _window_sum(x: Array, window: tuple[int, ...]) -> Array:
+    """Sum over the window around each value, clipped at the ends; shape of x."""
+    pads = tuple((size // 2, size // 2) for size in window)
     zero = jnp.zeros((), x.dtype)
     return lax.reduce_window(x, zero, lax.add, window, (1,) * x.ndim, pads)
 
@@ -71,8 +98,8 @@ def _power(d: Array, exponent: float) -> Array:
     return d**exponent
 
 
-def max_pool(x: Array, *, window: int = 3, stride: int = 2) -> Array:
-    """Largest value of each window x window patch, patches `stride` apart, no padding.
+def max_pool(x: Array, *, window: int = 3, stride: int = 2, ceil: bool = False) -> Array:
+    """Largest value of each window x window patch, patches `stride` apart.
 
     Written as maxima of strided slices, rows first and then columns: the gradient is then sums of
     slices, several times faster on CPU than the scatter of a reduce_window. Tied maxima share
@@ -80,19 +107,30 @@ def max_pool(x: Array, *, window: int = 3, stride: int = 2) -> Array:
 
     Args:
       x: activations, shape (B, H, W, C).
+      window, stride: pixels.
+      ceil: whether a last patch counts that overhangs the image (the released program, Caffe).
 
     Returns:
-      Shape (B, (H - window) // stride + 1, (W - window) // stride + 1, C).
+      Shape (B, pooled(H), pooled(W), C).
     """
     for axis in (1, 2):
-        x = _max_along(x, axis, window, stride)
+        x = _max_along(x, axis, window, stride, ceil)
     return x
 
 
-def _max_along(x: Array, axis: int, window: int, stride: int) -> Array:
+def pooled(size: int, window: int, stride: int, ceil: bool) -> int:
+    """Return the patches along a side of `size` pixels: 1 + (size - window) / stride, rounded."""
+    span = size - window
+    return 1 + (-(-span // stride) if ceil else span // stride)
+
+
+def _max_along(x: Array, axis: int, window: int, stride: int, ceil: bool) -> Array:
     size = x.shape[axis]
     if size < window:
         raise ValueError(f"max_pool: a window of {window} does not fit in {size} pixels")
-    last = (size - window) // stride * stride
+    last = (pooled(size, window, stride, ceil) - 1) * stride
+    if (more := last + window - size) > 0:
+        lowest = jnp.full((), -jnp.inf, x.dtype)
+        x = lax.pad(x, lowest, [(0, more if a == axis else 0, 0) for a in range(x.ndim)])
     parts = [lax.slice_in_dim(x, start, start + last + 1, stride, axis) for start in range(window)]
     return functools.reduce(jnp.maximum, parts)

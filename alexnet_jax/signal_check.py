@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data import augment
 from alexnet_jax.evaluation import SPLIT
-from alexnet_jax.spec import Layer, Spec
+from alexnet_jax.spec import Spec
 from alexnet_jax.train_step import TrainState, graph_of
 
 # Measured before training on the net of the text: with its own initial values 0.03 at conv5 and
@@ -80,7 +80,7 @@ def spreads(spec: Spec, state: TrainState, images: jax.Array | np.ndarray) -> di
       images: (B, image_size, image_size, 3) float, less the mean.
     """
     graph = graph_of(spec)
-    outputs = {layer.name: _output(spec, layer) for layer in spec.layers if not layer.identity}
+    outputs = {layer.name: spec.output(layer) for layer in spec.layers if not layer.identity}
 
     @functools.partial(jax.jit, out_shardings=state.step.sharding)  # a copy for each process
     def measure(params, stats, images):
@@ -94,13 +94,6 @@ def spreads(spec: Spec, state: TrainState, images: jax.Array | np.ndarray) -> di
 
     found = jax.device_get(measure(state.params, state.batch_stats, images))
     return {name: float(found[name]) for name in outputs}
-
-
-def _output(spec: Spec, layer: Layer) -> str:
-    """Return the name of the last activation of a layer."""
-    last = layer.then[-1] if layer.then else ""
-    kind = spec.activation if last == "activation" else last
-    return f"{kind}{layer.name[-1]}" if kind else layer.name
 
 
 def first_dead_layer(sizes: dict[str, float]) -> str | None:

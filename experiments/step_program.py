@@ -1,5 +1,6 @@
 """The training step as a program for given devices, and what its columns must exchange."""
 
+import itertools
 import types
 from collections.abc import Sequence
 
@@ -42,17 +43,14 @@ def minimum(net: spec.Spec, group: int) -> dict[str, tuple[int, int]]:
     """
     if group == 1:
         return {}
-    outputs = jax.eval_shape(
-        lambda images: AlexNet(net, key=jax.random.key(0))(
-            images, activations=("pool2", "pool5", "fc6")
-        )[1],
+    names = [net.output(layer) for layer in net.layers]
+    _, outputs = jax.eval_shape(
+        lambda images: AlexNet(net, key=jax.random.key(0))(images, activations=names),
         jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), jnp.float32),
     )
-    size = {name: x.size // net.columns * x.dtype.itemsize for name, x in outputs.items()}
-    read = {"conv3": "pool2", "fc6": "pool5", "fc7": "fc6"}
-    needs = {
-        layer.name: (size[read[layer.name]],) * 2
-        for layer in net.layers
-        if crosses(net, layer) and not layer.identity
-    }
+    needs = {}
+    for before, layer in itertools.pairwise(net.layers):
+        if crosses(net, layer) and not layer.identity:
+            x = outputs[net.output(before)]
+            needs[layer.name] = (x.size // net.columns * x.dtype.itemsize,) * 2
     return {**needs, "fc8": (net.classes * jnp.dtype(net.compute_dtype).itemsize, 0)}

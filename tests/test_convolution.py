@@ -9,7 +9,7 @@ import pytest
 from narrow_nets import fast_jit
 
 from alexnet_jax import convolution
-from alexnet_jax.convolution import ceil_padding, conv2d
+from alexnet_jax.convolution import _pads, conv2d, convolved
 
 # batch, (H, W), window, Cin, Cout, stride, padding; overhang is what the ceil adds
 CASES = [
@@ -94,6 +94,31 @@ def test_output_and_both_gradients(case):
         close(found, reference)
 
 
+def test_rounded_down_the_overhanging_window_is_left_out():
+    """torchvision's first layer: 224 + 2 x 2 zeros, 11x11, stride 4: 55, where up would give 56."""
+    rng = np.random.default_rng(3)
+    x, kernel = (
+        rng.standard_normal(s).astype(np.float32) for s in ((2, 24, 24, 3), (11, 11, 3, 4))
+    )
+    g = rng.standard_normal((2, 5, 5, 4)).astype(np.float32)
+
+    @fast_jit
+    def run(x, kernel, g):
+        def f(x, kernel):
+            return conv2d(x, kernel, stride=4, padding=2, ceil=False)
+
+        y, backward = jax.vjp(f, x, kernel)
+        return y, *backward(g)
+
+    assert convolved(224, 11, 4, 2, False) == 55 and convolved(224, 11, 4, 2, True) == 56
+    # The same, of a picture that a window fits exactly: two zeros before, one after.
+    wide = np.pad(x, ((0, 0), (2, 1), (2, 1), (0, 0)))
+    y, dx, dkernel = exact(wide, kernel, g.astype(np.float64), 4, 0)
+    for found, expected in zip(run(x, kernel, g), (y, dx[:, 2:-1, 2:-1], dkernel), strict=True):
+        assert found.shape == expected.shape
+        close(found, expected)
+
+
 @pytest.mark.parametrize("size", [224, 227])
 def test_conv1_gives_55(size):
     shape = jax.eval_shape(
@@ -105,11 +130,11 @@ def test_conv1_gives_55(size):
 
 
 def test_the_zeros_are_at_the_bottom_and_right():
-    assert ceil_padding(224, 11, 4, 0) == (0, 3)
-    assert ceil_padding(227, 11, 4, 0) == (0, 0)
-    assert ceil_padding(13, 3, 1, 1) == (1, 1)
-    assert ceil_padding(27, 5, 1, 2) == (2, 2)
-    assert ceil_padding(8, 3, 2, 1) == (1, 2)
+    assert _pads(224, 11, 4, 0, True) == (0, 3)
+    assert _pads(227, 11, 4, 0, True) == (0, 0)
+    assert _pads(13, 3, 1, 1, True) == (1, 1)
+    assert _pads(27, 5, 1, 2, True) == (2, 2)
+    assert _pads(8, 3, 2, 1, True) == (1, 2)
 
 
 def test_the_kernels_gradient_does_not_depend_on_how_many_images_share_a_cache(monkeypatch):

@@ -7,7 +7,8 @@ import pytest
 from flax import nnx
 from narrow_nets import fast_jit
 
-from alexnet_jax.layers import ChannelNorm, Convolution, Matrix, SummedMatrix, normal
+from alexnet_jax.layers import ChannelNorm, Convolution, Draw, Matrix, SummedMatrix
+from alexnet_jax.spec import Init, PerLayer
 
 COLUMNS, CHANNELS, EPSILON = 2, 12, 1e-5
 
@@ -122,12 +123,14 @@ def test_bfloat16_is_normalized_in_float32(kind):
         np.testing.assert_array_equal(found[c].astype(jnp.float32), rounded.astype(jnp.float32))
 
 
-def options(**more):
-    return {"std": 0.5, "bias": 0.25, "key": jax.random.key(3), **more}
+def draw(std=0.5, bias=0.25, seed=3, form="normal"):
+    every = dict.fromkeys(("conv1", "conv2", "conv3", "fc7", "fc8"), std)
+    biases = dict.fromkeys(every, bias)
+    return Draw(Init(form, PerLayer(**every), PerLayer(**biases)), jax.random.key(seed))
 
 
 def test_one_shared_convolution_is_each_columns_own():
-    layer = Convolution("conv3", (2, 3, 3, 4, 5), stride=1, padding=1, **options())
+    layer = Convolution("conv3", (2, 3, 3, 4, 5), stride=1, padding=1, ceil=True, draw=draw())
     layer.bias[...] = jnp.arange(10, dtype=jnp.float32).reshape(2, 5)
     x = jnp.asarray(draw_columns(4)[0])
     shared, own = layer.of_shared(x), layer.of_own([x, x])
@@ -139,23 +142,46 @@ def test_one_shared_convolution_is_each_columns_own():
 def test_matrices_of_columns():
     rng = np.random.default_rng(0)
     xs = [rng.standard_normal((3, 6)).astype(np.float32) for _ in range(2)]
-    layer = Matrix("fc7", (2, 6, 4), **options())
+    layer = Matrix("fc7", (2, 6, 4), draw=draw())
     layer.bias[...] = jnp.arange(8, dtype=jnp.float32).reshape(2, 4)
     kernel, bias = np.asarray(layer.kernel[...], np.float64), np.asarray(layer.bias[...])
     for c, y in enumerate(layer.of_own([jnp.asarray(x) for x in xs])):
         np.testing.assert_allclose(y, xs[c] @ kernel[c] + bias[c], rtol=1e-5, atol=1e-6)
     for c, y in enumerate(layer.of_shared(jnp.asarray(xs[0]))):
         np.testing.assert_allclose(y, xs[0] @ kernel[c] + bias[c], rtol=1e-5, atol=1e-6)
-    last = SummedMatrix("fc8", (2, 6, 4), **options())
+    last = SummedMatrix("fc8", (2, 6, 4), draw=draw())
     kernel = np.asarray(last.kernel[...], np.float64)
     expected = xs[0] @ kernel[0] + xs[1] @ kernel[1] + 0.25  # the bias once
     np.testing.assert_allclose(last([jnp.asarray(x) for x in xs], None), expected, rtol=1e-5)
 
 
 def test_a_columns_first_weights_do_not_depend_on_how_many_there_are():
-    key = jax.random.key(0)
-    two, one = (normal(key, "conv1", 0.01, (c, 3, 3, 3, 4)) for c in (2, 1))
+    def drawn(name="conv1", columns=1, seed=0):
+        kernel, _ = draw(seed=seed)(name, (columns, 3, 3, 3, 4), (columns, 4))
+        return np.asarray(kernel[...])
+
+    two, one = drawn(columns=2), drawn()
     np.testing.assert_array_equal(two[:1], one)
     assert not np.allclose(two[0], two[1])
-    assert not np.allclose(one, normal(key, "conv2", 0.01, (1, 3, 3, 3, 4)))
-    assert not np.allclose(one, normal(jax.random.key(1), "conv1", 0.01, (1, 3, 3, 3, 4)))
+    assert not np.allclose(one, drawn("conv2"))
+    assert not np.allclose(one, drawn(seed=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel", "bias", "fan_in"),
+    [
+        ("conv2", (2, 5, 5, 48, 200), (2, 200), 1200),
+        ("fc7", (1, 300, 200), (1, 200), 300),
+        ("fc8", (2, 300, 5000), (5000,), 600),  # one unit reads both columns
+    ],
+)
+def test_fan_in_is_uniform_within_the_root_of_what_a_unit_reads(name, kernel, bias, fan_in):
+    bound = np.float32(1 / np.sqrt(fan_in))
+    weights, biases = (np.asarray(x[...]) for x in draw(form="fan_in")(name, kernel, bias))
+    assert weights.shape == kernel and biases.shape == bias
+    for x in (weights, biases):
+        assert 0.97 * bound < np.abs(x).max() <= bound
+        assert abs(x.mean()) < 0.15 * bound
+    np.testing.assert_allclose(weights.std(), bound / np.sqrt(3), rtol=0.01)
+    if kernel[0] == 2:
+        assert not np.allclose(weights[0], weights[1])

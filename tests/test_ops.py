@@ -1,12 +1,14 @@
 """alexnet_jax.ops against loops in float64 NumPy."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from narrow_nets import fast_jit
 
-from alexnet_jax.ops import local_response_norm, max_pool
+from alexnet_jax.ops import local_response_norm, max_pool, spatial_response_norm
 
 PAPER = {"n": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75}
 LRN_CASES = [
@@ -167,3 +169,59 @@ def test_max_pool_keeps_bfloat16():
 def test_a_window_that_does_not_fit():
     with pytest.raises(ValueError, match="window of 3 does not fit in 2 pixels"):
         max_pool(jnp.ones((1, 5, 2, 1)))
+
+
+SPATIAL = [
+    {"n": 5, "k": 1.0, "alpha": 1e-3, "beta": 0.75},  # layers-145.cfg: cnorm2
+    {"n": 3, "k": 2.0, "alpha": 5e-5, "beta": 0.5},
+    {"n": 9, "k": 1.0, "alpha": 1e-3, "beta": 0.75},  # a window larger than the image
+]
+
+
+def exact_spatial_norm(a, n, k, alpha, beta):
+    """The program's sum over n x n places of one map, 0 outside, divided by n squared."""
+    padded = np.pad(a.astype(np.float64), ((0, 0), (n // 2, n // 2), (n // 2, n // 2), (0, 0)))
+    b = np.empty(a.shape, np.float64)
+    for y in range(a.shape[1]):
+        for x in range(a.shape[2]):
+            total = (padded[:, y : y + n, x : x + n] ** 2).sum((1, 2))
+            b[:, y, x] = a[:, y, x] / (k + alpha / n**2 * total) ** beta
+    return b
+
+
+@pytest.mark.parametrize("constants", SPATIAL)
+def test_spatial_norm_and_its_gradient(constants):
+    a, g = draw((2, 6, 7, 3)), draw((2, 6, 7, 3), 1.0, seed=1)
+    y, (grad,) = pull_back(lambda x: spatial_response_norm(x, **constants), a, g)
+    expected = exact_spatial_norm(a, **constants)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    # Along a random direction, by central differences in float64.
+    direction = np.random.default_rng(2).standard_normal(a.shape)
+    step = 1e-4
+    sides = [exact_spatial_norm(a + s * step * direction, **constants) for s in (1, -1)]
+    slope = ((sides[0] - sides[1]) * g).sum() / (2 * step)
+    along = (np.asarray(grad, np.float64) * direction).sum()
+    np.testing.assert_allclose(along, slope, rtol=2e-5)
+
+
+def test_spatial_norm_refuses_an_even_window():
+    with pytest.raises(ValueError, match="odd number of pixels; got 4"):
+        spatial_response_norm(jnp.ones((1, 5, 5, 2)), n=4)
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride", "floor", "ceil"),
+    [(55, 3, 2, 27, 27), (55, 2, 2, 27, 28), (11, 2, 2, 5, 6), (10, 3, 3, 3, 4), (3, 3, 2, 1, 1)],
+)
+def test_a_last_patch_that_overhangs_counts_or_not(size, window, stride, floor, ceil):
+    x = draw((2, size, size, 3), seed=size)
+    for rounding, count in ((False, floor), (True, ceil)):
+        y = max_pool(jnp.asarray(x), window=window, stride=stride, ceil=rounding)
+        assert y.shape == (2, count, count, 3)
+        places = [slice(i * stride, i * stride + window) for i in range(count)]
+        expected = [[x[:, rows, columns].max((1, 2)) for columns in places] for rows in places]
+        np.testing.assert_array_equal(y, np.transpose(expected, (2, 0, 1, 3)))
+        g = np.ones(y.shape, np.float32)
+        pool = functools.partial(max_pool, window=window, stride=stride, ceil=rounding)
+        _, (grad,) = pull_back(pool, x, g)
+        assert np.isfinite(grad).all() and grad.sum() == pytest.approx(y.size)

@@ -1,141 +1,25 @@
-"""The named nets as one table. A spec is data: the model reads it and decides nothing itself.
+"""A row of the table with the fields that a config sets.
 
-`SPECS["paper"]` is the net of the text (NIPS 2012, section 3). `overrides` gives the part of a
-config that may change single fields of a spec; `resolve` puts the two together.
+`overrides` gives the part of a config that may change single fields of a spec; `resolve` puts the
+two together.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
 from alexnet_jax.errors import ConfigError
-
-
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """One row of a net: a product with learned weights, then what follows it, in order."""
-
-    name: str
-    kernel: int = 0  # pixels; 0: fully connected
-    stride: int = 1  # pixels
-    padding: int = 0  # pixels on each side; convolution.ceil_padding says what the far ones add
-    # image; own: this column; both: all columns; sum: own, then added over columns
-    reads: str = "own"
-    then: tuple[str, ...] = ()  # of activation, norm, pool, dropout
-    identity: bool = False  # dropped by drop_layers: only `then` is left
-
-
-@dataclasses.dataclass(frozen=True)
-class PerLayer:
-    """One number for each layer."""
-
-    conv1: float = 0.0
-    conv2: float = 0.0
-    conv3: float = 0.0
-    conv4: float = 0.0
-    conv5: float = 0.0
-    fc6: float = 0.0
-    fc7: float = 0.0
-    fc8: float = 0.0
-
-
-@dataclasses.dataclass(frozen=True)
-class LRN:
-    """Local response normalization (paper 3.3)."""
-
-    enabled: bool = True
-    n: int = 5  # maps in the window; odd
-    k: float = 2.0
-    alpha: float = 1e-4
-    beta: float = 0.75
-    alpha_over_n: bool = False  # divide alpha by n (the program, Caffe, PyTorch)
-    scope: str = "column"  # column: windows stay in a column; layer: they cross (Caffe's one net)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """Max pooling (paper 3.4): overlapping where window > stride. Both in pixels."""
-
-    window: int = 3
-    stride: int = 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Dropout:
-    """Dropout (paper 4.2) after fc6 and fc7: mask in training, times 1 - rate at test."""
-
-    rate: float = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Init:
-    """Weights ~ N(0, std^2), biases constant (paper 5)."""
-
-    std: PerLayer = PerLayer(*[0.01] * 8)
-    bias: PerLayer = PerLayer(conv2=1.0, conv4=1.0, conv5=1.0, fc6=1.0, fc7=1.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Spec:
-    """A net, complete. `layers`, `widths` and `source` are the table's; the rest can be set."""
-
-    source: str
-    layers: tuple[Layer, ...]
-    widths: Mapping[int, Mapping[str, int]]  # columns -> layer -> maps or neurons per column
-    spec: str = "paper"  # the row's name
-    columns: int = 2
-    cross_columns: bool = True  # False: columns meet only in the sum of fc8
-    drop_layers: Any = ()  # names, as a tuple or with commas between; not conv1, not fc8
-    width: float = 1.0  # factor on maps and neurons
-    classes: int = 1000
-    image_size: int = 224  # pixels; 224 is padded by 3 at the bottom and right, 227 needs none
-    activation: str = "relu"
-    norm: str = "lrn"
-    lrn: LRN = LRN()
-    pool: Pool = Pool()
-    dropout: Dropout = Dropout()
-    init: Init = Init()
-    compute_dtype: str = "float32"
-
-    def features(self, name: str) -> int:
-        """Return the maps or neurons of layer `name` in one column (fc8: the classes)."""
-        if name == "fc8":
-            return self.classes
-        return max(1, round(self.widths[self.columns][name] * self.width))
-
-
-_CONV = ("conv1", "conv2", "conv3", "conv4", "conv5")
-_FC = ("fc6", "fc7")
-_THEN_NORM_POOL = ("activation", "norm", "pool")  # paper 3.5
-
-SPECS = {
-    "paper": Spec(
-        source="NIPS 2012, section 3; one column: layers-145-half.cfg",
-        layers=(
-            Layer("conv1", 11, stride=4, reads="image", then=_THEN_NORM_POOL),
-            Layer("conv2", 5, padding=2, then=_THEN_NORM_POOL),
-            Layer("conv3", 3, padding=1, reads="both", then=("activation",)),
-            Layer("conv4", 3, padding=1, then=("activation",)),
-            Layer("conv5", 3, padding=1, then=("activation", "pool")),
-            Layer("fc6", reads="both", then=("activation", "dropout")),
-            Layer("fc7", reads="both", then=("activation", "dropout")),
-            Layer("fc8", reads="sum"),
-        ),
-        widths={
-            2: dict(zip(_CONV + _FC, (48, 128, 192, 192, 128, 2048, 2048), strict=True)),
-            1: dict(zip(_CONV + _FC, (48, 128, 192, 192, 256, 4096, 4096), strict=True)),
-        },
-    ),
-}
+from alexnet_jax.spec.fields import Spec
+from alexnet_jax.spec.table import SPECS
 
 CHOICES = {
     "activation": ("relu", "tanh", "sigmoid"),
     "norm": ("lrn", "batch", "layer", "group", "none"),
     "lrn.scope": ("column", "layer"),
     "columns": (1, 2),
+    "init.form": ("normal", "fan_in"),
     "compute_dtype": ("float32", "bfloat16"),
 }
 _TABLE_ONLY = ("source", "layers", "widths")
@@ -207,9 +91,18 @@ def _check(spec: Spec) -> None:
         if value not in choices:
             listed = ", ".join(map(str, choices))
             raise ConfigError(f"model.{path} is one of {listed}; got {value!r}")
+    if spec.columns not in spec.widths:
+        forms = " or ".join(map(str, sorted(spec.widths)))
+        raise ConfigError(f"model.columns of {spec.spec} is {forms}; got {spec.columns}")
     bounds = (
         ("lrn.n", spec.lrn.n, spec.lrn.n >= 1 and spec.lrn.n % 2 == 1, "an odd number of maps"),
         ("lrn.k", spec.lrn.k, spec.lrn.k >= 0, "at least 0"),
+        (
+            "spatial_norm.n",
+            spec.spatial_norm.n,
+            spec.spatial_norm.n >= 1 and spec.spatial_norm.n % 2 == 1,
+            "an odd number of pixels",
+        ),
         ("pool.window", spec.pool.window, spec.pool.window >= 1, "at least 1"),
         ("pool.stride", spec.pool.stride, spec.pool.stride >= 1, "at least 1"),
         ("dropout.rate", spec.dropout.rate, 0 <= spec.dropout.rate < 1, "in [0, 1)"),
