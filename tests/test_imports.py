@@ -34,7 +34,7 @@ DATA_FLOORS = [
     {"shapes"},
     {"images"},
 ]
-SPEC_FLOORS = [{"__main__"}, {"figure", "listing"}, {"resolving"}, {"table"}, {"fields"}]
+SPEC_FLOORS = [{"__main__"}, {"figure"}, {"listing"}, {"resolving"}, {"table"}, {"fields"}]
 INNER = {"data": DATA_FLOORS, "spec": SPEC_FLOORS}
 COMMANDS = {("spec", "__main__"), ("spec", "figure"), ("spec", "listing")}  # they stand above all
 
