@@ -13,6 +13,11 @@ def pool(x: torch.Tensor) -> torch.Tensor:
     return F.max_pool2d(x, kernel_size=3, stride=2)
 
 
+def dropout(x: torch.Tensor, training: bool) -> torch.Tensor:
+    """Return the paper's: a mask in training, half of all at test; PyTorch doubles the mask."""
+    return F.dropout(x, 0.5, training) * 0.5
+
+
 class ColumnLRN(nn.Module):
     """Local response normalization within each column; PyTorch divides alpha by size, we do not."""
 
@@ -59,6 +64,6 @@ class TorchAlexNet(nn.Module):
         x = pool(self.lrn(F.relu(self.conv2(x))))
         x = F.relu(self.conv4(F.relu(self.conv3(x))))
         x = pool(F.relu(self.conv5(x))).flatten(1)
-        x = F.dropout(F.relu(self.fc6(x)), 0.5, self.training)
-        x = F.dropout(F.relu(self.fc7(x)), 0.5, self.training)
+        x = dropout(F.relu(self.fc6(x)), self.training)
+        x = dropout(F.relu(self.fc7(x)), self.training)
         return self.fc8(x)
