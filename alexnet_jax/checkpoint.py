@@ -27,11 +27,20 @@ ERROR = "top1_error"  # what "best" goes by
 class Checkpoints:
     """The checkpoints of one run's folder.
 
+    read_only leaves alone what the run may be writing there just now.
+
     with Checkpoints(workdir, config_hash) as checkpoints:
         checkpoints.save(state)
     """
 
-    def __init__(self, workdir: pathlib.Path, config_hash: str = "", directory: str = ""):
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        config_hash: str = "",
+        directory: str = "",
+        *,
+        read_only: bool = False,
+    ):
         self.directory = pathlib.Path(directory or workdir / "checkpoints").resolve()
         self.config_hash = config_hash
         best = keep.BestN(
@@ -41,7 +50,8 @@ class Checkpoints:
             preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(LATEST), best]),
             best_fn=_error,
             best_mode="min",
-            cleanup_tmp_directories=True,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
         )
         _forget_unreadable_metrics(self.directory)
         for name in ("absl", "asyncio"):  # what Orbax logs there, it also raises
@@ -101,7 +111,8 @@ class Checkpoints:
 
         Args:
           like: shapes, dtypes and shardings (jax.ShapeDtypeStruct).
-          which: latest, best, or a step. A damaged latest is named and the one before is taken.
+          which: latest, best, or a step. A damaged latest is named and the one before is taken;
+            where none was validated (weights that were imported), the latest is the best.
 
         Raises:
           CheckpointError: there is no such checkpoint, or none that is whole.
@@ -125,9 +136,10 @@ class Checkpoints:
 
     def _wanted(self, which: str | int) -> list[int] | None:
         steps = self.steps()
-        if which == "latest":
+        best = self._manager.best_step() if which == "best" else None
+        if which == "latest" or (which == "best" and best is None and steps):
             return steps[::-1] or None
-        step = self._manager.best_step() if which == "best" else int(which)
+        step = best if which == "best" else int(which)
         if step not in steps:
             found = ", ".join(map(str, steps)) or "none"
             raise CheckpointError(f"no checkpoint {which} in {self.directory}; there are: {found}")

@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import math
+from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from alexnet_jax import spec
 from alexnet_jax.errors import ConfigError
 
 # A run may go on with other values of these: they change where and how, not what is computed.
 FREE = (
+    "init_from",
+    "init_layers",
     "data.dir",
     "data.prepared_dir",
     "data.workers",
@@ -32,6 +37,7 @@ def check(config: ConfigDict) -> None:
         "epochs": 1,
         "batch_size": 1,
         "optimizer.learning_rate": 0,
+        "optimizer.bias_learning_rate": 0,
         "optimizer.momentum": 0,
         "optimizer.weight_decay": 0,
         "schedule.patience": 1,
@@ -47,6 +53,8 @@ def check(config: ConfigDict) -> None:
         "data.max_bad_fraction": 0,
         "data.workers": 0,
         "data.colour_std": 0,
+        "data.colour_until": 0,
+        "data.crop_chunk": 1,
     }
     flat = _flat(config)
     for name, least in at_least.items():
@@ -60,9 +68,11 @@ def check(config: ConfigDict) -> None:
     choices = {
         "data.builder": ("imagenet2012", "image_folder", "shapes"),
         "data.storage": ("jpeg", "raw"),
-        "data.mean": ("image", "channel", "none"),
+        "data.mean": ("image", "centre", "channel", "values", "file", "none"),
+        "data.crop_form": ("window", "resized"),
         "data.colour_unit": ("eigenvalue", "deviation"),
         "optimizer.decay_form": ("velocity", "decoupled"),
+        "optimizer.rate_form": ("inside", "outside"),
         "schedule.kind": ("plateau", "epochs", "dexp"),
         "evaluate.views": (1, 10),
     }
@@ -70,6 +80,40 @@ def check(config: ConfigDict) -> None:
         if flat[name] not in allowed:
             listed = ", ".join(map(str, allowed))
             raise ConfigError(f"{name} is one of {listed}; got {flat[name]!r}")
+    if not _three_numbers(flat["data.mean_values"]):
+        raise ConfigError(f"data.mean_values is three numbers; got {flat['data.mean_values']}")
+    divide_by = flat["data.divide_by"]
+    if not (_three_numbers(divide_by) and min(divide_by) > 0):
+        raise ConfigError(f"data.divide_by is three numbers above 0; got {divide_by}")
+    _check_layers(config.schedule.layers, spec.resolve(config.model).layers)
+
+
+def _three_numbers(values: Any) -> bool:
+    return (
+        isinstance(values, list) and len(values) == 3 and all(_is_number(value) for value in values)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_layers(rows: Any, layers: Iterable[spec.Layer]) -> None:
+    """Refuse rows of schedule.layers that the net or the clock cannot follow."""
+    names = [layer.name for layer in layers]
+    for row in rows:
+        if not isinstance(row, list | tuple) or len(row) != 3:
+            raise ConfigError(
+                "schedule.layers holds rows of (layer, epoch, factor), as in "
+                f"(('conv1', 67, 0.1),); got {row!r}"
+            )
+        layer, epoch, factor = row
+        if layer not in names:
+            raise ConfigError(f"schedule.layers names one of {', '.join(names)}; got {layer!r}")
+        if type(epoch) is not int or epoch < 0:
+            raise ConfigError(f"schedule.layers: the epoch is a whole number; got {row!r}")
+        if not _is_number(factor) or factor < 0:
+            raise ConfigError(f"schedule.layers: the factor is at least 0; got {row!r}")
 
 
 def to_json(config: ConfigDict) -> str:

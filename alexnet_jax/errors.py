@@ -19,3 +19,7 @@ class CheckpointError(UserError):
 
 class TrainingError(UserError):
     """A run that cannot go on, such as one whose loss is no longer finite."""
+
+
+class WeightsError(UserError):
+    """Weights that are damaged, or those of another net."""

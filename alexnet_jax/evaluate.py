@@ -2,6 +2,8 @@
 
     python -m alexnet_jax.evaluate --workdir=runs/ilsvrc2012 --views=10 --checkpoint=best
 
+    python -m alexnet_jax.evaluate --workdir=runs/imported --data_dir=/path/to/imagenet
+
 The last line is one JSON object: images, views, loss, top1_error, top5_error, images_per_second.
 """
 
@@ -19,6 +21,9 @@ from alexnet_jax.saved_run import load
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _VIEWS = flags.DEFINE_enum("views", "1", ["1", "10"], "Views of each image (paper 4.1).")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", "", "Images, train/<class>/<file> and val/<class>/<file>, in place of the run's."
+)
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 
 
@@ -27,7 +32,7 @@ def main(_) -> None:
     which = _CHECKPOINT.value
     if which not in ("best", "latest") and not which.isdigit():
         raise CheckpointError(f"--checkpoint is best, latest or a step; got {which!r}")
-    run = load(pathlib.Path(_WORKDIR.value), which)
+    run = load(pathlib.Path(_WORKDIR.value), which, _DATA_DIR.value)
     views = int(_VIEWS.value)
     batches = eval_batches(
         run.dataset,

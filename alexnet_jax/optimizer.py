@@ -1,99 +1,102 @@
-"""The paper's update as an optax chain, and the plateau that divides its rate.
+"""The paper's update, with a rate for each layer's weights and another for its biases.
 
 Paper 5: v <- 0.9 v - 0.0005 lr w - lr g; w <- w + v. The rate is inside the velocity: after a
-drop, v still holds steps of the old rate. optax.sgd puts the rate outside and then differs.
+drop, v still holds steps of the old rate. PyTorch's SGD puts the rate outside and then differs.
+
+What has a rate of 0 is left alone altogether, as in the released program (weights.cu:148).
 """
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
 from ml_collections import ConfigDict
-from optax.contrib import ReduceLROnPlateauState, reduce_on_plateau
 
 from alexnet_jax.errors import ConfigError
 
 
+class Rates(NamedTuple):
+    """The rates of one update: floats on the host, () float32 in the state."""
+
+    base: Any  # that of the weights, without a layer's own factor: the one in the log
+    weights: dict[str, Any]  # layer -> rate of its kernel
+    biases: dict[str, Any]  # layer -> rate of all else that it learns
+
+
+class OptimizerState(NamedTuple):
+    """What the update keeps between steps."""
+
+    rates: Rates
+    velocity: Any  # like the parameters
+
+
 def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
-    """Return the update of config.optimizer; its state holds the learning rate.
+    """Return the update of config.optimizer; its state, an `OptimizerState`, holds the rates.
 
     decay_form "velocity" is the paper's; "decoupled" takes lr * weight_decay * w off outside the
-    velocity (SGDW).
+    velocity (SGDW). rate_form "inside" is the paper's; "outside": v <- m v + g + decay w;
+    w <- w - lr v. Where a rate is 0, neither the parameter nor its velocity moves.
     """
-    if config.decay_form not in ("velocity", "decoupled"):
-        raise ConfigError(
-            f"optimizer.decay_form is velocity or decoupled; got {config.decay_form!r}"
+    for name, choices in (
+        ("decay_form", ("velocity", "decoupled")),
+        ("rate_form", ("inside", "outside")),
+    ):
+        if config[name] not in choices:
+            raise ConfigError(f"optimizer.{name} is {' or '.join(choices)}; got {config[name]!r}")
+
+    def init(params) -> OptimizerState:
+        start = config.learning_rate
+        rates = Rates(
+            base=start,
+            weights=dict.fromkeys(params, start),
+            biases=dict.fromkeys(params, config.bias_learning_rate or start),
+        )
+        return OptimizerState(
+            rates=jax.tree.map(lambda rate: jnp.asarray(rate, jnp.float32), rates),
+            velocity=jax.tree.map(jnp.zeros_like, params),
         )
 
-    def chain(learning_rate) -> optax.GradientTransformation:
-        decay = optax.add_decayed_weights(config.weight_decay, mask=decays)
-        rate = optax.scale_by_learning_rate(learning_rate)
-        momentum = optax.trace(decay=config.momentum)
-        if config.decay_form == "velocity":
-            return optax.chain(decay, rate, momentum)
-        shrink = optax.chain(decay, rate)
-        return optax.chain(rate, momentum, _add_to_updates(shrink))
+    def update(grads, state: OptimizerState, params):
+        leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+        moves = [
+            _move(config, _names(path), state.rates, w, v, g)
+            for (path, w), v, g in zip(
+                leaves, jax.tree.leaves(state.velocity), jax.tree.leaves(grads), strict=True
+            )
+        ]
+        steps, velocity = (jax.tree.unflatten(tree, part) for part in zip(*moves, strict=True))
+        return steps, state._replace(velocity=velocity)
 
-    return optax.inject_hyperparams(chain)(learning_rate=config.learning_rate)
-
-
-def decays(params):
-    """Return True for each kernel: biases and the scales of norms never decay."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: getattr(path[-1], "key", None) == "kernel", params
-    )
+    return optax.GradientTransformation(init, update)
 
 
-def _add_to_updates(shrink: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Add what `shrink` makes of zero updates: the weights' own decay."""
-
-    def update(updates, state, params=None):
-        zeros = jax.tree.map(jnp.zeros_like, updates)
-        own, state = shrink.update(zeros, state, params)
-        return jax.tree.map(jnp.add, updates, own), state
-
-    return optax.GradientTransformation(shrink.init, update)
+def _names(path) -> tuple[str, str]:
+    """Return layer and name of a parameter."""
+    return path[0].key, path[-1].key
 
 
-def with_learning_rate(opt_state, rate: jax.Array):
-    """Return opt_state with its learning rate replaced; rate: () float32, where the old one is."""
-    return opt_state._replace(hyperparams={**opt_state.hyperparams, "learning_rate": rate})
+def _move(
+    config: ConfigDict, names: tuple[str, str], rates: Rates, w: Array, v: Array, g: Array
+) -> tuple[Array, Array]:
+    """Return what is added to one parameter, and its new velocity."""
+    layer, is_weights = names[0], names[1] == "kernel"
+    lr = (rates.weights if is_weights else rates.biases)[layer]
+    # Biases and the scales of norms do not decay (layer.cu:565), but in PyTorch.
+    decay = config.weight_decay if is_weights or config.decay_biases else 0.0
+    decoupled = config.decay_form == "decoupled"
+    pull = g + decay * w if decay and not decoupled else g
+    inside = config.rate_form == "inside"
+    learns = lr > 0
+    # The step is made of the velocity that is kept, so that w, v and g are read once.
+    velocity = jnp.where(learns, config.momentum * v + (-lr * pull if inside else pull), v)
+    step = velocity if inside else -lr * velocity
+    if decay and decoupled:
+        step = step - lr * (decay * w)
+    return jnp.where(learns, step, jnp.zeros_like(step)), velocity
 
 
-def make_plateau(schedule: ConfigDict) -> optax.GradientTransformationExtraArgs:
-    """Return optax's plateau for config.schedule; to be updated once for each validation."""
-    return reduce_on_plateau(
-        factor=schedule.factor,
-        patience=schedule.patience,
-        rtol=schedule.min_improvement,
-        min_scale=schedule.factor**schedule.drops,
-    )
-
-
-def after_validation(plateau, state: ReduceLROnPlateauState, error: float):
-    """Return the plateau's state after one more validation error."""
-    with jax.numpy_dtype_promotion("standard"):  # optax adds its int32 counts to float32
-        _, state = plateau.update(jnp.zeros(()), state, value=jnp.asarray(error, jnp.float32))
-    return state
-
-
-def learning_rate(
-    config: ConfigDict, *, step: int, epoch: int, steps: int, plateau: ReduceLROnPlateauState
-) -> float:
-    """Return the rate of the update that follows `step` finished ones.
-
-    Args:
-      config: the run's.
-      step: updates done.
-      epoch: epochs done.
-      steps: updates of the whole run.
-      plateau: state after the last validation.
-    """
-    base, schedule = config.optimizer.learning_rate, config.schedule
-    if schedule.kind == "plateau":
-        return base * float(plateau.scale)
-    if schedule.kind == "epochs":
-        return base * schedule.factor ** sum(epoch >= end for end in schedule.epochs)
-    if schedule.kind == "dexp":  # lr.cu: N equal stretches, geometrically spaced
-        stretch = min(step * schedule.dexp_steps // steps, schedule.dexp_steps - 1)
-        return base * schedule.dexp_factor ** (-stretch / max(1, schedule.dexp_steps - 1))
-    raise ConfigError(f"schedule.kind is plateau, epochs or dexp; got {schedule.kind!r}")
+def with_rates(state: OptimizerState, rates: Rates) -> OptimizerState:
+    """Return the state with its rates replaced; each () float32, where the old ones are."""
+    return state._replace(rates=rates)

@@ -49,6 +49,12 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
+def mean_file(workdir: pathlib.Path, config: ConfigDict) -> str:
+    """Return config.data.mean_file, found: a run that was imported has its own in its folder."""
+    path = workdir / config.data.mean_file
+    return str(path) if path.is_file() else config.data.mean_file
+
+
 def environment() -> dict:
     """Return versions, devices, host and commit."""
     return {

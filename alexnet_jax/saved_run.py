@@ -11,8 +11,8 @@ from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.config import fingerprint
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.data.prepared import PreparedDataset
-from alexnet_jax.errors import CheckpointError
-from alexnet_jax.run_folder import read_config
+from alexnet_jax.errors import CheckpointError, DataError
+from alexnet_jax.run_folder import mean_file, read_config
 from alexnet_jax.train_step import TrainState, abstract_state
 
 
@@ -27,20 +27,49 @@ class SavedRun:
     dataset: PreparedDataset
 
 
-def load(workdir: pathlib.Path, checkpoint: str | int = "best") -> SavedRun:
+OF_THE_DATA = ("image", "centre", "channel")  # means that the training set decides
+
+
+def load(workdir: pathlib.Path, checkpoint: str | int = "best", data_dir: str = "") -> SavedRun:
     """Return the run in `workdir` as its checkpoint (best, latest or a step) has it.
+
+    Args:
+      workdir: the run's folder.
+      checkpoint: best, latest or a step.
+      data_dir: a folder of images to take in place of the run's own, less the run's mean; "": its
+        own.
 
     Raises:
       CheckpointError: no run, or no such checkpoint.
       DataError: its data is gone.
     """
     config = read_config(workdir)
+    config.data.mean_file = mean_file(workdir, config)
     sharding.split_cpu(config.mesh)
-    dataset = prepare(config.data)
+    dataset = _dataset(config.data, data_dir)
     net = spec.resolve(config.model, len(dataset.class_names))
     mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
-    with Checkpoints(workdir, fingerprint(config), config.checkpoint.dir) as checkpoints:
+    folder = (workdir, fingerprint(config), config.checkpoint.dir)
+    with Checkpoints(*folder, read_only=True) as checkpoints:
         state = checkpoints.restore(abstract_state(config, net, mesh), checkpoint)
     if state is None:
         raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")
     return SavedRun(config, net, mesh, state, dataset)
+
+
+def _dataset(data: ConfigDict, data_dir: str) -> PreparedDataset:
+    if not data_dir:
+        try:
+            return prepare(data)
+        except DataError as error:
+            if data.dir or data.builder == "shapes":
+                raise
+            # Weights that were imported came without images.
+            raise DataError(f"{error}, or for this evaluation give --data_dir") from error
+    statistics = prepare(data).statistics if data.mean in OF_THE_DATA else None
+    data.dir = data_dir
+    if data.builder == "shapes":  # which are drawn, not read
+        data.builder = "image_folder"
+    dataset = prepare(data)
+    dataset.statistics = statistics or dataset.statistics
+    return dataset

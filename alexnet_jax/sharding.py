@@ -139,6 +139,24 @@ def put_everywhere(mesh: Mesh, tree):
     return jax.tree.map(put, tree)
 
 
+def put_like(like, tree):
+    """Send host values to where `like`, a tree of arrays of their shapes and dtypes, lives.
+
+    Every process has all the values, and keeps its devices' part of them.
+    """
+
+    def put(old: jax.Array, value: np.ndarray) -> jax.Array:
+        value = np.asarray(value, old.dtype)
+        return jax.make_array_from_callback(old.shape, old.sharding, lambda index: value[index])
+
+    return jax.tree.map(put, like, tree)
+
+
+def everywhere(mesh: Mesh) -> NamedSharding:
+    """Return where an array lives that every device has whole."""
+    return NamedSharding(mesh, P())
+
+
 def whole(mesh: Mesh, x: jax.Array) -> np.ndarray:
     """Return an array whole on the host, wherever its parts live; all processes must call."""
     everywhere = NamedSharding(mesh, P())

@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax import config as configs
-from alexnet_jax import distributed, metrics, optimizer, run_folder, sharding, spec
+from alexnet_jax import distributed, metrics, optimizer, run_folder, schedule, sharding, spec
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.clock import Clock
 from alexnet_jax.data import augment
@@ -24,6 +24,7 @@ from alexnet_jax.interrupt import Interrupt, Stopped
 from alexnet_jax.logger import Logger, Silence
 from alexnet_jax.signal_check import ChanceWatch
 from alexnet_jax.train_step import abstract_state, create_state, make_train_step
+from alexnet_jax.weights.initial import initialised
 
 IN_FLIGHT = 2  # steps that the host may be ahead of the device
 
@@ -72,10 +73,11 @@ class Run:
         self.images = dataset.num_examples("train")
         self.steps = self.epoch_end(config.epochs)
         self.consts = augment.constants(dataset.statistics, config.data)
+        self.consts_epoch: int | None = None  # of those that are on the devices
         self.train_step = make_train_step(config, net, mesh)
         self.evaluate_step = make_evaluate_step(net, mesh, config.evaluate.views)
-        self.plateau = optimizer.make_plateau(config.schedule)
-        self.rate: float | None = None  # that the state has, once it is set
+        self.plateau = schedule.make_plateau(config.schedule)
+        self.rates: optimizer.Rates | None = None  # those that the state has, once they are set
         self.in_flight: collections.deque[jax.Array] = collections.deque()
         self.watch = ChanceWatch(net, dataset, self.consts, config.log)
 
@@ -104,7 +106,12 @@ class Run:
         state = self.checkpoints.restore(abstract_state(config, self.net, self.mesh))
         if state is None:
             state = create_state(config, self.net, self.mesh)
+            if config.init_from:
+                state, loaded = initialised(state, config, self.net, self.mesh)
+                self.log.say(loaded)
         self.state, self.step = state, int(state.step)
+        # Copies on the host: a look at the running step's state would wait for it.
+        self.plateau_state = jax.device_get(state.plateau)
         if self.step > self.steps:
             raise TrainingError(
                 f"epochs={config.epochs} is {self.steps} steps, but this run has done {self.step}: "
@@ -129,21 +136,27 @@ class Run:
 
     def update(self) -> None:
         """Make one step of the optimizer."""
-        rate = optimizer.learning_rate(
+        epoch = self.epochs_done()
+        rates = schedule.rates(
             self.config,
+            self.state.params,
             step=self.step,
-            epoch=self.epochs_done(),
+            epoch=epoch,
             steps=self.steps,
-            plateau=self.state.plateau,
+            plateau=self.plateau_state,
         )
-        if rate != self.rate:
-            value = sharding.put_everywhere(self.mesh, np.float32(rate))
-            opt_state = optimizer.with_learning_rate(self.state.opt_state, value)
+        if rates != self.rates:
+            values = sharding.put_everywhere(self.mesh, jax.tree.map(np.float32, rates))
+            opt_state = optimizer.with_rates(self.state.opt_state, values)
             self.state = dataclasses.replace(self.state, opt_state=opt_state)
-            self.rate = rate
+            self.rates = rates
+        if epoch != self.consts_epoch:
+            consts = augment.at_epoch(self.consts, self.config.data, epoch)
+            self.placed_consts = sharding.put_everywhere(self.mesh, consts)
+            self.consts_epoch = epoch
         with self.clock.waiting():
             batch = sharding.put_batch(self.mesh, next(self.batches))
-        self.state, loss = self.train_step(self.state, batch, self.consts)
+        self.state, loss = self.train_step(self.state, batch, self.placed_consts)
         self.step += 1
         self.log.advance(self.step)
         self.in_flight.append(loss)
@@ -197,10 +210,10 @@ class Run:
         self.log.metrics({**self.where("val"), **found})
         conv1 = sharding.whole(self.mesh, self.state.params["conv1"]["kernel"])
         self.log.image("conv1", filter_grid(conv1), self.step)
-        plateau = optimizer.after_validation(
-            self.plateau, jax.device_get(self.state.plateau), found["top1_error"]
+        self.plateau_state = jax.device_get(
+            schedule.after_validation(self.plateau, self.plateau_state, found["top1_error"])
         )
-        known = {"plateau": plateau, "validated": np.int32(self.step)}
+        known = {"plateau": self.plateau_state, "validated": np.int32(self.step)}
         self.state = dataclasses.replace(self.state, **sharding.put_everywhere(self.mesh, known))
         self.save(found)
         self.clock = Clock()
@@ -226,7 +239,7 @@ class Run:
 
     def where(self, split: str) -> dict:
         """Return the beginning of a line of the log."""
-        rate = self.state.opt_state.hyperparams["learning_rate"]
+        rate = self.state.opt_state.rates.base
         return {
             "step": self.step,
             "epoch": round(self.step * self.config.batch_size / self.images, 4),

@@ -15,8 +15,9 @@ from ml_collections import ConfigDict
 from alexnet_jax import metrics
 from alexnet_jax.data import augment
 from alexnet_jax.model import AlexNet
-from alexnet_jax.optimizer import make_optimizer, make_plateau
+from alexnet_jax.optimizer import OptimizerState, make_optimizer
 from alexnet_jax.random_streams import stream
+from alexnet_jax.schedule import make_plateau
 from alexnet_jax.sharding import (
     DATA,
     batch_sharding,
@@ -42,7 +43,7 @@ class TrainState:
     step: Array  # updates done, int32
     params: dict  # layer -> {kernel, bias}, columns first, float32
     batch_stats: dict  # of batch normalization; else empty
-    opt_state: optax.OptState  # velocity, learning rate
+    opt_state: OptimizerState  # velocity, learning rates
     plateau: optax.OptState  # of the validation error
     key: Array  # root of all random streams, typed
     window: metrics.Sums  # training sums since the last line of the log
@@ -79,19 +80,12 @@ def state_shardings(config: ConfigDict, spec: Spec, mesh: Mesh):
     """Return (abstract state, its shardings): columns over "group", the rest everywhere."""
     state = jax.eval_shape(lambda: initial_state(config, spec))
     specs = param_specs(state.params)
-    opt_specs = optax.tree.map_params(
-        make_optimizer(config.optimizer),
-        lambda _, spec: spec,
-        state.opt_state,
-        specs,
-        transform_non_params=lambda _: P(),
-    )
     everywhere = jax.tree.map(lambda _: P(), state)
     state_specs = dataclasses.replace(
         everywhere,
         params=specs,
         batch_stats=param_specs(state.batch_stats),
-        opt_state=opt_specs,
+        opt_state=everywhere.opt_state._replace(velocity=specs),
     )
     return state, placed(mesh, state_specs)
 

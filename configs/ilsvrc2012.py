@@ -20,6 +20,10 @@ def get_config() -> ConfigDict:
     config.seed = 0  # initial values, order of images, crops, colours, dropout
     config.epochs = 90  # paper 5: "roughly 90 cycles"
     config.batch_size = 128  # paper 5; over all devices together
+    # Another run's folder, whose parameters this one begins with, and of which layers; none named:
+    # all. Only the first start looks at them (paper 6.1: pretraining).
+    config.init_from = ""
+    config.init_layers = ()
 
     config.data = ConfigDict()
     config.data.builder = "imagenet2012"  # imagenet2012 | image_folder | shapes
@@ -29,23 +33,46 @@ def get_config() -> ConfigDict:
     config.data.validation_fraction = 0.1  # held out only where the folder has no validation split
     config.data.max_bad_fraction = 0.0  # unreadable files up to this share are skipped and listed
     config.data.workers = 0  # threads that read and decode; 0 is one for each core
-    config.data.mean = "image"  # paper 2: image (a mean for each pixel) | channel | none
+    # What pixels lose. image: each the mean of its own place (paper 2). centre: each view the mean
+    # image's central window, wherever it came from (convdata_jpeg.py:95). channel: the mean of its
+    # channel. values: mean_values, R G B, 0-255. file: mean_file, .npy of (256, 256, 3), RGB 0-255
+    # (Caffe's mean image), as image. none.
+    config.data.mean = "image"
+    config.data.mean_values = (0.0, 0.0, 0.0)
+    config.data.mean_file = ""
+    config.data.divide_by = (1.0, 1.0, 1.0)  # R, G, B, after the mean; paper 2: no scaling
     config.data.crop = True  # paper 4.1: a random image_size window of 256x256; False: the centre
+    # window: as it is (paper 4.1) | resized: 8% to 100% of the area, scaled to image_size
+    # (torchvision's RandomResizedCrop)
+    config.data.crop_form = "window"
     config.data.flip = True  # paper 4.1: mirrored with probability 1/2
+    # Neighbours in the batch that share crop and mirror; 32 in the program (convdata_jpeg.py:77).
+    config.data.crop_chunk = 1
     config.data.colour = True  # paper 4.1: one draw of PCA colour for each image
     config.data.colour_std = 0.1  # paper 4.1: alpha ~ N(0, 0.1)
     # "eigenvalue": alpha times the eigenvalues of the RGB covariance, pixels in [0, 1] (the
     # text); "deviation": alpha times their square roots (the released program).
     config.data.colour_unit = "eigenvalue"
+    # Divide by 1 + colour_std while there is noise (convdata_jpeg.py:179); the text does not.
+    config.data.colour_rescale = False
+    config.data.colour_until = 0  # no colour noise after this many epochs; 0: it never ends
 
     # The net: one row of alexnet_jax/spec.py. A field set here or by a flag overrides the row.
     config.model = spec.overrides("paper")
 
     config.optimizer = ConfigDict()
     config.optimizer.learning_rate = 0.01  # paper 5, equal for all layers
+    # Of biases and norms; 0: that of the weights (paper 5). The program: .02 (layers-145.cfg).
+    config.optimizer.bias_learning_rate = 0.0
+    # Whether that follows the schedule and the layers' factors; in the program it never changed.
+    config.optimizer.bias_drops = True
     config.optimizer.momentum = 0.9  # paper 5
-    config.optimizer.weight_decay = 0.0005  # paper 5; never on biases (layers-145.cfg)
+    config.optimizer.weight_decay = 0.0005  # paper 5
+    config.optimizer.decay_biases = False  # layers-145.cfg: never; PyTorch: True
     config.optimizer.decay_form = "velocity"  # velocity (paper 5) | decoupled (SGDW)
+    # inside: the rate scales what enters the velocity (paper 5) | outside: what the velocity does
+    # (PyTorch's SGD)
+    config.optimizer.rate_form = "inside"
 
     config.schedule = ConfigDict()
     config.schedule.kind = "plateau"  # plateau | epochs | dexp
@@ -56,6 +83,9 @@ def get_config() -> ConfigDict:
     config.schedule.patience = 5
     config.schedule.min_improvement = 0.005
     config.schedule.epochs = (25, 51, 79)  # kind=epochs: drops after these (layer-params-145.cfg)
+    # (layer, from this epoch on, factor on its rate); 0 freezes it. Of a layer's rows the latest
+    # holds. The paper: equal for all layers.
+    config.schedule.layers = ()
     config.schedule.dexp_factor = 250.0  # kind=dexp: first rate over last rate (net 170)
     config.schedule.dexp_steps = 4  # kind=dexp: equal stretches of the run, one rate each
 

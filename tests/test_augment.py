@@ -1,61 +1,28 @@
 """alexnet_jax.data.augment: crops, mirrors, colours and test views against the paper and NumPy."""
 
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
+from augment_views import (
+    EIGENVALUES,
+    EIGENVECTORS,
+    MARGIN,
+    MEAN,
+    SIZE,
+    STATISTICS,
+    crops,
+    data,
+    draw_images,
+    map_image,
+    viewer,
+    views,
+)
 
 from alexnet_jax.data import augment
 from alexnet_jax.errors import ConfigError
 
-SIZE, MARGIN = 224, 32
-EIGENVALUES = np.array([14830.0, 1376.0, 389.0])
-EIGENVECTORS = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
-MEAN = np.random.default_rng(2).uniform(90, 150, (256, 256, 3)).astype(np.float32)
-STATISTICS = types.SimpleNamespace(
-    mean_image=MEAN, eigenvalues=EIGENVALUES, eigenvectors=EIGENVECTORS
-)
 DRAWS = 33 * 64
-
-
-def data(**fields) -> ConfigDict:
-    """Everything off but `fields`."""
-    off = {"crop": False, "flip": False, "colour": False, "mean": "none"}
-    return ConfigDict({**off, "colour_std": 0.1, "colour_unit": "eigenvalue", **fields})
-
-
-def viewer(config, size=SIZE):
-    """Return the compiled (images, examples, key) -> views."""
-    consts = augment.constants(STATISTICS, config)
-
-    @jax.jit
-    def run(images, examples, key):
-        return augment.training_views(images, consts, config, size, key, examples)
-
-    return lambda images, examples=None, seed=0: np.asarray(
-        run(
-            images,
-            jnp.arange(len(images)) if examples is None else jnp.asarray(examples, jnp.int32),
-            jax.random.key(seed),
-        )
-    )
-
-
-def views(images, config, size=SIZE):
-    return viewer(config, size)(images)
-
-
-def draw_images(batch):
-    return np.random.default_rng(0).integers(0, 256, (batch, 256, 256, 3), np.uint8)
-
-
-def map_image():
-    """An image whose pixels say where they are: (row, column, 7)."""
-    rows, columns = np.mgrid[0:256, 0:256]
-    return np.stack([rows, columns, np.full_like(rows, 7)], -1).astype(np.uint8)
 
 
 def many(config, part, batch=192, image=None):
@@ -204,13 +171,51 @@ def test_one_view_is_the_centre():
         augment.view_corners(5, 224)
 
 
-@pytest.mark.parametrize(
-    ("field", "expected"),
-    [
-        ("mean", "data.mean is image, channel or none; got 'x'"),
-        ("colour_unit", "data.colour_unit is eigenvalue or deviation; got 'x'"),
-    ],
-)
-def test_unknown_choices(field, expected):
-    with pytest.raises(ConfigError, match=expected):
-        augment.constants(STATISTICS, data(**{field: "x"}))
+def test_neighbours_in_the_global_batch_share_crop_and_mirror():
+    found = crops(chunk=4, batch=128)
+    chunks = [found[i : i + 4] for i in range(0, 128, 4)]
+    assert all(len(set(chunk)) == 1 for chunk in chunks)
+    assert len({chunk[0] for chunk in chunks}) > 28  # of 32; 2,178 are possible
+    assert {mirrored for _, _, mirrored in found} == {False, True}
+    assert len(set(crops(chunk=1, batch=128))) > 115
+    assert crops(chunk=4, first=6) == found[6:18]  # a part of the batch, as on another device
+
+
+def test_images_that_share_a_crop_have_colours_of_their_own():
+    images = np.zeros((8, 256, 256, 3), np.uint8)
+    config = data(crop=True, flip=True, colour=True, crop_chunk=8)
+    shifts = views(images, config)[:, 0, 0]
+    assert np.unique(shifts.round(3), axis=0).shape == (8, 3)
+    np.testing.assert_array_equal(shifts, views(images, data(colour=True))[:, 0, 0])
+
+
+def test_the_program_divides_what_has_noise():
+    images = draw_images(4)
+    for std in (0.1, 0.3):
+        on = {"colour": True, "colour_std": std, "mean": "image"}
+        plain, rescaled = (views(images, data(**on, colour_rescale=r)) for r in (False, True))
+        np.testing.assert_allclose(rescaled, plain / (1 + std), rtol=1e-6)
+    without = data(mean="image", colour_rescale=True)  # no noise, nothing to make up for
+    np.testing.assert_array_equal(views(images, without), views(images, data(mean="image")))
+
+
+@pytest.mark.parametrize("rescale", [False, True])
+def test_colour_ends_without_another_program(rescale):
+    config = data(colour=True, colour_rescale=rescale, mean="image", colour_until=67)
+    consts, images = augment.constants(STATISTICS, config), draw_images(2)
+    see = jax.jit(
+        lambda consts: augment.training_views(
+            jnp.asarray(images), consts, config, SIZE, jax.random.key(0), jnp.arange(2)
+        )
+    )
+
+    def at(epoch: int) -> np.ndarray:
+        return np.asarray(see(augment.at_epoch(consts, config, epoch)))
+
+    plain = views(images, data(mean="image"))
+    assert np.array_equal(at(0), at(66)) and np.abs(at(66) - plain).max() > 0.1
+    np.testing.assert_array_equal(at(67), plain)
+    np.testing.assert_array_equal(at(90), plain)
+    assert see._cache_size() == 1
+    never = data(colour=True, mean="image")
+    assert augment.at_epoch(consts, never, 10**6) is consts

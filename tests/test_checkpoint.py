@@ -105,6 +105,23 @@ def test_latest_two_and_best_are_kept(tmp_path):
             restore(tmp_path, which)
 
 
+def test_a_reader_leaves_alone_what_the_run_is_writing(two, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(two, workdir)
+    half = workdir / "checkpoints" / "3.orbax-checkpoint-tmp" / "state"
+    half.mkdir(parents=True)
+    (half / "written").write_bytes(b"half")
+    before = contents(workdir)
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        assert checkpoints.steps() == [1, 2]
+        assert same(checkpoints.restore(setting()[0], "best"), state_at(1))
+        assert same(checkpoints.restore(setting()[0]), state_at(2))
+    assert contents(workdir) == before
+    with Checkpoints(workdir) as checkpoints:  # the run itself, which was killed there
+        assert checkpoints.steps() == [1, 2]
+    assert contents(workdir).keys() == before.keys() - {half / "written"}
+
+
 def test_an_empty_folder_has_no_checkpoint(tmp_path):
     assert restore(tmp_path) is None
     with pytest.raises(CheckpointError, match="there are: none"):

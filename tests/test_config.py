@@ -14,11 +14,24 @@ from alexnet_jax import config as configs
 from alexnet_jax import spec
 from alexnet_jax.errors import ConfigError
 
-NAMES = ("ilsvrc2012", "image_folder", "quickstart")
+CLASSES = {  # of each recipe; image_folder takes what it finds
+    "ilsvrc2012": 1000,
+    "ilsvrc2012_code2012": 1000,
+    "ilsvrc2010": 1000,
+    "fall2011_pretrain": 21843,
+    "finetune_ilsvrc2012": 1000,
+    "caffe": 1000,
+    "torchvision": 1000,
+    "image_folder": 10,
+    "quickstart": 10,
+}
+NAMES = tuple(CLASSES)
 
 # Where and how a run computes, not what: a run goes on when these change.
 FREE = {
     "epochs",
+    "init_from",  # only the first start looks at them
+    "init_layers",
     "data.dir",
     "data.prepared_dir",
     "data.workers",
@@ -59,7 +72,7 @@ def test_every_recipe_is_whole_and_locked(name):
     config = load(name)
     configs.check(config)
     net = spec.resolve(config.model, 10 if config.model.classes == 0 else None)
-    assert net.classes == {"ilsvrc2012": 1000, "image_folder": 10, "quickstart": 10}[name]
+    assert net.classes == CLASSES[name]
     assert flat(config).keys() == flat(load("ilsvrc2012")).keys()  # the one list of all names
     for section, field in ((config, "epoch"), (config.model, "widht"), (config.data, "path")):
         with pytest.raises((AttributeError, KeyError), match=field):
@@ -98,7 +111,17 @@ def test_every_recipe_is_whole_and_locked(name):
         ("data.colour_std", -1.0, "at least 0; got -1.0"),
         ("data.builder", "cifar", "one of imagenet2012, image_folder, shapes; got 'cifar'"),
         ("data.storage", "png", "one of jpeg, raw; got 'png'"),
-        ("data.mean", "zero", "one of image, channel, none; got 'zero'"),
+        ("data.mean", "zero", "one of image, centre, channel, values, file, none; got 'zero'"),
+        ("data.mean_values", (1.0, 2.0), "three numbers; got [1.0, 2.0]"),
+        ("data.mean_values", (1.0, 2.0, float("nan")), "three numbers; got [1.0, 2.0, nan]"),
+        ("data.mean_values", ("1", "2", "3"), "three numbers; got ['1', '2', '3']"),
+        ("data.divide_by", (1.0, 0.0, 1.0), "three numbers above 0; got [1.0, 0.0, 1.0]"),
+        ("data.divide_by", (1.0,), "three numbers above 0; got [1.0]"),
+        ("data.crop_form", "resize", "one of window, resized; got 'resize'"),
+        ("data.crop_chunk", 0, "at least 1; got 0"),
+        ("data.colour_until", -1, "at least 0; got -1"),
+        ("optimizer.bias_learning_rate", -0.1, "at least 0; got -0.1"),
+        ("optimizer.rate_form", "both", "one of inside, outside; got 'both'"),
         ("data.colour_unit", "std", "one of eigenvalue, deviation; got 'std'"),
         ("optimizer.decay_form", "l2", "one of velocity, decoupled; got 'l2'"),
         ("schedule.kind", "cosine", "one of plateau, epochs, dexp; got 'cosine'"),
@@ -116,8 +139,8 @@ def test_json_round_trip(name):
     config = load(name)
     back = configs.from_json(configs.to_json(config))
     assert back.is_locked and back.model.is_locked
-    expected = {k: list(v) if isinstance(v, tuple) else v for k, v in flat(config).items()}
-    assert flat(back) == expected
+    configs.check(back)
+    assert flat(back) == json.loads(json.dumps(flat(config)))  # its tuples are lists
     assert configs.differences(config, back) == []
     assert configs.fingerprint(config) == configs.fingerprint(back)
     assert json.loads(configs.to_json(config))["model"]["lrn"]["n"] is None
@@ -188,15 +211,25 @@ def test_ilsvrc2012_has_the_papers_numbers():
         "data.colour": True,
         "data.colour_std": 0.1,
         "data.colour_unit": "eigenvalue",
+        "data.divide_by": (1.0, 1.0, 1.0),
+        "data.crop_form": "window",
+        "data.crop_chunk": 1,
+        "data.colour_rescale": False,
+        "data.colour_until": 0,
         "data.max_bad_fraction": 0.0,
         "model.spec": "paper",
         "optimizer.learning_rate": 0.01,
         "optimizer.momentum": 0.9,
         "optimizer.weight_decay": 0.0005,
+        "optimizer.bias_learning_rate": 0.0,
+        "optimizer.decay_biases": False,
         "optimizer.decay_form": "velocity",
+        "optimizer.rate_form": "inside",
         "schedule.kind": "plateau",
         "schedule.factor": 0.1,
         "schedule.drops": 3,
+        "schedule.layers": (),
+        "init_from": "",
     }
     found = flat(config)
     assert {name: found[name] for name in paper} == paper
@@ -211,7 +244,8 @@ def test_ilsvrc2012_has_the_papers_numbers():
     }  # fmt: skip
     assert (net.pool.window, net.pool.stride, net.dropout.rate) == (3, 2, 0.5)
     assert set(dataclasses.asdict(net.init.std).values()) == {0.01}
-    ones = {name for name, bias in dataclasses.asdict(net.init.bias).items() if bias == 1.0}
-    zeros = {name for name, bias in dataclasses.asdict(net.init.bias).items() if bias == 0.0}
+    biases = {layer.name: getattr(net.init.bias, layer.name) for layer in net.layers}
+    ones = {name for name, bias in biases.items() if bias == 1.0}
+    zeros = {name for name, bias in biases.items() if bias == 0.0}
     assert ones == {"conv2", "conv4", "conv5", "fc6", "fc7"}
     assert zeros == {"conv1", "conv3", "fc8"}

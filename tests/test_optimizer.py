@@ -1,6 +1,4 @@
-"""The paper's update, the decoupled one, and the three schedules, against numbers of our own."""
-
-import math
+"""The paper's update and its other forms, with rates by layer and kind, against float64 NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +11,7 @@ from alexnet_jax.errors import ConfigError
 from configs import ilsvrc2012
 
 MOMENTUM, DECAY, STEPS = 0.9, 0.0005, 200
+RATE = np.float32(0.01)  # the configs' first
 RATES = [0.01 * 0.1 ** (step // 50) for step in range(STEPS)]  # three drops
 
 
@@ -23,18 +22,34 @@ def make(**changes) -> ConfigDict:
 
 
 def draw(rng: np.random.Generator, scale: float) -> dict:
+    def normal(*shape: int) -> np.ndarray:
+        return (scale * rng.normal(size=shape)).astype(np.float32)
+
     return {
-        "conv1": {
-            "kernel": (scale * rng.normal(size=(2, 3, 3, 4))).astype(np.float32),
-            "bias": (scale * rng.normal(size=(2, 4))).astype(np.float32),
-        },
-        "norm1": {"scale": (scale * rng.normal(size=(2, 4))).astype(np.float32)},
+        "conv1": {"kernel": normal(2, 3, 3, 4), "bias": normal(2, 4)},
+        "norm1": {"scale": normal(2, 4)},
+        "fc8": {"kernel": normal(2, 4, 3), "bias": normal(3)},
     }
 
 
-def trajectory(form: str) -> tuple[dict, dict]:
+LAYERS = ("conv1", "norm1", "fc8")
+
+
+def equal(step: int) -> tuple[dict, dict]:
+    """The rates of the text: of kernels and of all else, by layer."""
+    return dict.fromkeys(LAYERS, RATES[step]), dict.fromkeys(LAYERS, RATES[step])
+
+
+def of_its_own(step: int) -> tuple[dict, dict]:
+    """Rates by layer and kind; conv1 and its norm stand still from step 80 to 139, then go on."""
+    conv1 = 0.1 if step < 80 or step >= 140 else 0.0
+    weights = dict.fromkeys(LAYERS, RATES[step] * conv1) | {"fc8": 2 * RATES[step]}
+    return weights, {"conv1": 0.02 * (conv1 > 0), "norm1": 0.02 * (conv1 > 0), "fc8": 0.02}
+
+
+def trajectory(rates, **options) -> tuple[dict, optimizer.OptimizerState]:
     """Return what the program makes of 200 updates: parameters and optimizer state."""
-    tx = optimizer.make_optimizer(make(optimizer__decay_form=form).optimizer)
+    tx = optimizer.make_optimizer(options_of(**options))
     params = jax.tree.map(jnp.asarray, draw(np.random.default_rng(0), 0.3))
     state = tx.init(params)
 
@@ -44,24 +59,35 @@ def trajectory(form: str) -> tuple[dict, dict]:
         return jax.tree.map(jnp.add, params, updates), state
 
     rng = np.random.default_rng(1)
-    for rate in RATES:
-        params, state = update(params, optimizer.with_learning_rate(state, rate), draw(rng, 0.3))
+    for step in range(STEPS):
+        now = jax.tree.map(jnp.float32, optimizer.Rates(0.0, *rates(step)))
+        params, state = update(params, optimizer.with_rates(state, now), draw(rng, 0.1))
     return params, state
 
 
-def reference(rule) -> dict:
-    """Return the same 200 updates in float64; rule(w, v, g, lr, decay) -> (w, v)."""
+def options_of(**options) -> ConfigDict:
+    return make(**{f"optimizer__{name}": value for name, value in options.items()}).optimizer
+
+
+def reference(rule, rates, decay_biases: bool = False) -> tuple[dict, dict]:
+    """Return parameters and velocity after the same 200 updates in float64.
+
+    rule(w, v, g, lr, decay) -> (w, v); a rate of 0 moves nothing.
+    """
     params = jax.tree.map(lambda x: x.astype(np.float64), draw(np.random.default_rng(0), 0.3))
     velocity = jax.tree.map(np.zeros_like, params)
     rng = np.random.default_rng(1)
-    for rate in RATES:
-        grads = draw(rng, 0.3)
+    for step in range(STEPS):
+        grads, (weights, biases) = draw(rng, 0.1), rates(step)
         for layer, names in params.items():
             for name, w in names.items():
-                g = grads[layer][name].astype(np.float64)
-                decay = DECAY if name == "kernel" else 0.0
-                names[name], velocity[layer][name] = rule(w, velocity[layer][name], g, rate, decay)
-    return params
+                kernel = name == "kernel"
+                lr = weights[layer] if kernel else biases[layer]
+                if lr > 0:
+                    g, v = grads[layer][name].astype(np.float64), velocity[layer][name]
+                    decay = DECAY if kernel or decay_biases else 0.0
+                    names[name], velocity[layer][name] = rule(w, v, g, lr, decay)
+    return params, velocity
 
 
 def in_velocity(w, v, g, lr, decay):  # paper 5
@@ -74,9 +100,15 @@ def decoupled(w, v, g, lr, decay):  # SGDW
     return w + v - lr * decay * w, v
 
 
-def rate_outside(w, v, g, lr, decay):  # what most libraries do, and the paper does not
-    v = MOMENTUM * v + g + decay * w
+def rate_outside(w, v, g, lr, decay):  # torch.optim.SGD(lr, momentum, weight_decay)
+    g = g + decay * w
+    v = MOMENTUM * v + g
     return w - lr * v, v
+
+
+def decoupled_outside(w, v, g, lr, decay):
+    v = MOMENTUM * v + g
+    return w - lr * v - lr * decay * w, v
 
 
 def largest_difference(a: dict, b: dict) -> float:
@@ -86,28 +118,75 @@ def largest_difference(a: dict, b: dict) -> float:
     )
 
 
-@pytest.mark.parametrize(("form", "rule"), [("velocity", in_velocity), ("decoupled", decoupled)])
-def test_update_over_200_steps_and_three_drops(form, rule):
-    params, _ = trajectory(form)
-    assert largest_difference(params, reference(rule)) < 1e-6
-    others = {in_velocity, decoupled, rate_outside} - {rule}
-    for other in others:  # or the bound above would say nothing
-        assert largest_difference(params, reference(other)) > 2e-5
+FORMS = {
+    ("velocity", "inside"): in_velocity,
+    ("decoupled", "inside"): decoupled,
+    ("velocity", "outside"): rate_outside,
+    ("decoupled", "outside"): decoupled_outside,
+}
+
+
+@pytest.mark.parametrize("rates", [equal, of_its_own])
+@pytest.mark.parametrize("forms", FORMS)
+def test_update_over_200_steps_and_three_drops(forms, rates):
+    decay_form, rate_form = forms
+    params, state = trajectory(rates, decay_form=decay_form, rate_form=rate_form)
+    expected, velocity = reference(FORMS[forms], rates)
+    assert largest_difference(params, expected) < 1e-6
+    assert largest_difference(state.velocity, velocity) < 1e-6
+    for other in FORMS.values():  # or the bounds above would say nothing
+        if other is not FORMS[forms]:
+            assert largest_difference(params, reference(other, rates)[0]) > 5e-6
+    if rates is of_its_own:
+        assert largest_difference(params, reference(FORMS[forms], equal)[0]) > 1e-2
+
+
+@pytest.mark.parametrize("forms", FORMS)
+def test_biases_decay_where_that_is_asked(forms):
+    decay_form, rate_form = forms
+    options = {"decay_form": decay_form, "rate_form": rate_form, "decay_biases": True}
+    params, _ = trajectory(of_its_own, **options)
+    expected, _ = reference(FORMS[forms], of_its_own, decay_biases=True)
+    assert largest_difference(params, expected) < 1e-6
+    without, _ = reference(FORMS[forms], of_its_own)
+    assert abs(expected["norm1"]["scale"] - without["norm1"]["scale"]).max() > 1e-4
+
+
+@pytest.mark.parametrize("rate_form", ["inside", "outside"])
+def test_what_is_frozen_keeps_every_bit_of_parameter_and_velocity(rate_form):
+    tx = optimizer.make_optimizer(options_of(rate_form=rate_form))
+    params = jax.tree.map(jnp.asarray, draw(np.random.default_rng(0), 1.0))
+    _, moving = tx.update(params, tx.init(params), params)  # some velocity
+    weights = {"conv1": 0.0, "norm1": 0.0, "fc8": 0.01}
+    biases = {"conv1": 0.02, "norm1": 0.0, "fc8": 0.0}
+    now = jax.tree.map(jnp.float32, optimizer.Rates(0.01, weights, biases))
+    learn = {("fc8", "kernel"), ("conv1", "bias")}
+    grads = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), params)  # never looked at
+    for layer, name in learn:
+        grads[layer][name] = jnp.ones_like(params[layer][name])
+    updates, state = tx.update(grads, optimizer.with_rates(moving, now), params)
+    for layer, names in params.items():
+        for name in names:
+            moves = (layer, name) in learn
+            before, after = moving.velocity[layer][name], state.velocity[layer][name]
+            assert bool(np.any(updates[layer][name])) == moves
+            assert (np.asarray(before).tobytes() != np.asarray(after).tobytes()) == moves
 
 
 def test_velocity_is_kept_across_a_drop():
-    tx = optimizer.make_optimizer(make().optimizer)
+    tx = optimizer.make_optimizer(options_of())
     params = {"conv1": {"bias": jnp.zeros((2, 1))}}
     updates, state = tx.update({"conv1": {"bias": jnp.ones((2, 1))}}, tx.init(params), params)
     np.testing.assert_allclose(updates["conv1"]["bias"], -0.01, rtol=1e-6)
-    state = optimizer.with_learning_rate(state, 1e-9)
+    tiny_rate = {"conv1": jnp.float32(1e-9)}
+    state = optimizer.with_rates(state, optimizer.Rates(jnp.float32(0), tiny_rate, tiny_rate))
     updates, _ = tx.update({"conv1": {"bias": jnp.ones((2, 1))}}, state, params)
     np.testing.assert_allclose(updates["conv1"]["bias"], 0.9 * -0.01, rtol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["velocity", "decoupled"])
 def test_only_kernels_decay(form):
-    tx = optimizer.make_optimizer(make(optimizer__decay_form=form).optimizer)
+    tx = optimizer.make_optimizer(options_of(decay_form=form))
     params = jax.tree.map(jnp.asarray, draw(np.random.default_rng(0), 1.0))
     updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     for own in (updates["conv1"]["bias"], updates["norm1"]["scale"]):
@@ -116,80 +195,16 @@ def test_only_kernels_decay(form):
     np.testing.assert_allclose(updates["conv1"]["kernel"], expected, rtol=1e-6)
 
 
-def test_unknown_forms_and_schedules_are_refused():
-    with pytest.raises(ConfigError, match="velocity or decoupled; got 'l2'"):
-        optimizer.make_optimizer(make(optimizer__decay_form="l2").optimizer)
-    with pytest.raises(ConfigError, match="plateau, epochs or dexp; got 'cosine'"):
-        rate_at(make(schedule__kind="cosine"))
+def test_the_first_rates_are_the_configs():
+    params = draw(np.random.default_rng(0), 1.0)
+    plain = optimizer.make_optimizer(options_of()).init(params).rates
+    assert plain == optimizer.Rates(RATE, dict.fromkeys(LAYERS, RATE), dict.fromkeys(LAYERS, RATE))
+    own = optimizer.make_optimizer(options_of(bias_learning_rate=0.5)).init(params).rates
+    assert own == optimizer.Rates(RATE, dict.fromkeys(LAYERS, RATE), dict.fromkeys(LAYERS, 0.5))
 
 
-def rate_at(config, *, step=0, epoch=0, steps=100, plateau=None) -> float:
-    return optimizer.learning_rate(config, step=step, epoch=epoch, steps=steps, plateau=plateau)
-
-
-def rates_after(errors: list[float], **schedule) -> list[float]:
-    """Return the rate after each validation error."""
-    config = make(**{f"schedule__{name}": value for name, value in schedule.items()})
-    plateau = optimizer.make_plateau(config.schedule)
-    after = jax.jit(lambda state, error: optimizer.after_validation(plateau, state, error))
-    state, rates = plateau.init(jnp.zeros(())), []
-    for error in errors:
-        state = after(state, jnp.float32(error))
-        rates.append(rate_at(config, plateau=state))
-    return rates
-
-
-NAN, A, B, C, D = math.nan, 0.01, 0.001, 0.0001, 0.00001
-
-
-@pytest.mark.parametrize(
-    ("errors", "expected"),
-    [
-        # .8 three times without getting better: a drop, and the count begins again.
-        ([0.9, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8], [A, A, A, A, B, B, B]),
-        # Three drops, and never a fourth.
-        ([0.5] * 16, [A] * 3 + [B] * 3 + [C] * 3 + [D] * 7),
-        # Improvement is relative: below .995 of the best. .797 is not, .7959 is.
-        ([0.8, 0.797, 0.797, 0.797], [A, A, A, B]),
-        ([0.8, 0.797, 0.797, 0.7959, 0.7959, 0.7959], [A] * 6),
-        # Small steps that add up to an improvement over the best do count.
-        ([0.8, 0.798, 0.7965, 0.795, 0.795, 0.795], [A] * 6),
-        # Not a number is no improvement, and does not become the best.
-        ([0.8, NAN, NAN, NAN], [A, A, A, B]),
-        ([0.8, NAN, 0.7, NAN, 0.7, 0.6], [A] * 6),
-    ],
-)
-def test_plateau(errors, expected):
-    np.testing.assert_allclose(rates_after(errors, patience=3), expected, rtol=1e-5)
-
-
-def test_plateau_takes_its_numbers_from_the_config():
-    found = rates_after([0.5] * 6, patience=1, factor=0.5, drops=2)
-    np.testing.assert_allclose(found, [0.01, 0.005, 0.0025, 0.0025, 0.0025, 0.0025], rtol=1e-5)
-    assert rates_after([0.5] * 6, patience=1, drops=0) == [0.01] * 6
-
-
-def test_epochs():
-    config = make(schedule__kind="epochs")  # 25, 51, 79
-    expected = {0: A, 24: A, 25: B, 50: B, 51: C, 78: C, 79: D, 89: D}
-    for epoch, rate in expected.items():
-        assert rate_at(config, epoch=epoch) == pytest.approx(rate, rel=1e-9)
-
-
-def test_dexp():
-    # Net 170 of the released program: dexp[250,0,4] from .01, printed by it as these four.
-    config = make(schedule__kind="dexp")
-    found = [rate_at(config, step=step, steps=100) for step in range(100)]
-    printed = np.repeat([0.01, 0.001587, 0.000252, 0.00004], 25)
-    np.testing.assert_allclose(found, printed, rtol=5e-4)
-    assert found[-1] == pytest.approx(0.01 / 250, rel=1e-9)
-    ratios = np.unique(np.round(np.array(found[1:]) / found[:-1], 9))
-    np.testing.assert_allclose(ratios, [250 ** (-1 / 3), 1.0], rtol=1e-8)
-
-
-def test_dexp_of_stretches_that_do_not_divide():
-    config = make(schedule__kind="dexp", schedule__dexp_factor=1000.0)
-    found = [rate_at(config, step=step, steps=10) for step in range(10)]
-    np.testing.assert_allclose(found, [A] * 3 + [B] * 2 + [C] * 3 + [D] * 2, rtol=1e-9)
-    config = make(schedule__kind="dexp", schedule__dexp_steps=1)
-    assert [rate_at(config, step=step, steps=3) for step in range(3)] == [0.01] * 3
+def test_unknown_forms_are_refused():
+    with pytest.raises(ConfigError, match="decay_form is velocity or decoupled; got 'l2'"):
+        optimizer.make_optimizer(options_of(decay_form="l2"))
+    with pytest.raises(ConfigError, match="rate_form is inside or outside; got 'nesterov'"):
+        optimizer.make_optimizer(options_of(rate_form="nesterov"))

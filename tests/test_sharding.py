@@ -1,5 +1,7 @@
 """One device or several: which mesh, where arrays live, and the same numbers everywhere."""
 
+import copy
+import dataclasses
 import functools
 import pathlib
 
@@ -12,7 +14,7 @@ from flax import nnx
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
-from alexnet_jax import sharding, spec, train_step
+from alexnet_jax import optimizer, schedule, sharding, spec, train_step
 from alexnet_jax.data import augment
 from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import ConfigError
@@ -135,7 +137,7 @@ def trained(data: int, group: int, norm: str = "lrn", steps: int = STEPS):
 @pytest.mark.parametrize("shape", DRAWN_ON)
 def test_each_device_of_a_group_holds_one_column(shape):
     state = drawn(*shape)
-    velocity = state.opt_state.inner_state[2].trace
+    velocity = state.opt_state.velocity
     for tree in (state.params, velocity):
         for layer, own in tree.items():
             for name, x in own.items():
@@ -216,3 +218,57 @@ def test_batch_normalization_is_over_the_whole_batch():
     assert len(jax.tree.leaves(stats)) == 4  # mean and variance after conv1 and conv2
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3), found, stats)
+
+
+SWITCHES = {
+    "data.mean": "centre",
+    "data.divide_by": (2.0, 2.0, 2.0),
+    "data.crop_form": "resized",
+    "data.crop_chunk": 3,  # the second chunk lies on two devices
+    "data.colour_rescale": True,
+    "data.colour_unit": "deviation",
+    "optimizer.bias_learning_rate": 0.004,
+    "optimizer.decay_biases": True,
+    "optimizer.rate_form": "outside",
+    "schedule.layers": (("conv1", 0, 0.0), ("fc8", 0, 2.0)),
+}
+
+
+def trained_with_switches(data: int, group: int, steps: int = 4):
+    """Return the losses and the state after steps with every switch of data and rates thrown."""
+    plain, net, mesh = setting(data, group)
+    config = copy.deepcopy(plain)
+    config.update_from_flattened_dict(SWITCHES)
+    statistics = Statistics(np.full((256, 256, 3), 120, np.float32), np.ones(3), np.eye(3), 1)
+    consts = augment.constants(statistics, config.data)
+    step = train_step.make_train_step(config, net, mesh)
+    state = placed(data, group)
+    now = {"step": 0, "epoch": 0, "steps": steps, "plateau": state.plateau}
+    rates = schedule.rates(config, state.params, **now)
+    rates = sharding.put_everywhere(mesh, jax.tree.map(np.float32, rates))
+    opt_state = optimizer.with_rates(state.opt_state, rates)
+    state = dataclasses.replace(state, opt_state=opt_state)
+    losses = []
+    for number in range(steps):
+        state, loss = step(state, sharding.put_batch(mesh, batch(number)), consts)
+        losses.append(float(loss))
+    return np.array(losses), state
+
+
+def test_switches_and_rates_are_the_same_on_every_mesh():
+    expected, one = trained_with_switches(1, 1)
+    found, four = trained_with_switches(2, 2)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    found, expected = map(jax.device_get, (four.params, one.params))
+    for layer in expected.keys() - {"conv1"}:
+        differences = jax.tree.map(relative_difference, found[layer], expected[layer])
+        assert max(differences.values()) < 1e-5, (layer, differences)
+    before = jax.device_get(drawn(1, 1).params)
+    for state in (one, four):
+        for name, x in state.params["conv1"].items():  # frozen
+            assert np.asarray(x).tobytes() == before["conv1"][name].tobytes()
+            assert not np.any(state.opt_state.velocity["conv1"][name])
+        for rate in jax.tree.leaves(state.opt_state.rates):
+            assert rate.shape == () and rate.sharding.is_fully_replicated
+        assert float(state.opt_state.rates.weights["fc8"]) == np.float32(0.004)
+        assert float(state.opt_state.rates.base) == np.float32(0.002)

@@ -60,9 +60,7 @@ for same in ("half", "nonoverlapping", "no_communication", "six_conv", "six_conv
     ORDERS[same] = ORDERS["code2012"]
 
 # k, alpha in effect, scope
-LRN = dict.fromkeys(("caffe", "caffenet"), (1.0, 2e-05, "layer")) | {
-    "paper": (2, 1e-4, "column")
-}
+LRN = dict.fromkeys(("caffe", "caffenet"), (1.0, 2e-05, "layer")) | {"paper": (2, 1e-4, "column")}
 PROGRAM_LRN = (2.0, 2e-5, "column")  # minDiv=2; scale=1e-4 divided by size=5
 
 # Initial deviations of conv1..conv5, (conv6,) fc6..fc8.

@@ -108,6 +108,46 @@ def test_rates_follow_the_schedule(folder, tmp_path):
     assert of(tmp_path, "train", "learning_rate") == [0.01] * 6 + [0.005] * 5 + [0.0025] * 5
 
 
+def test_layers_biases_and_colours_follow_their_epochs(folder, tmp_path, monkeypatch):
+    compiled = []
+    make = train_step.make_train_step
+    monkeypatch.setattr(
+        "alexnet_jax.train.make_train_step",
+        lambda *arguments: compiled.append(make(*arguments)) or compiled[-1],
+    )
+    changes = {
+        "schedule__kind": "epochs",
+        "schedule__epochs": (2,),
+        "schedule__layers": (("conv1", 1, 0.0), ("fc8", 1, 5.0)),
+        "optimizer__bias_learning_rate": 0.02,
+        "optimizer__bias_drops": False,
+        "data__colour_until": 1,
+        "data__colour_rescale": True,
+    }
+    states = []
+    for epochs in (1, 3):  # the second run goes on from the first
+        train(config(folder, epochs=epochs, **changes), tmp_path)
+        states.append(saved(config(folder, **changes), tmp_path)[1])
+    assert [step._cache_size() for step in compiled] == [1, 1]
+    assert of(tmp_path, "train", "learning_rate") == [0.01] * 11 + [0.001] * 5  # the weights' base
+    first, last = states
+    for name in first:
+        if "conv1" in name and "rates" not in name:
+            assert first[name] == last[name], name
+        elif name.startswith((".params", ".opt_state.velocity")):
+            assert first[name] != last[name], name
+    found = {name: np.frombuffer(bits[-4:], np.float32)[0] for name, bits in last.items()}
+    for kind, layer, rate in (
+        ("weights", "conv1", 0),
+        ("weights", "conv2", 0.001),
+        ("weights", "fc8", 0.005),
+        ("biases", "conv1", 0),
+        ("biases", "conv2", 0.02),
+        ("biases", "fc8", 0.02),
+    ):
+        assert found[f".opt_state.rates.{kind}['{layer}']"] == np.float32(rate)
+
+
 def test_rate_drops_when_the_validation_error_stays(folder, tmp_path):
     # Weights this small give one answer to all images, so the error stays. The first validation
     # sets the mark, the second drops.

@@ -5,43 +5,16 @@ The host sends 256x256 uint8; everything here is inside the compiled step.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from ml_collections import ConfigDict
 
+from alexnet_jax.data.constants import at_epoch, constants
+from alexnet_jax.data.images import SIZE as FULL
+from alexnet_jax.data.resized_crop import draw_box, resize
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.random_streams import per_example, stream
 
-FULL = 256  # pixels a side of a prepared image
-
-
-def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
-    """Return what the training set's statistics mean for the net.
-
-    Args:
-      statistics: mean_image (256, 256, 3), eigenvalues (3,) and eigenvectors (3, 3; a column each)
-        of the RGB covariance, on the 0-255 scale.
-      data: config.data.
-
-    Returns:
-      mean (256, 256, 3) float32, and colour (3, 3) float32: column i is p_i times the standard
-      deviation of its coefficient, in grey levels (paper 4.1).
-    """
-    mean = np.asarray(statistics.mean_image, np.float32)
-    if data.mean == "channel":
-        mean = np.broadcast_to(mean.mean((0, 1), dtype=np.float64), mean.shape)
-    elif data.mean == "none":
-        mean = np.zeros_like(mean)
-    elif data.mean != "image":
-        raise ConfigError(f"data.mean is image, channel or none; got {data.mean!r}")
-    if data.colour_unit == "eigenvalue":  # of pixels in [0, 1]; the shift is then times 255
-        spread = statistics.eigenvalues / 255.0
-    elif data.colour_unit == "deviation":
-        spread = np.sqrt(statistics.eigenvalues)
-    else:
-        raise ConfigError(f"data.colour_unit is eigenvalue or deviation; got {data.colour_unit!r}")
-    colour = statistics.eigenvectors * (data.colour_std * spread)
-    return {"mean": mean.astype(np.float32), "colour": colour.astype(np.float32)}
+__all__ = ["at_epoch", "constants", "training_views", "view_at", "view_corners"]
 
 
 def training_views(
@@ -49,7 +22,8 @@ def training_views(
 ) -> Array:
     """Return one random view of each image, less the mean.
 
-    Each image's draws depend only on `key` and its place in the global batch.
+    Each image's draws depend only on `key` and its place in the global batch; data.crop_chunk
+    neighbours there have the same crop and mirror (convdata_jpeg.py:238), never the same colour.
 
     Args:
       images: (B, 256, 256, 3) uint8.
@@ -62,24 +36,59 @@ def training_views(
     Returns:
       (B, size, size, 3) float32.
     """
-    margin = FULL - size
+    keys = shared = per_example(key, examples)
+    if data.crop_chunk > 1:
+        shared = per_example(key, examples // jnp.int32(data.crop_chunk))
 
-    def view(image, key):
-        corner = jnp.full((2,), margin // 2, jnp.int32)
-        if data.crop:
-            corner = jax.random.randint(stream(key, "crop"), (2,), 0, margin + 1)
-        x = _window(image, corner, size).astype(jnp.float32)
-        x = x - _window(consts["mean"], corner, size)
+    def view(image, key, shared_key):
+        x = _cropped(image, consts, data, size, shared_key)
         if data.flip:
-            mirrored = jax.random.bernoulli(stream(key, "flip"))
+            mirrored = jax.random.bernoulli(stream(shared_key, "flip"))
             x = jnp.where(mirrored, x[:, ::-1], x)
+        x = _less_centre_mean(x, consts)
         if data.colour:
             alpha = jax.random.normal(stream(key, "colour"), (3,))
             shift = jnp.sum(consts["colour"] * alpha[None, :], axis=1)
             x = x + shift[None, None, :]
-        return x
+            if data.colour_rescale:
+                x = x / consts["colour_divisor"]
+        return _divided(x, consts)
 
-    return jax.vmap(view)(images, per_example(key, examples))
+    return jax.vmap(view)(images, keys, shared)
+
+
+def _cropped(image: Array, consts, data: ConfigDict, size: int, key: Array) -> Array:
+    """Return a crop, (size, size, 3), less the mean where that follows the crop."""
+    margin = FULL - size
+    if data.crop and data.crop_form == "resized":
+        x = image.astype(jnp.float32)
+        if "mean" in consts:
+            x = x - consts["mean"]
+        return resize(x, draw_box(stream(key, "crop"), FULL), size)
+    corner = jnp.full((2,), margin // 2, jnp.int32)
+    if data.crop:
+        corner = jax.random.randint(stream(key, "crop"), (2,), 0, margin + 1)
+    x = _window(image, corner, size).astype(jnp.float32)
+    return x - _window(consts["mean"], corner, size) if "mean" in consts else x
+
+
+def _less_centre_mean(x: Array, consts) -> Array:
+    """Return views, (..., size, size, 3), less the mean image's central window, if that is asked.
+
+    Wherever a view came from, and not mirrored with it (convdata_jpeg.py:95, 209).
+    """
+    if "centre_mean" not in consts:
+        return x
+    size = x.shape[-2]
+    start = (FULL - size) // 2
+    mean = consts["centre_mean"][start : start + size, start : start + size]
+    return x - jnp.broadcast_to(mean, x.shape)
+
+
+def _divided(x: Array, consts) -> Array:
+    if "divide_by" not in consts:
+        return x
+    return x / jnp.broadcast_to(consts["divide_by"], x.shape)
 
 
 def _window(image: Array, corner: Array, size: int) -> Array:
@@ -117,5 +126,7 @@ def view_at(images: Array, consts, size: int, top, left, mirrored) -> Array:
     x = jax.lax.dynamic_slice(
         images, (zero, top, left, zero), (images.shape[0], size, size, 3)
     ).astype(jnp.float32)
-    x = x - _window(consts["mean"], jnp.stack([top, left]), size)[None]
-    return jnp.where(mirrored, x[:, :, ::-1], x)
+    if "mean" in consts:
+        x = x - _window(consts["mean"], jnp.stack([top, left]), size)[None]
+    x = jnp.where(mirrored, x[:, :, ::-1], x)
+    return _divided(_less_centre_mean(x, consts), consts)

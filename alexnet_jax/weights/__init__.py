@@ -1,0 +1,1 @@
+"""Other programs' weights in, and this program's out."""

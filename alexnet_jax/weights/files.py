@@ -1,0 +1,206 @@
+"""Files of weights, recognised by their ending and then by the names and shapes inside.
+
+.caffemodel     Caffe's AlexNet and CaffeNet (BVLC)
+.npy .npz       the same nets as caffe-tensorflow (a dict of [W, b]) and tensorpack (conv1/W,
+                conv1/b) convert them
+.safetensors    what this program exports, torchvision's alexnet
+.pth .pt        the same two, read by torch.load(weights_only=True), where PyTorch is installed
+
+Caffe reads blue, green, red: conv1 is turned around, and its mean with it (mean.py), so that the
+net reads RGB as all nets here do. Nothing in a file is ever executed.
+"""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+import safetensors
+
+from alexnet_jax.data.images import SIZE
+from alexnet_jax.errors import WeightsError
+from alexnet_jax.weights import caffe, numpy_files
+from alexnet_jax.weights.layout import Tensors
+from alexnet_jax.weights.weights import Weights, checked
+
+# torchvision.models.alexnet; its images are in [0, 1] less (.485, .456, .406) over (.229, ...).
+TORCHVISION = {
+    **{"conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8"},
+    **{"conv5": "features.10", "fc6": "classifier.1", "fc7": "classifier.4", "fc8": "classifier.6"},
+}
+TORCHVISION_MEAN = (123.675, 116.28, 103.53)
+TORCHVISION_DIVIDE_BY = (58.395, 57.12, 57.375)
+CAFFE_MEAN = (123.0, 117.0, 104.0)  # of ILSVRC-2012, as Caffe's scripts have it (104, 117, 123 BGR)
+MEAN_IMAGE = "mean_image"  # a tensor of our exports, (3, 256, 256)
+_LAYERS = tuple(TORCHVISION)
+_LONGEST = 200  # letters of a library's own message
+
+
+def read(path: pathlib.Path) -> Weights:
+    """Return the weights in a file.
+
+    Raises:
+      WeightsError: it cannot be read, is no whole file of its kind, holds another net, or numbers
+        that are not finite.
+    """
+    readers = {
+        ".caffemodel": _caffemodel,
+        **dict.fromkeys((".npy", ".npz"), _numpy),
+        ".safetensors": _safetensors,
+        **dict.fromkeys((".pth", ".pt"), _pytorch),
+    }
+    if path.suffix not in readers:
+        raise WeightsError(f"{path} ends in none of {' '.join(readers)}, the formats that are read")
+    if not path.is_file():
+        raise WeightsError(f"{path} is not there, or no file")
+    try:
+        return checked(readers[path.suffix](path))
+    except (OSError, ValueError, MemoryError) as error:
+        cause = " ".join(str(error).split())[:_LONGEST]
+        raise WeightsError(f"{path} cannot be read: {cause}") from error
+
+
+def _caffemodel(path: pathlib.Path) -> Weights:
+    net = caffe.read_net(path.read_bytes())
+    names = [name for name, blobs in net.layers if blobs]
+    if not {"conv1", "fc8"} <= set(names):
+        raise _unknown(path, names)
+    return _of_caffe(path, caffe.tensors_of(net), caffe.specs_of(net))
+
+
+def _of_caffe(path: pathlib.Path, tensors: Tensors, specs: tuple[str, ...]) -> Weights:
+    mean = np.array(CAFFE_MEAN, np.float32)
+    return Weights(str(path), _float32(tensors), specs, bgr=True, mean=mean)
+
+
+def _numpy(path: pathlib.Path) -> Weights:
+    """Read kernels (kh, kw, in, out) and matrices (in, out), fc6's input as (row, column, map)."""
+    reader = numpy_files.read_npz if path.suffix == ".npz" else numpy_files.read_npy
+    found = reader(path.read_bytes())
+    if not isinstance(found, dict):
+        raise _unknown(path, ["one array"])
+    pairs = _pairs(found)
+    if not {"conv1", "fc8"} <= pairs.keys():
+        if path.suffix == ".npz" and all(isinstance(v, np.ndarray) for v in found.values()):
+            return _named(path, found, {})
+        raise _unknown(path, list(found))
+    tensors: Tensors = {}
+    for name, (weight, bias) in pairs.items():
+        if weight.ndim == 4:
+            weight = weight.transpose(3, 2, 0, 1)
+        elif name == "fc6" and "conv5" in pairs and not len(weight) % pairs["conv5"][1].size:
+            maps = pairs["conv5"][1].size
+            weight = weight.reshape(-1, maps, weight.shape[-1]).transpose(2, 1, 0)
+            weight = weight.reshape(len(weight), -1)
+        else:
+            weight = weight.T
+        tensors |= {f"{name}.weight": weight, f"{name}.bias": bias}
+    return _of_caffe(path, caffe.turned(tensors), caffe.specs_named(path.stem))
+
+
+def _pairs(found: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return layer -> (weight, bias), whichever of three ways they are named."""
+    pairs = {}
+    for layer in _LAYERS:
+        value = found.get(layer, [found.get(f"{layer}/W"), found.get(f"{layer}/b")])
+        if isinstance(value, dict):
+            value = [value.get("weights"), value.get("biases")]
+        if isinstance(value, list) and [type(v) for v in value] == [np.ndarray] * 2:
+            pairs[layer] = (value[0], value[1])
+    return pairs
+
+
+def _safetensors(path: pathlib.Path) -> Weights:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            names = file.keys()
+            return _named(path, {name: file.get_tensor(name) for name in names}, metadata)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"it is damaged: {error}") from error
+
+
+def _pytorch(path: pathlib.Path) -> Weights:
+    try:
+        import torch
+    except ImportError:
+        raise WeightsError(
+            f"{path} needs PyTorch to be read: pip install torch, or where it is installed "
+            "save the state dict with safetensors.torch.save_file"
+        ) from None
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of pickle, zip, and its own
+        raise ValueError(str(error) or "it is cut off") from error
+    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
+        found = found["state_dict"]
+    if not isinstance(found, dict) or not all(torch.is_tensor(v) for v in found.values()):
+        raise _unknown(path, ["no state dict"])
+    # DataParallel puts "module." before or inside its names.
+    arrays = {k.replace("module.", ""): v.detach().float().numpy() for k, v in found.items()}
+    return _named(path, arrays, {})
+
+
+def _named(path: pathlib.Path, found: Tensors, metadata: dict[str, str]) -> Weights:
+    """Return what is named as this program's exports are, or as torchvision's alexnet is."""
+    arrays = _float32(found)
+    image = arrays.pop(MEAN_IMAGE, None)
+    facts: dict[str, Any] = {}
+    if {"features.0.weight", "classifier.6.weight"} <= arrays.keys():
+        ours = {f"{theirs}.": f"{name}." for name, theirs in TORCHVISION.items()}
+        facts = {
+            "specs": ("owt",),
+            "names": {_renamed(name, ours): name for name in arrays},
+            "mean": np.array(TORCHVISION_MEAN, np.float32),
+            "divide_by": TORCHVISION_DIVIDE_BY,
+        }
+        arrays = {_renamed(name, ours): array for name, array in arrays.items()}
+    elif not {"conv1.weight", "fc8.weight"} <= arrays.keys():
+        raise _unknown(path, [name.removesuffix(".weight") for name in arrays])
+    if "model" in metadata:
+        facts |= _said(metadata)
+    if image is not None:
+        if image.shape != (3, SIZE, SIZE):
+            raise ValueError(f"{MEAN_IMAGE} expected (3, {SIZE}, {SIZE}), found {image.shape}")
+        facts["mean"] = np.ascontiguousarray(image.transpose(1, 2, 0))
+    return Weights(str(path), arrays, **facts)
+
+
+def _said(metadata: dict[str, str]) -> dict[str, Any]:
+    """Return what one of our exports says of itself (exporting.py)."""
+    try:
+        model = json.loads(metadata["model"])
+        mean, divide_by = (json.loads(metadata[name]) for name in ("mean", "divide_by"))
+        numbers = np.array([mean, divide_by], np.float64)
+        if numbers.shape != (2, 3) or not numbers[1].min() > 0:
+            raise ValueError("mean and divide_by are three numbers each")
+        return {
+            "specs": (str(model["spec"]),),
+            "model": model,
+            "mean": numbers[0].astype(np.float32),
+            "divide_by": tuple(map(float, divide_by)),
+            "extra": metadata,
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"what its header says of the net is damaged: {error!r}") from error
+
+
+def _renamed(name: str, prefixes: dict[str, str]) -> str:
+    return next((new + name[len(p) :] for p, new in prefixes.items() if name.startswith(p)), name)
+
+
+def _float32(found: dict) -> Tensors:
+    """Return floats of any width as float32; what is none stays, to be refused by name."""
+    with np.errstate(over="ignore"):  # too large: becomes infinite, which is refused
+        return {
+            name: value.astype(np.float32) if value.dtype.kind in "fV" else value
+            for name, value in found.items()
+        }
+
+
+def _unknown(path: pathlib.Path, names: list[str]) -> WeightsError:
+    some = ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")
+    return WeightsError(
+        f"{path} holds no AlexNet: expected layers {_LAYERS[0]} to {_LAYERS[-1]}, or torchvision's "
+        f"features.0 to classifier.6; found {some}"
+    )

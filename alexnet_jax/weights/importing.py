@@ -1,0 +1,114 @@
+"""Weights into a run's folder, which evaluation and all that follows take as any other."""
+
+import copy
+import dataclasses
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from alexnet_jax import run_folder, spec
+from alexnet_jax.checkpoint import Checkpoints
+from alexnet_jax.config import fingerprint
+from alexnet_jax.errors import WeightsError
+from alexnet_jax.train_step import TrainState, initial_state
+from alexnet_jax.weights import layout
+from alexnet_jax.weights.weights import Weights, listed, misfits
+
+MEAN_FILE = "mean_image.npy"
+
+
+def import_weights(
+    weights: Weights, recipe: ConfigDict, out: pathlib.Path, name: str = ""
+) -> tuple[ConfigDict, spec.Spec]:
+    """Write a run's folder: config.json, a checkpoint at step 0, mean_image.npy if there is one.
+
+    Args:
+      weights: what a file holds.
+      recipe: a config; its model and data are made those of the weights.
+      out: the folder; it appears when it is whole.
+      name: the row of spec.py; "": the one that the weights say.
+
+    Returns:
+      The run's config and net.
+
+    Raises:
+      WeightsError: the weights are of another net or cannot say of which, or the folder holds
+        something already.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise WeightsError(f"{out} is there already and not empty: choose another --out")
+    config = config_of(weights, recipe, name)
+    net = spec.resolve(config.model)
+    if phrases := misfits(weights, net):
+        raise WeightsError(f"{weights.source} is no net of spec {net.spec}: {listed(phrases)}")
+    with _whole(out) as folder:
+        run_folder.open_folder(folder, config)
+        if weights.mean is not None and config.data.mean == "file":
+            np.save(folder / MEAN_FILE, weights.mean)
+        params, stats = layout.from_torch(net, weights.tensors)
+        rest = jax.jit(lambda: _without_parameters(initial_state(config, net)))()
+        state = dataclasses.replace(
+            rest, params=jax.device_put(params), batch_stats=jax.device_put(stats)
+        )
+        with Checkpoints(folder, fingerprint(config)) as checkpoints:
+            checkpoints.save(state)
+            checkpoints.wait()
+    return config, net
+
+
+def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDict:
+    """Return the recipe with the model and the mean of the weights.
+
+    Raises:
+      WeightsError: nothing says which net it is, or what its images lose.
+    """
+    name = name or _only(weights)
+    if weights.mean is None:
+        raise WeightsError(f"{weights.source} does not say what its images lose: give it by --mean")
+    config = copy.deepcopy(recipe)
+    config.init_from = weights.source
+    config.data.divide_by = weights.divide_by
+    if weights.mean.ndim == 3:
+        config.data.mean, config.data.mean_file = "file", MEAN_FILE
+    else:
+        config.data.mean = "values"
+        config.data.mean_values = tuple(float(value) for value in weights.mean)
+    if "fc8.bias" in weights.tensors:
+        config.model.classes = weights.tensors["fc8.bias"].size
+    try:
+        config.model.update(weights.model)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(f"{weights.source} sets what no net here has: {error}") from error
+    config.model.spec = name
+    return config
+
+
+def _only(weights: Weights) -> str:
+    if len(weights.specs) == 1:
+        return weights.specs[0]
+    which = " or ".join(f"--spec={name}" for name in weights.specs or spec.SPECS)
+    raise WeightsError(f"{weights.source} does not say which net it is: give {which}")
+
+
+def _without_parameters(state: TrainState) -> TrainState:
+    return dataclasses.replace(state, params={}, batch_stats={})  # which then are not drawn
+
+
+@contextmanager
+def _whole(out: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Give a folder beside `out`, which becomes `out` when all has gone well and else is gone."""
+    half = out.with_name(f".{out.name}.half-{os.getpid()}")
+    try:
+        half.mkdir(parents=True)
+        yield half
+        half.replace(out)
+    except OSError as error:
+        raise WeightsError(f"{out} could not be written: {error}") from error
+    finally:
+        shutil.rmtree(half, ignore_errors=True)

@@ -1,0 +1,73 @@
+"""The first state of a run that starts from the weights of another (paper 6.1: pretraining)."""
+
+import dataclasses
+import pathlib
+
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from alexnet_jax import sharding
+from alexnet_jax.errors import ConfigError, WeightsError
+from alexnet_jax.spec import Spec
+from alexnet_jax.train_step import TrainState
+from alexnet_jax.weights import files, layout
+from alexnet_jax.weights.runs import read_run
+from alexnet_jax.weights.weights import describe, listed, misfits
+
+
+def initialised(
+    state: TrainState, config: ConfigDict, net: Spec, mesh: Mesh
+) -> tuple[TrainState, str]:
+    """Return a new run's state with the parameters of config.init_from, and what was loaded.
+
+    Every process reads the file. The velocity is as it was: zero.
+
+    Args:
+      state: as `create_state` made it.
+      config: the run's; init_from is a file or a run's folder (its best checkpoint), init_layers
+        the layers to take, none: all.
+      net: the run's.
+      mesh: where the state lives.
+
+    Raises:
+      WeightsError: a layer is not there, or has another shape.
+      ConfigError: init_layers names what the net has not.
+    """
+    source = pathlib.Path(config.init_from).expanduser()
+    weights = (
+        read_run(source, mesh=mesh, with_mean=False) if source.is_dir() else files.read(source)
+    )
+    layers = _asked(config.init_layers, tuple(state.params))
+    if phrases := misfits(weights, net, layers):
+        wrong = {name.rpartition(".")[0] for name in phrases}
+        others = ",".join(name for name in layers if name not in wrong)
+        raise WeightsError(
+            f"init_from={source} does not fit this net: {listed(phrases)}"
+            + (f"; --config.init_layers={others} leaves them out" if others else "")
+        )
+    tensors = {
+        name: tensor
+        for name, tensor in weights.tensors.items()
+        if name.rpartition(".")[0] in layers
+    }
+    params, stats = layout.from_torch(net, tensors)
+    placed = sharding.put_like({name: state.params[name] for name in params}, params)
+    placed_stats = sharding.put_like({name: state.batch_stats[name] for name in stats}, stats)
+    state = dataclasses.replace(
+        state,
+        params={**state.params, **placed},
+        batch_stats={**state.batch_stats, **placed_stats},
+    )
+    said = f"starts from {source}: {', '.join(sorted(params))}; it {describe(weights)}"
+    if drawn := sorted(state.params.keys() - params.keys()):
+        said += f"; drawn anew: {', '.join(drawn)}"
+    return state, said
+
+
+def _asked(init_layers: tuple[str, ...] | str, there: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the layers to take, in the net's order; names may come as a tuple or with commas."""
+    given = [init_layers] if isinstance(init_layers, str) else list(init_layers)
+    names = [name.strip() for name in ",".join(given).split(",") if name.strip()]
+    if unknown := [name for name in names if name not in there]:
+        raise ConfigError(f"init_layers takes {', '.join(there)}; got {', '.join(unknown)}")
+    return tuple(name for name in there if name in names) if names else there

@@ -1,0 +1,121 @@
+"""The weights of a run, from its folder; its data need not be there, if its mean is."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from alexnet_jax import sharding, spec
+from alexnet_jax.checkpoint import Checkpoints
+from alexnet_jax.config import fingerprint
+from alexnet_jax.data.constants import constants
+from alexnet_jax.data.images import SIZE
+from alexnet_jax.data.prepare import prepared_directory
+from alexnet_jax.data.prepared import PreparedDataset
+from alexnet_jax.data.statistics import Statistics
+from alexnet_jax.errors import DataError, WeightsError
+from alexnet_jax.run_folder import mean_file, read_config
+from alexnet_jax.train_step import TrainState, initial_state
+from alexnet_jax.weights import layout
+from alexnet_jax.weights.weights import Weights, checked
+
+_OF_THE_DATA = ("image", "centre", "channel")
+
+
+def read_run(
+    workdir: pathlib.Path,
+    checkpoint: str | int = "best",
+    mesh: Mesh | None = None,
+    *,
+    with_mean: bool = True,
+) -> Weights:
+    """Return the weights in a run's folder.
+
+    Args:
+      workdir: the folder.
+      checkpoint: best, latest, or a step.
+      mesh: the devices that read; all processes of a mesh must call. None: one device.
+      with_mean: whether the mean is needed; else it is None where it is gone.
+
+    Raises:
+      CheckpointError: no run, or no such checkpoint.
+      DataError: the mean or the number of classes is that of the run's data, which are gone.
+      WeightsError: the weights are not finite numbers.
+    """
+    config = read_config(workdir)
+    config.data.mean_file = mean_file(workdir, config)
+    data_mean = config.data.mean in _OF_THE_DATA
+    dataset = _dataset(config, needed=config.model.classes == 0 or (with_mean and data_mean))
+    net = spec.resolve(config.model, len(dataset.class_names) if dataset else None)
+    if mesh is None:
+        one = ConfigDict({"data": 1, "group": 1})
+        mesh = sharding.make_mesh(one, net.columns, 1, jax.devices()[:1])
+    state = _restored(workdir, config, net, mesh, checkpoint)
+    tensors = layout.to_torch(net, *jax.tree.map(np.asarray, (state.params, state.batch_stats)))
+    mean = _mean(dataset, config.data) if dataset or not data_mean else None
+    extra = {"step": str(int(state.step))}
+    if dataset:
+        extra["class_names"] = json.dumps(dataset.class_names)
+    return checked(
+        Weights(
+            str(workdir),
+            tensors,
+            (net.spec,),
+            model={**_set(config.model), "classes": net.classes},
+            mean=mean,
+            divide_by=tuple(config.data.divide_by),
+            extra=extra,
+        )
+    )
+
+
+def _dataset(config: ConfigDict, *, needed: bool) -> PreparedDataset | None:
+    """Return the run's prepared data, or None where they are gone and not needed."""
+    try:
+        directory = prepared_directory(config.data)
+        if directory.exists():
+            return PreparedDataset(directory)
+        missing = f"{directory} is not there"
+    except DataError as error:
+        missing = str(error)
+    if not needed:
+        return None
+    raise DataError(f"the run's mean and classes are those of its data, which are gone: {missing}")
+
+
+def _restored(
+    workdir: pathlib.Path, config: ConfigDict, net: spec.Spec, mesh: Mesh, checkpoint: str | int
+) -> TrainState:
+    """Return the state of a checkpoint, whole on every device."""
+    everywhere = sharding.everywhere(mesh)
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
+        jax.eval_shape(lambda: initial_state(config, net)),
+    )
+    folder = (workdir, fingerprint(config), config.checkpoint.dir)
+    with Checkpoints(*folder, read_only=True) as checkpoints:
+        state = checkpoints.restore(like, checkpoint)
+    if state is None:
+        raise WeightsError(f"{workdir} has no checkpoint yet: train it first")
+    return state
+
+
+def _mean(dataset: PreparedDataset | None, data: ConfigDict) -> np.ndarray:
+    """Return what an image loses: (3,) where that is the same everywhere, else (256, 256, 3)."""
+    unknown = Statistics(np.zeros((SIZE, SIZE, 3), np.float32), np.zeros(3), np.eye(3), 0)
+    consts = constants(dataset.statistics if dataset else unknown, data)
+    mean = consts["centre_mean" if data.mean == "centre" else "mean"]
+    return mean[0, 0] if (mean == mean[0, 0]).all() else mean
+
+
+def _set(section: ConfigDict) -> dict:
+    """Return the fields of config.model that are set."""
+    found = {}
+    for name, value in section.items():
+        value = _set(value) if isinstance(value, ConfigDict) else value
+        if value is not None and value != {}:
+            found[name] = value
+    return found

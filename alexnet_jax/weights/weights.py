@@ -1,0 +1,110 @@
+"""What a file of weights or a run's folder holds, and how it is compared with a net."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from alexnet_jax.errors import WeightsError
+from alexnet_jax.spec import Spec
+from alexnet_jax.weights import layout
+
+RGB = tuple[float, float, float]
+_SHOWN = 3  # of the tensors that differ
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """The numbers of a net, in PyTorch's layout (layout.py), float32, reading RGB.
+
+    Attributes:
+      source: the file or folder, for messages.
+      tensors: "conv1.weight" (out, in, kh, kw), "conv1.bias" (out,), ...
+      specs: the rows of spec.py that it can be; () where the source does not say.
+      model: the fields of config.model that the source sets.
+      names: our name of a tensor -> the source's, where that is another.
+      bgr: whether the source's own channels, and so its mean files, are blue, green, red.
+      mean: what an image loses, (256, 256, 3), or (3,) the same everywhere; RGB 0-255. None: the
+        source does not say.
+      divide_by: of each channel, after the mean.
+      extra: what else an export says of itself.
+    """
+
+    source: str
+    tensors: layout.Tensors
+    specs: tuple[str, ...] = ()
+    model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    bgr: bool = False
+    mean: np.ndarray | None = None
+    divide_by: RGB = (1.0, 1.0, 1.0)
+    extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def checked(weights: Weights) -> Weights:
+    """Return the weights as they are, if all are finite numbers.
+
+    Raises:
+      WeightsError: naming the tensor that is not.
+    """
+    everything = {**weights.tensors, "mean": np.zeros(3) if weights.mean is None else weights.mean}
+    for name, tensor in everything.items():
+        if not np.issubdtype(tensor.dtype, np.floating):
+            raise WeightsError(
+                f"{weights.source}: {_named(weights, name)} is {tensor.dtype}, not float"
+            )
+        if not np.isfinite(tensor).all():
+            bad = int(tensor.size - np.isfinite(tensor).sum())
+            raise WeightsError(
+                f"{weights.source}: {_named(weights, name)} has {bad} numbers that are not finite"
+            )
+    return weights
+
+
+def misfits(weights: Weights, net: Spec, layers: Collection[str] | None = None) -> dict[str, str]:
+    """Return a phrase for each tensor, by our name, that is not as the net needs it.
+
+    Args:
+      weights: whose.
+      net: the net.
+      layers: the only ones to compare; None: all, and then none may be left over.
+    """
+    found = {}
+    expected = layout.shapes(net)
+    if layers is not None:
+        expected = {k: v for k, v in expected.items() if k.rpartition(".")[0] in layers}
+    for name, shape in expected.items():
+        label = _named(weights, name)
+        if name not in weights.tensors:
+            found[name] = f"{label} expected {shape}, found none"
+        elif weights.tensors[name].shape != shape:
+            found[name] = f"{label} expected {shape}, found {weights.tensors[name].shape}"
+    if layers is None:
+        for name in sorted(weights.tensors.keys() - expected.keys()):
+            found[name] = f"{_named(weights, name)} {weights.tensors[name].shape} not expected"
+    return found
+
+
+def listed(phrases: Mapping[str, str]) -> str:
+    """Return the first few phrases of `misfits`, and how many more there are."""
+    more = len(phrases) - _SHOWN
+    return "; ".join(list(phrases.values())[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+def mean_rgb(mean: np.ndarray) -> list[float]:
+    """Return the mean of each channel, R, G, B, of a mean image or of three values."""
+    return [float(v) for v in mean.reshape(-1, 3).mean(0, dtype=np.float64)]
+
+
+def describe(weights: Weights) -> str:
+    """Return in words what images the net of these weights was given."""
+    if weights.mean is None:
+        return "does not say what images it was given"
+    mean = ", ".join(f"{value:.2f}" for value in mean_rgb(weights.mean))
+    by = ", ".join(f"{value:g}" for value in weights.divide_by)
+    return f"was given RGB 0-255 less [{mean}], divided by [{by}]"
+
+
+def _named(weights: Weights, name: str) -> str:
+    return weights.names.get(name, name)

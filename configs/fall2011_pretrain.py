@@ -1,0 +1,37 @@
+"""Pretraining on all of ImageNet, Fall 2011: the first half of the paper's "1 CNN*".
+
+    python -m alexnet_jax.main --config=configs/fall2011_pretrain.py --workdir=runs/fall2011 \
+        --config.data.dir=/path/to/fall2011 --config.init_from=runs/fall2009
+
+The folder holds train/<class>/<file> and val/<class>/<file>, 21,843 classes. Then
+finetune_ilsvrc2012.py, whose result is the one that is known; of this run no error is recorded.
+
+The original's convolutions came from a net of 10,184 classes of Fall 2009, and that one's first
+five from a net 145 in training (layer-params-146-2011.cfg:205, 214). --config.init_from names the
+run to take them from; with their rate of .001 they learn slowly from nothing. From one of five
+convolutions: "--config.init_layers=('conv1', 'conv2', 'conv3', 'conv4', 'conv5')".
+"""
+
+from ml_collections import ConfigDict
+
+from configs import ilsvrc2012_code2012
+
+CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
+
+
+def get_config() -> ConfigDict:
+    """Return the recipe of net 146-2011."""
+    config = ilsvrc2012_code2012.get_config()
+    config.epochs = 8  # layer-params-146-2011.cfg:211: killed at 8.11
+    config.init_layers = CONVOLUTIONS  # layer-params-146-2011.cfg:205
+    config.data.builder = "image_folder"
+    config.data.colour_until = 0  # layer-params-146-2011.cfg says nothing of its end
+    config.model.spec = "six_conv_fall2011"
+
+    # layer-params-146-2011.cfg:206, 210: .01 until epoch 6, then .001; convolutions .001 all along.
+    # The biases of its conv6 had .002 (line 83); here they have .02 as all others.
+    config.schedule.epochs = (6,)
+    config.schedule.layers = tuple(
+        (layer, *row) for layer in CONVOLUTIONS for row in ((0, 0.1), (6, 1.0))
+    )
+    return config
