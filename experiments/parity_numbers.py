@@ -20,7 +20,35 @@ from alexnet_jax.model import AlexNet
 IMAGES = 2
 GREY = 118  # subtracted from every level, for a mean
 SAMPLES = 2000  # values of each gradient that are stored
-PROJECTIONS = 2  # sums of each whole gradient with random signs
+PROJECTIONS = 1  # sums of each whole gradient with random signs
+LIMIT = 1e-5  # of a relative error; float32 itself costs about 1e-6, in PyTorch too
+
+# A ReLU's zero or two largest values of a window within float32's rounding (3e-7 of a layer's
+# deviation) make two right answers, whose gradients differ in one term of a sum. Of the seeds 0 to
+# 5 these are the farthest from it (parity.py --search=6): 1.1e-6 to 5.4e-6.
+SEEDS = {  # (row, columns) -> seed
+    ("paper", 2): 3,
+    ("paper", 1): 4,
+    ("code2012", 2): 5,
+    ("half", 1): 4,
+    ("no_norm", 2): 2,
+    ("nonoverlapping", 2): 5,
+    ("no_communication", 2): 3,
+    ("six_conv", 2): 4,
+    ("six_conv_fall2011", 2): 1,
+    ("caffe", 2): 3,
+    ("caffenet", 2): 3,
+    ("owt", 1): 1,
+}
+# Rows and columns of which gradients are stored too. All were compared (records/parity.json); these
+# hold every operation, and more would only take the tests' time.
+WITH_GRADIENTS = (
+    ("paper", 2),
+    ("code2012", 2),
+    ("six_conv", 2),
+    ("caffe", 2),
+    ("owt", 1),
+)
 
 Params = dict[str, dict[str, Any]]  # layer -> kernel, bias; our layout
 Tensors = dict[str, np.ndarray]

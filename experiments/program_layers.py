@@ -76,6 +76,8 @@ _CHANGES: dict[str, dict[str, str]] = {  # what stands in place of a section of 
     "six_conv": _CONV6,
     "six_conv_fall2011": {**_CONV6, "fc1": "inputs=hs2* type=fc outputs=1024"},
 }
+
+
 def sections(name: str) -> dict[str, Section]:
     """Return the sections of a net's layer file that lie between the data and the softmax."""
     gpus = "a" if name == "half" else "ab"
@@ -104,7 +106,7 @@ def read_layers(folder: pathlib.Path, name: str) -> dict[str, Section]:
     """Return the sections of the released layers-*.cfg of a net, with those of its layer-params.
 
     Raises:
-      KeyError: `folder` holds no such files.
+      KeyError: `folder` holds no such file.
     """
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # filterSize, not filtersize

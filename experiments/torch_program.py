@@ -21,8 +21,6 @@ _OURS = {  # the program's name of a layer, without its GPU -> our name
 }
 
 
-
-
 class Program:
     """One forward pass. sections: as program_layers.sections gives; params: our layout, torch."""
 
@@ -50,19 +48,20 @@ class Program:
 
     def conv(self, name: str, section: Section, inputs: dict[str, Tensor]) -> Tensor:
         """Return the sum of a convolution of each input, and one bias."""
-        size, stride, padding, filters = (
-            int(section[key].split(",")[0]) for key in ("filterSize", "stride", "padding", "filters")
-        )
+        # A number for each input, and the same for all in these nets.
+        numbers = {key: value.split(",")[0] for key, value in section.items()}
+        size, stride, padding = (int(numbers[key]) for key in ("filterSize", "stride", "padding"))
         gpu = _gpu(name)
         kernel = self.params[_ours(name)]["kernel"][gpu].permute(3, 2, 0, 1)
         total = self.params[_ours(name)]["bias"][gpu].reshape(1, -1, 1, 1)
         parts = kernel.chunk(len(inputs), 1)
         for read, x in inputs.items():
             weights = parts[_gpu(read) if len(inputs) > 1 else 0]
-            assert weights.shape == (filters, x.shape[1], size, size), name
+            assert weights.shape == (int(numbers["filters"]), x.shape[1], size, size), name
             modules = 1 + math.ceil((2 * padding + x.shape[2] - size) / stride)
             over = (modules - 1) * stride + size - x.shape[2] - padding  # zeros past the image
-            total = total + F.conv2d(F.pad(x, (padding, over, padding, over)), weights, stride=stride)
+            x = F.pad(x, (padding, over, padding, over))
+            total = total + F.conv2d(x, weights, stride=stride)
         return total
 
     def fc(self, name: str, section: Section, inputs: dict[str, Tensor]) -> Tensor:
@@ -74,7 +73,7 @@ class Program:
             self.given += outputs
             parts, total = list(kernel[..., mine]), bias[mine]
         else:
-            parts, total = _parts(kernel[_gpu(name)], inputs), bias[_gpu(name)]
+            parts, total = list(kernel[_gpu(name)].chunk(len(inputs))), bias[_gpu(name)]
         for read, x in inputs.items():
             weights = parts[_gpu(read) if len(inputs) > 1 else 0]
             assert weights.shape[1] == outputs, name
@@ -106,15 +105,6 @@ class Program:
 
 def _normed(x: Tensor, squares, section: Section, scale: float) -> Tensor:
     return x * (float(section.get("minDiv", 1)) + scale * squares) ** -float(section["pow"])
-
-
-def _parts(kernel: Tensor, inputs: dict[str, Tensor]) -> list[Tensor]:
-    """Return the rows of one column's kernel that read each GPU, in the order of the GPUs."""
-    x = next(iter(inputs.values()))
-    if x.ndim == 2:
-        return list(kernel.chunk(len(inputs)))
-    places = kernel.reshape(x.shape[2] * x.shape[3], len(inputs) * x.shape[1], -1)
-    return [part.flatten(0, 1) for part in places.chunk(len(inputs), 1)]
 
 
 def _split(name: str) -> tuple[str, str]:

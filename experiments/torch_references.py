@@ -5,10 +5,10 @@ import pathlib
 from unittest import mock
 
 import numpy as np
-import program_layers
 import torch
 import torch_net
 from parity_numbers import Params, Tensors, flat
+from program_layers import FILES, read_layers, sections
 from torch import Tensor, func
 from torch.nn import functional as F
 from torch_program import Program
@@ -77,9 +77,9 @@ def nearest_tie(name: str, params: Params, images: np.ndarray) -> float:
 
 
 def _logits(name: str, weights: Weights, x: Tensor, layers: pathlib.Path | None) -> Tensor:
-    if name in program_layers.FILES:
-        read = program_layers.read_layers(layers, name) if layers else None
-        return Program(read or program_layers.sections(name), weights).logits(x)
+    if name in FILES:
+        net_145 = read_layers(layers, name) if layers else sections(name)
+        return Program(net_145, weights).logits(x)
     state = _state(weights)
     net: torch.nn.Module
     if name == "paper":
@@ -109,18 +109,19 @@ def _channels_first(images: np.ndarray, kind: torch.dtype) -> Tensor:
 def _state(weights: Weights) -> dict[str, Tensor]:
     """Return our parameters under PyTorch's names and in its layout, the columns as groups.
 
-    Kernels (columns, kh, kw, in, out) -> (columns x out, in, kh, kw). fc6 reads (place, channel)
-    with us, (channel, place) there; fc8's columns lie along its inputs.
+    Kernels (columns, kh, kw, in, out) -> (columns x out, in, kh, kw). fc6 reads
+    (column, place, channel) with us, (column, channel, place) there; fc8's columns lie along its
+    inputs.
     """
-    state = {}
+    state: dict[str, Tensor] = {}
     for layer, values in weights.items():
         kernel = values["kernel"]
         columns, out = kernel.shape[0], kernel.shape[-1]
         if kernel.ndim == 5:
             weight = kernel.permute(0, 4, 3, 1, 2).flatten(0, 1)
         elif layer == "fc6":  # of 6 x 6 places
-            places = kernel.reshape(columns, 36, -1, out)
-            weight = places.permute(0, 3, 2, 1).flatten(2).flatten(0, 1)
+            places = kernel.reshape(columns, columns, 36, -1, out)  # reader, read, place, channel
+            weight = places.permute(0, 4, 1, 3, 2).flatten(2).flatten(0, 1)
         elif layer == "fc8":
             weight = kernel.flatten(0, 1).T
         else:
