@@ -1,7 +1,10 @@
 """PyTorch's own files and modules, where it is installed; the program does not need it."""
 
+import re
+
 import numpy as np
 import pytest
+import tiny
 import weight_files
 from narrow_nets import draw_images, run
 from test_weights_files import Hostile, as_torchvision, resnet, same
@@ -13,6 +16,7 @@ from alexnet_jax.weights.weights import Weights
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
+README = tiny.REPOSITORY / "README.md"
 
 
 class TorchvisionAlexNet(nn.Module):
@@ -106,30 +110,6 @@ def test_what_is_no_alexnet_is_refused_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-# The README's lines.
-LINES = """
-import torch, torch.nn.functional as F
-from safetensors.torch import load_file
-w = load_file("alexnet.safetensors"); mean = w.pop("mean_image")  # (3, 256, 256), RGB 0-255
-class AlexNet(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        conv, fc = torch.nn.Conv2d, torch.nn.Linear
-        self.conv1, self.conv2 = conv(3, 96, 11, 4), conv(96, 256, 5, 1, 2, groups=2)
-        self.conv3, self.conv4 = conv(256, 384, 3, 1, 1), conv(384, 384, 3, 1, 1, groups=2)
-        self.conv5 = conv(384, 256, 3, 1, 1, groups=2)
-        self.fc6, self.fc7, self.fc8 = fc(9216, 4096), fc(4096, 4096), fc(4096, 1000)
-    def norm(self, x):  # in each column; PyTorch divides alpha by 5
-        return torch.cat([F.local_response_norm(c, 5, 5e-4, 0.75, 2.0) for c in x.chunk(2, 1)], 1)
-    def forward(self, x):  # (B, 3, 224, 224), less the mean
-        x = F.max_pool2d(self.norm(self.conv1(F.pad(x, (0, 3, 0, 3))).relu()), 3, 2)
-        x = F.max_pool2d(self.norm(self.conv2(x).relu()), 3, 2)
-        x = F.max_pool2d(self.conv5(self.conv4(self.conv3(x).relu()).relu()).relu(), 3, 2)
-        return self.fc8(self.fc7(self.fc6(x.flatten(1)).relu() / 2).relu() / 2)  # dropout at test
-net = AlexNet(); net.load_state_dict(w)
-"""
-
-
 def test_the_lines_of_the_readme(tmp_path, monkeypatch):
     net = weight_files.net_of("paper", width=1.0, image_size=224, classes=1000)
     tensors = weight_files.draw_tensors(net)
@@ -138,7 +118,8 @@ def test_the_lines_of_the_readme(tmp_path, monkeypatch):
     export_weights(weights, tmp_path / "alexnet.safetensors")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(LINES, names)
+    (lines,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    exec(lines, names)
     np.testing.assert_array_equal(names["mean"].numpy(), mean.transpose(2, 0, 1))
     images = draw_images(1, 224)
     with torch.no_grad():
