@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 from jax import Array
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
+from alexnet_jax import distributed
 from alexnet_jax.errors import CheckpointError
 from alexnet_jax.train_step import TrainState
 
@@ -43,6 +44,8 @@ class Checkpoints:
     ):
         self.directory = pathlib.Path(directory or workdir / "checkpoints").resolve()
         self.config_hash = config_hash
+        for name in ("absl", "asyncio"):  # what Orbax logs there, it also raises
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         best = keep.BestN(
             get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False
         )
@@ -54,8 +57,6 @@ class Checkpoints:
             read_only=read_only,
         )
         _forget_unreadable_metrics(self.directory)
-        for name in ("absl", "asyncio"):  # what Orbax logs there, it also raises
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         _drop_abandoned_reads()
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
@@ -93,6 +94,8 @@ class Checkpoints:
                 metrics=metrics,
             )
         except (OSError, ValueError) as error:
+            if distributed.is_of_a_peer(error):
+                raise
             raise CheckpointError(_not_written(self.directory, step, error)) from error
 
     def wait(self) -> None:
@@ -104,6 +107,8 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
         except (OSError, ValueError) as error:
+            if distributed.is_of_a_peer(error):
+                raise
             raise CheckpointError(_not_written(self.directory, None, error)) from error
 
     def restore(self, like: TrainState, which: str | int = "latest") -> TrainState | None:

@@ -8,6 +8,7 @@ import contextlib
 import faulthandler
 import functools
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from ml_collections import ConfigDict
 from alexnet_jax import peer_watch
 from alexnet_jax.errors import ConfigError
 
+_LOST = re.compile("Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|Connection (reset|closed)")
 NEVER_MS = 2**31 - 1  # a barrier's timeout: the slowest disk is slower than any guess
 
 
@@ -135,7 +137,14 @@ def named_failures(settings: ConfigDict) -> Iterator[None]:
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError:
-        if jax.distributed.is_initialized():
+    except Exception as error:
+        if is_of_a_peer(error):
             time.sleep(2 * settings.timeout_seconds)
         raise
+
+
+def is_of_a_peer(error: Exception) -> bool:
+    """Whether an error may be that another process is gone; JAX raises it as one of several."""
+    if not jax.distributed.is_initialized():
+        return False
+    return isinstance(error, jax.errors.JaxRuntimeError) or bool(_LOST.search(str(error)))
