@@ -27,8 +27,10 @@ FLOORS = [
 ]
 DATA_FLOORS = [
     {"prepare", "loader", "augment"},
-    {"disk", "prepared", "tfds_source", "constants", "resized_crop"},
-    {"datasets"},
+    {"building", "prepared", "ilsvrc", "tfds_source", "constants", "resized_crop"},
+    {"disk", "archives", "devkit"},
+    {"datasets", "folders"},
+    {"shards"},
     {"convert", "progress"},
     {"sources", "statistics"},
     {"shapes"},

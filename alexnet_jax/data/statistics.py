@@ -7,6 +7,8 @@ integers, so they do not depend on the order or on the number of threads; roundi
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +74,22 @@ class Accumulator:
         self.images = 0
         self.pixel_sum = np.zeros((SIZE, SIZE, 3), np.uint64)
         self.product_sum = np.zeros((3, 3), np.uint64)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Accumulator":
+        """Return the accumulator of which `arrays` is the content."""
+        self = cls()
+        self.images = int(arrays["images"])
+        self.pixel_sum, self.product_sum = arrays["pixel_sum"], arrays["product_sum"]
+        return self
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the content by name, as np.savez takes it."""
+        return {
+            "images": np.int64(self.images),
+            "pixel_sum": self.pixel_sum,
+            "product_sum": self.product_sum,
+        }
 
     def add(self, image: np.ndarray) -> None:
         """Add one (256, 256, 3) uint8 image."""
