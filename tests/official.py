@@ -142,7 +142,7 @@ def write_fall2011(folder: pathlib.Path) -> pathlib.Path:
 
 
 def write_extracted_2012(folder: pathlib.Path, *, flat: bool, validation: int = 13) -> pathlib.Path:
-    """Write what is left after unpacking: train/<wnid>/, and val/<wnid>/ or flat val/ and the kit."""
+    """Write what unpacking gives: train/<wnid>/, val/<wnid>/ or a flat val/, and the kit."""
     for wnid, images in train_images().items():
         _write(folder / "train" / wnid, images)
     images, wnids = numbered_images("ILSVRC2012_val", validation, 1)

@@ -4,21 +4,20 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
-import time
 import types
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from ml_collections import ConfigDict
 from PIL import Image
 
 from alexnet_jax.data import building, shapes, shards
-from alexnet_jax.data.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.building import partial_directory
+from alexnet_jax.data.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.prepare import prepare, prepared_directory
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.data.statistics import Accumulator
@@ -99,6 +98,18 @@ def test_content(tmp_path, source, storage):
     assert dataset.statistics.images == 37
     for field in ("mean_image", "eigenvalues", "eigenvectors"):
         np.testing.assert_array_equal(getattr(dataset.statistics, field), getattr(expected, field))
+
+
+@pytest.mark.parametrize("storage", ["jpeg", "raw"])
+def test_tfds_reads_it_too(tmp_path, source, storage):
+    dataset = prepare(config(tmp_path, storage=storage))
+    theirs = tfds.builder_from_directory(dataset.directory).as_data_source("train")
+    images, labels = dataset.read("train", range(37))
+    names = dataset.file_names("train", range(37))
+    for k in (0, 20, 36):
+        assert theirs[k]["label"] == labels[k] and theirs[k]["file_name"].decode() == names[k]
+        # TFDS decodes with OpenCV where that is there, which rounds as Pillow does or by 1 apart.
+        assert np.abs(theirs[k]["image"].astype(int) - images[k]).max() <= 1
 
 
 def test_raw_is_not_bloated(tmp_path, source):

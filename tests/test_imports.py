@@ -26,14 +26,15 @@ FLOORS = [
     {"errors"},
 ]
 DATA_FLOORS = [
-    {"prepare", "loader", "augment"},
+    {"check"},
+    {"prepare", "loader", "augment", "audit"},
     {"building", "prepared", "ilsvrc", "tfds_source", "constants", "resized_crop"},
     {"disk", "archives", "devkit"},
     {"datasets", "folders"},
     {"shards"},
     {"convert", "progress"},
     {"sources", "statistics"},
-    {"shapes"},
+    {"shapes", "release_facts"},
     {"images"},
 ]
 SPEC_FLOORS = [{"__main__"}, {"figure"}, {"listing"}, {"resolving"}, {"table"}, {"fields"}]

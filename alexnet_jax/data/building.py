@@ -139,7 +139,7 @@ class Preparation:
             pool,
             workers=self._workers,
             storage=self._storage,
-            encode=self._builder.encode(),
+            encode=datasets.encode,
         )
 
     def _convert(self, pool: concurrent.futures.ThreadPoolExecutor) -> None:

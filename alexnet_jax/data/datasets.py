@@ -21,9 +21,10 @@ from typing import Any, NoReturn
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
-from tensorflow_datasets.core import dataset_builder, example_serializer
+from tensorflow_datasets.core import dataset_builder
+from tensorflow_datasets.proto import tf_example_pb2
 
-from alexnet_jax.data.convert import Encode, Shard
+from alexnet_jax.data.convert import Shard
 from alexnet_jax.data.images import SIZE
 from alexnet_jax.data.shards import Note
 from alexnet_jax.data.sources import Source
@@ -53,7 +54,7 @@ class PrepareConfig(tfds.core.BuilderConfig):
 
 
 class _SquaresBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """The layout of a dataset of squares: features, names of files, how an example is encoded."""
+    """The layout of a dataset of squares: features, and names of files."""
 
     VERSION = tfds.core.Version(VERSION)
     # TFDS looks for these through importlib_resources, which it does not install.
@@ -82,17 +83,6 @@ class _SquaresBuilder(dataset_builder.FileReaderBuilder, skip_registration=True)
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> NoReturn:
         raise NotImplementedError("prepare it with python -m alexnet_jax.data.prepare")
 
-    def encode(self) -> Encode:
-        """Return the call (name, label, image) -> record, safe in threads."""
-        features = self.info.features
-        serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
-
-        def encode(name: str, label: int, image: bytes | np.ndarray) -> bytes:
-            example = {"image": image, "label": label, "file_name": name}
-            return serializer.serialize_example(features.encode_example(example))
-
-        return encode
-
     def template(self, split: str) -> Any:
         """Return TFDS's template for the files of a split."""
         return self._get_filename_template(split_name=split)
@@ -117,6 +107,25 @@ class Ilsvrc(_SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
 
 
 BUILDERS = {"ilsvrc": Ilsvrc, "image_folder": ImageFolder, "shapes": Shapes}
+
+
+def encode(name: str, label: int, image: bytes | np.ndarray) -> bytes:
+    """Return the record of an image: a serialized tf.train.Example of the features above.
+
+    TFDS's own serializer leaves the order of the fields to chance, another in each process.
+
+    Args:
+      name: the source's name of it.
+      label: its class.
+      image: JPEG bytes, or (256, 256, 3) uint8.
+    """
+    example = tf_example_pb2.Example()
+    feature = example.features.feature
+    pixels = image if isinstance(image, bytes) else image.tobytes()
+    feature["image"].bytes_list.value.append(pixels)
+    feature["label"].int64_list.value.append(label)
+    feature["file_name"].bytes_list.value.append(name.encode("utf-8", "surrogateescape"))
+    return example.SerializeToString(deterministic=True)
 
 
 def describe(

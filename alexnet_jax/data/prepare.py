@@ -44,7 +44,7 @@ def prepare(data: ConfigDict) -> PreparedDataset:
     Raises:
       DataError: anything that the user can mend, in one line.
     """
-    _check(data)
+    check_values(data)
     directory = prepared_directory(data)
     if not directory.exists():
         with only_one(directory):
@@ -86,8 +86,12 @@ def prepared_directory(data: ConfigDict) -> pathlib.Path:
     return held_out if folders.split_folders(source)[1] is None else whole
 
 
-def _check(data: ConfigDict) -> None:
-    """Refuse values that the rest does not know."""
+def check_values(data: ConfigDict) -> None:
+    """Refuse values that the rest does not know.
+
+    Raises:
+      DataError: names the field, and what it may be.
+    """
     for field, value, known in (
         ("builder", data.builder, BUILDERS),
         ("storage", data.storage, BYTES_PER_IMAGE),
@@ -171,7 +175,7 @@ def main(data: ConfigDict) -> None:
     """Prepare what config.data names and print the result as one JSON line."""
     start = time.monotonic()
     try:
-        _check(data)
+        check_values(data)
         directory = prepared_directory(data)
         made = not directory.exists() and not partial_directory(directory).exists()
         dataset = prepare(data)

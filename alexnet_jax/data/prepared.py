@@ -121,7 +121,8 @@ class PreparedDataset:
     def file_names(self, split: str, indices: Sequence[int] | np.ndarray) -> list[str]:
         """Return the source's names of images (files below the split's folder)."""
         features = self._features(split, indices)
-        return [f["file_name"].bytes_list.value[0].decode() for f in features]
+        names = [f["file_name"].bytes_list.value[0] for f in features]
+        return [name.decode("utf-8", "surrogateescape") for name in names]
 
     def _source(self, split: str) -> Any:
         if split not in self._sources:

@@ -1,4 +1,4 @@
-"""How far a preparation is, on stderr: a bar on a terminal, else a line every few seconds."""
+"""How far a preparation or check is, on stderr: a bar on a terminal, else now and then a line."""
 
 import sys
 import time
@@ -39,10 +39,10 @@ class PreparationProgress:
       done: images so far, those of earlier attempts included.
     """
 
-    def __init__(self, total: int, name: str, done: int = 0) -> None:
+    def __init__(self, total: int, name: str, done: int = 0, verb: str = "preparing") -> None:
         self.done = self._before = done
         self._total = total
-        self._name = name
+        self._name = f"{verb} {name}"
         self._start = self._last_line = time.monotonic()
         self._bar: Progress | None = None
         if sys.stderr.isatty():
@@ -54,7 +54,7 @@ class PreparationProgress:
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
-            self._task = self._bar.add_task(f"preparing {name}", total=total, completed=done)
+            self._task = self._bar.add_task(self._name, total=total, completed=done)
 
     def __enter__(self) -> "PreparationProgress":
         if self._bar is not None:
@@ -85,7 +85,7 @@ class PreparationProgress:
         rate = (self.done - self._before) / max(self._last_line - self._start, 1e-9)
         left = (self._total - self.done) / max(rate, 1e-9)
         print(
-            f"preparing {self._name}: {self.done}/{self._total} images, {rate:,.0f} images/s, "
+            f"{self._name}: {self.done}/{self._total} images, {rate:,.0f} images/s, "
             f"{duration(left)} left",
             file=sys.stderr,
             flush=True,
