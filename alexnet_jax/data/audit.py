@@ -133,11 +133,9 @@ def _read(dataset: PreparedDataset, split: str, start: int) -> _Batch:
         images, labels = dataset.read(split, indices)
         names = dataset.file_names(split, indices)
     sums = Accumulator() if split == "train" else None
-    hashes = []
-    for image in images:
-        hashes.append(hashlib.sha256(image).digest()[:16])
-        if sums is not None:
-            sums.add(image)
+    hashes = [hashlib.sha256(image).digest()[:16] for image in images]
+    if sums is not None:
+        sums.add_all(images)
     return _Batch(names, labels, hashes, damaged, sums)
 
 

@@ -95,7 +95,7 @@ def _convert_chunk(
     shard: Shard, split: Split, indices: range, storage: str, encode: Encode
 ) -> Chunk:
     chunk = Chunk(shard, [], [], [], Accumulator() if shard.split == "train" else None)
-    out = np.empty(0)
+    stored: list[np.ndarray] = []
     for index in indices:
         try:
             item = split.item(index)
@@ -106,10 +106,9 @@ def _convert_chunk(
         chunk.odd.extend((kind, item.name) for kind in odd)
         image = encode_jpeg(square) if storage == "jpeg" else square
         if chunk.sums is not None:
-            if isinstance(image, bytes):
-                out = decode_jpeg(image, out if out.size else np.empty_like(square))
-                chunk.sums.add(out)
-            else:
-                chunk.sums.add(image)
+            # Into the memory of the square, which is not needed any more.
+            stored.append(decode_jpeg(image, square) if isinstance(image, bytes) else image)
         chunk.records.append(encode(item.name, item.label, image))
+    if chunk.sums is not None:
+        chunk.sums.add_all(stored)
     return chunk

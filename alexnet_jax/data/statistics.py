@@ -7,7 +7,7 @@ integers, so they do not depend on the order or on the number of threads; roundi
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -93,19 +93,27 @@ class Accumulator:
 
     def add(self, image: np.ndarray) -> None:
         """Add one (256, 256, 3) uint8 image."""
-        self.images += 1
-        np.add(self.pixel_sum, image, out=self.pixel_sum)
-        # Over a row of 256 a sum of products is at most 256 * 255 * 255 < 2**24, which float32
-        # holds exactly. Not BLAS: its threads and the preparation's stand in each other's way.
-        planes = np.empty((3, SIZE, SIZE), np.float32)
-        planes[:] = image.transpose(2, 0, 1)
-        for i in range(3):
-            for j in range(i, 3):
-                rows = np.einsum("yx,yx->y", planes[i], planes[j])
-                product = np.uint64(rows.sum(dtype=np.float64))
-                self.product_sum[i, j] += product
-                if i != j:
-                    self.product_sum[j, i] += product
+        self.add_all([image])
+
+    def add_all(self, images: Iterable[np.ndarray]) -> None:
+        """Add (256, 256, 3) uint8 images: several at once take half the time."""
+        planes = np.empty((3, SIZE * SIZE), np.uint8)  # all reused: fresh memory costs page faults
+        values = np.empty((3, SIZE, SIZE), np.float32)
+        sums = np.zeros((3, SIZE * SIZE), np.uint32)
+        products = np.zeros((3, 3, SIZE), np.float64)
+        for image in images:
+            self.images += 1
+            planes[:] = image.reshape(-1, 3).T
+            np.add(sums, planes, out=sums)
+            values[:] = planes.reshape(values.shape)
+            for i in range(3):
+                for j in range(i, 3):
+                    # Over a row of 256 the sum of products is at most 256 * 255 * 255 < 2**24,
+                    # which float32 holds exactly, in whatever order it is taken.
+                    products[i, j] += np.vecdot(values[i], values[j])
+        self.pixel_sum += sums.T.reshape(self.pixel_sum.shape)
+        totals = products.sum(axis=2).astype(np.uint64)
+        self.product_sum += totals + np.triu(totals, 1).T
 
     def merge(self, other: "Accumulator") -> None:
         """Add the sums of another accumulator."""
