@@ -2,8 +2,9 @@
 
     python experiments/bench_prepare.py --photos=/path/to/folder --workers=2 --rounds=3
 
-The folder holds train/<wnid>/<file>. The photographs are packed into a tar of tars, some of them
-into a validation archive with a development kit, in a temporary folder. Then in turns:
+The folder holds train/<wnid>/<file>. The photographs are packed into a tar of tars, 50 to a class
+whatever they show, some of them into a validation archive with a development kit, in a temporary
+folder. Then in turns:
 
     bare         the program's own read_square and encode_jpeg on as many threads, nothing kept
     plain        Pillow's convert, resize of the whole picture, crop; simplejpeg
@@ -42,24 +43,26 @@ _VALIDATION = flags.DEFINE_integer("validation", 100, "Photographs that are vali
 
 def pack(photos: list[pathlib.Path], folder: pathlib.Path, validation: int) -> None:
     """Write ILSVRC-2012's three archives of the photographs."""
-    classes = sorted({path.parent.name for path in photos})
+    size = 50  # of a class; ILSVRC has 1,300, and opening an archive takes time of its own
+    wnids = sorted({path.parent.name for path in photos})[: -(-len(photos) // size)]
+    label = {path: k // size for k, path in enumerate(photos)}
     with tarfile.open(folder / "ILSVRC2012_img_train.tar", "w") as outer:
-        for wnid in classes:
+        for k, wnid in enumerate(wnids):
             inner = io.BytesIO()
             with tarfile.open(fileobj=inner, mode="w") as archive:
-                for path in (p for p in photos if p.parent.name == wnid):
+                for path in (p for p in photos if label[p] == k):
                     archive.add(path, path.name)
             _add(outer, f"{wnid}.tar", inner.getvalue())
     chosen = photos[:: max(1, len(photos) // validation)][:validation]
     with tarfile.open(folder / "ILSVRC2012_img_val.tar", "w") as archive:
         for number, path in enumerate(chosen, 1):
             archive.add(path, f"ILSVRC2012_val_{number:08d}.JPEG")
-    synsets = np.empty((len(classes), 1), [(f, object) for f in ("ILSVRC2012_ID", "WNID", "words")])
-    for k, wnid in enumerate(classes):
+    synsets = np.empty((len(wnids), 1), [(f, object) for f in ("ILSVRC2012_ID", "WNID", "words")])
+    for k, wnid in enumerate(wnids):
         synsets[k, 0] = (k + 1, wnid, wnid)
     meta = io.BytesIO()
     scipy.io.savemat(meta, {"synsets": synsets})
-    truth = "".join(f"{classes.index(path.parent.name) + 1}\n" for path in chosen)
+    truth = "".join(f"{label[path] + 1}\n" for path in chosen)
     with tarfile.open(folder / "ILSVRC2012_devkit_t12.tar.gz", "w:gz") as kit:
         _add(kit, "kit/data/meta.mat", meta.getvalue())
         _add(kit, "kit/data/ILSVRC2012_validation_ground_truth.txt", truth.encode())

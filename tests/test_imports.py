@@ -36,6 +36,7 @@ DATA_FLOORS = [
     {"sources", "statistics"},
     {"shapes", "release_facts"},
     {"images"},
+    {"odd"},
 ]
 SPEC_FLOORS = [{"__main__"}, {"figure"}, {"listing"}, {"resolving"}, {"table"}, {"fields"}]
 INNER = {"data": DATA_FLOORS, "spec": SPEC_FLOORS}

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict, config_flags
 
 from alexnet_jax.data import audit
 from alexnet_jax.data.audit import Finding
-from alexnet_jax.data.images import ODD
+from alexnet_jax.data.odd import ODD
 from alexnet_jax.data.prepare import check_values, prepared_directory
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.data.release_facts import FACTS

@@ -41,7 +41,7 @@ class Chunk:
     Attributes:
       records: the items as stored.
       bad: the items that cannot be read.
-      odd: (kind of images.ODD, name of the item).
+      odd: (kind of odd.ODD, name of the item).
       sums: over the pixels as stored; None where nobody asked for them.
     """
 

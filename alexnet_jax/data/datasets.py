@@ -4,7 +4,7 @@ Each has splits of {image, label, file_name} in ArrayRecord files, and beside th
 
     statistics.npz  mean image and RGB covariance of train (statistics.py)
     skipped.json    {split, file, reason} of the images that could not be read
-    odd.json        the names of odd images, by split and kind (images.ODD)
+    odd.json        the names of odd images, by split and kind (odd.ODD)
     classes.json    what is known of each class, in the order of the labels
     SHA256SUMS      of all record files, as `sha256sum -c` reads it
 

@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import stat
 
 from alexnet_jax.data.images import BadImageError, Square, read_square
 from alexnet_jax.data.sources import Item, Source, Split, held_out, listing_digest
@@ -109,6 +110,8 @@ def files_split(
 
     def load(path: pathlib.Path) -> Square:
         try:
+            if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+                raise BadImageError(str(path), "is no regular file")
             data = path.read_bytes()
         except OSError as error:
             raise BadImageError(str(path), f"cannot be opened ({error.strerror})") from error

@@ -12,12 +12,11 @@ was of length 256, and then cropped out the central 256x256 patch". Choices of o
 - 16-bit grey is scaled by 255/65535 and rounded; Pillow itself cuts 16-bit colour to its high byte.
 - Stored JPEG: quality 95, 4:2:0 (libjpeg's default, and a quarter smaller than 4:4:4).
 
-What is not a plain 8-bit RGB picture of that size or more is named (ODD), so that it can be listed.
+What is not a plain 8-bit RGB picture of that size or more is named (odd.py), to be listed.
 """
 
 import contextlib
 import io
-import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,29 +24,13 @@ from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageChops
 
+from alexnet_jax.data.odd import odd_container, odd_pixels
 from alexnet_jax.errors import DataError
 
 SIZE = 256  # paper 2: side of the stored square, pixels
 MAX_PIXELS = 89_478_485  # what one image may have once decoded: Pillow's own first limit
-
-ODD = {  # what an image may be besides plain RGB -> what is done with it
-    "other format": "read as what it is, not as what its name says",
-    "CMYK": "converted to RGB",
-    "YCCK": "converted to RGB",
-    "grey": "the one channel taken three times",
-    "two-level": "the one channel taken three times",
-    "palette": "its colours looked up",
-    "16-bit": "scaled to 8 bits",
-    "transparent": "laid on white",
-    "turned by EXIF": "turned upright",
-    "several frames": "the first frame taken",
-    "ICC profile": "its numbers taken as sRGB",
-    "smaller than 256": "enlarged (bicubic)",
-}
-_ODD_MODES = {"CMYK": "CMYK", "L": "grey", "LA": "grey", "La": "grey", "1": "two-level"}
-_ODD_MODES |= {"P": "palette", "PA": "palette"}
 
 _UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -70,7 +53,7 @@ class BadImageError(DataError):
 
 
 class Square(NamedTuple):
-    """The central square of an image: (256, 256, 3) uint8 RGB, and which of ODD the file was."""
+    """The central square of a file: (256, 256, 3) uint8 RGB, and what of odd.ODD the file was."""
 
     pixels: np.ndarray
     odd: tuple[str, ...] = ()
@@ -140,7 +123,7 @@ class _UnfitImage(Exception):
 
 def _square(image: Image.Image, name: str) -> Square:
     """Return the central square of an opened image, upright."""
-    odd = [*_odd_container(image, name), *_odd_pixels(image)]
+    odd = [*odd_container(image, name), *odd_pixels(image, SIZE)]
     image.draft(image.mode, (2 * SIZE, 2 * SIZE))  # acts on JPEG only; see the module's text
     if image.width * image.height > MAX_PIXELS:
         raise _UnfitImage(f"{image.width}x{image.height}: more than {MAX_PIXELS} pixels")
@@ -156,36 +139,6 @@ def _square(image: Image.Image, name: str) -> Square:
     if turn is not None:  # after the crop: turning a small square is cheap, and the centre stays
         image = image.transpose(turn)
     return Square(np.array(image), tuple(odd))
-
-
-def _odd_container(image: Image.Image, name: str) -> Iterator[str]:
-    """Iterate over what is odd about the file around an opened image."""
-    known = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
-    actual = "JPEG" if image.format == "MPO" else image.format  # MPO: a second picture behind it
-    if known is not None and known != actual:
-        yield "other format"
-    if getattr(image, "is_animated", False):
-        yield "several frames"
-    profile = image.info.get("icc_profile") or b""
-    if profile and b"sRGB" not in profile and "sRGB".encode("utf-16-be") not in profile:
-        yield "ICC profile"
-
-
-def _odd_pixels(image: Image.Image) -> Iterator[str]:
-    """Iterate over what is odd about the pixels of an opened image that is not loaded yet."""
-    if image.mode == "CMYK" and image.info.get("adobe_transform") == 2:
-        yield "YCCK"
-    elif image.mode in _ODD_MODES:
-        yield _ODD_MODES[image.mode]
-    # Pillow tells the depth of 16-bit colour only in what it hands to the decoder ("RGB;16B").
-    tiles: list[tuple] = getattr(image, "tile", [])
-    raw_modes = [t[3][0] if isinstance(t[3], tuple) else t[3] for t in tiles]
-    if image.mode.startswith("I") or any("16" in str(raw) for raw in raw_modes):
-        yield "16-bit"
-    if image.has_transparency_data:
-        yield "transparent"
-    if min(image.size) < SIZE:
-        yield "smaller than 256"
 
 
 def _orientation(image: Image.Image) -> int:
@@ -206,7 +159,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
-    # CMYK too: Pillow has undone Adobe's inversion while decoding.
+    # Pillow undoes Adobe's inversion of CMYK while decoding, also where there was none to undo.
+    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        image = ImageChops.invert(image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -38,7 +38,7 @@ class PreparedDataset:
       class_names: the class of each label.
       statistics: of the train split.
       skipped: {"split", "file", "reason"} of each file that could not be read when preparing.
-      odd: names of the images that were odd (images.ODD), by split and kind.
+      odd: names of the images that were odd (odd.ODD), by split and kind.
       classes: what is known of each class: of ILSVRC wnid, words, ilsvrc_id; else nothing.
     """
 
