@@ -95,7 +95,18 @@ def _convert_chunk(
     shard: Shard, split: Split, indices: range, storage: str, encode: Encode
 ) -> Chunk:
     chunk = Chunk(shard, [], [], [], Accumulator() if shard.split == "train" else None)
-    stored: list[np.ndarray] = []
+    pixels = _converted(chunk, split, indices, storage, encode)
+    if chunk.sums is not None:
+        chunk.sums.add_all(pixels)
+    else:
+        collections.deque(pixels, maxlen=0)
+    return chunk
+
+
+def _converted(
+    chunk: Chunk, split: Split, indices: range, storage: str, encode: Encode
+) -> Iterator[np.ndarray]:
+    """Fill in a chunk, and iterate over the pixels as stored while they are in the cache."""
     for index in indices:
         try:
             item = split.item(index)
@@ -105,10 +116,7 @@ def _convert_chunk(
             continue
         chunk.odd.extend((kind, item.name) for kind in odd)
         image = encode_jpeg(square) if storage == "jpeg" else square
-        if chunk.sums is not None:
-            # Into the memory of the square, which is not needed any more.
-            stored.append(decode_jpeg(image, square) if isinstance(image, bytes) else image)
         chunk.records.append(encode(item.name, item.label, image))
-    if chunk.sums is not None:
-        chunk.sums.add_all(stored)
-    return chunk
+        if isinstance(image, bytes) and chunk.sums is not None:
+            decode_jpeg(image, square)  # in place: the square is not needed any more
+        yield square
