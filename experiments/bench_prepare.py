@@ -15,6 +15,7 @@ disturb less. Last line: one JSON object.
 """
 
 import concurrent.futures
+import functools
 import io
 import json
 import os
@@ -148,7 +149,7 @@ def main(_) -> None:
                 }
             )
             rounds["bare"].append(measured(lambda: in_threads(bare, photos), len(photos)))
-            rounds["preparation"].append(measured(lambda data=data: prepare(data), images))
+            rounds["preparation"].append(measured(functools.partial(prepare, data), images))
             rounds["plain"].append(measured(lambda: in_threads(plain, photos), len(photos)))
     result = {
         name: {key: round(statistics.median(r[key] for r in found), 2) for key in found[0]}
