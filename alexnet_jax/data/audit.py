@@ -70,24 +70,30 @@ def read_records(dataset: PreparedDataset, workers: int) -> Records:
     ):
         for split in splits:
             for batch in _batches(dataset, split, pool, workers):
-                found.damaged += batch.damaged
                 progress.advance(len(batch.names) + len(batch.damaged))
+                found.damaged += batch.damaged
                 if batch.sums is None:
                     found.labels |= zip(batch.names, map(int, batch.labels), strict=True)
-                    known |= {h: (split, n) for h, n in zip(batch.hashes, batch.names, strict=True)}
-                    continue
-                found.sums.merge(batch.sums)
-                found.duplicates += [
-                    (*known[h], name)
-                    for h, name in zip(batch.hashes, batch.names, strict=True)
-                    if h in known
-                ]
-                found.mislabelled += [
-                    f"{name} is labelled {dataset.class_names[label]}"
-                    for name, label in zip(batch.names, batch.labels, strict=True)
-                    if not _names_class(name, dataset.class_names[label])
-                ]
+                    places = [(split, name) for name in batch.names]
+                    known |= zip(batch.hashes, places, strict=True)
+                else:
+                    found.sums.merge(batch.sums)
+                    _take_train(found, batch, known, dataset.class_names)
     return found
+
+
+def _take_train(
+    found: Records,
+    batch: _Batch,
+    known: dict[bytes, tuple[str, str]],
+    class_names: tuple[str, ...],
+) -> None:
+    """Look in a batch of train for images of other splits, and for names of other classes."""
+    for name, label, pixels in zip(batch.names, batch.labels, batch.hashes, strict=True):
+        if pixels in known:
+            found.duplicates.append((*known[pixels], name))
+        if not _names_class(name, class_names[label]):
+            found.mislabelled.append(f"{name} is labelled {class_names[label]}")
 
 
 def _names_class(name: str, class_name: str) -> bool:

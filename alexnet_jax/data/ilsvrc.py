@@ -61,7 +61,7 @@ def ilsvrc_source(root: pathlib.Path, release: str, validation_fraction: float) 
     train, wnids = _train(root, release)
     splits = {"train": train}
     for split, (archive, folder) in _NUMBERED[release].items():
-        found = _numbered(root, split, root / archive, root / folder, kit, wnids)
+        found = _numbered(split, root / archive, root / folder, kit, wnids)
         if found is not None:
             splits[split] = found
     if not _NUMBERED[release]:
@@ -151,7 +151,6 @@ def _tars_split(tars: dict[str, tuple], where: str) -> tuple[Split, tuple[str, .
 
 
 def _numbered(
-    root: pathlib.Path,
     split: str,
     archive: pathlib.Path,
     folder: pathlib.Path,
@@ -164,44 +163,53 @@ def _numbered(
       DataError: no truth where it is needed, or one that does not fit.
     """
     labels = {wnid: label for label, wnid in enumerate(wnids)}
-
-    def label_of(wnid: str, name: str) -> int:
-        if wnid not in labels:
-            raise DataError(f"{name} of {split} is of class {wnid}, which train does not have")
-        return labels[wnid]
-
-    def from_kit(names: list[str]) -> list[int]:
-        if kit is None:
-            raise DataError(f"the labels of {split} are in the development kit: add it to {root}")
-        if split in kit.truth and len(kit.truth[split]) != len(names):
-            raise DataError(
-                f"{kit.where} lists {len(kit.truth[split])} images of {split}, but "
-                f"{archive if archive.is_file() else folder} holds {len(names)}"
-            )
-        return [label_of(kit.wnid(split, _number(name)), name) for name in names]
-
     if archive.is_file():
         found, inside = TarImages(), images_of(archive)
-        found.add(inside, from_kit([m.name for m in inside]))
+        found.add(inside, _from_kit([m.name for m in inside], split, archive, kit, labels))
         return Split(
             len(inside),
             lambda i: Item(found.names[i], found.labels[i], functools.partial(found.load, i)),
         )
     if not folder.is_dir():
         return None
-    inner = class_folders(folder)
-    if inner:
-        files = sorted(
-            (pathlib.PurePath(path).name, path, label_of(wnid, path))
-            for wnid in inner
-            for path in images(folder, wnid, may_be_empty=True)
-        )
+    classes = class_folders(folder)
+    if classes:
+        paths = [path for wnid in classes for path in images(folder, wnid, may_be_empty=True)]
+        paths.sort(key=lambda path: (pathlib.PurePath(path).name, path))
+        given = [_label(pathlib.PurePath(p).parts[0], p, split, labels) for p in paths]
     else:
-        flat = sorted(p.name for p in folder.iterdir() if is_image_name(p.name))
-        files = [(n, n, label) for n, label in zip(flat, from_kit(flat), strict=True)]
-    if not files:
+        paths = sorted(p.name for p in folder.iterdir() if is_image_name(p.name))
+        given = _from_kit(paths, split, folder, kit, labels)
+    if not paths:
         raise DataError(f"{folder} holds no images")
-    return files_split(folder, [(path, k) for _, path, k in files], [name for name, _, _ in files])
+    names = [pathlib.PurePath(path).name for path in paths]
+    return files_split(folder, list(zip(paths, given, strict=True)), names)
+
+
+def _from_kit(
+    names: list[str],
+    split: str,
+    where: pathlib.Path,
+    kit: Devkit | None,
+    labels: dict[str, int],
+) -> list[int]:
+    """Return the labels of numbered images by the development kit's truth."""
+    if kit is None:
+        raise DataError(
+            f"the labels of {split} are in the development kit: add it to {where.parent}"
+        )
+    if split in kit.truth and len(kit.truth[split]) != len(names):
+        raise DataError(
+            f"{kit.where} lists {len(kit.truth[split])} images of {split}, but {where} holds "
+            f"{len(names)}"
+        )
+    return [_label(kit.wnid(split, _number(name)), name, split, labels) for name in names]
+
+
+def _label(wnid: str, name: str, split: str, labels: dict[str, int]) -> int:
+    if wnid not in labels:
+        raise DataError(f"{name} of {split} is of class {wnid}, which train does not have")
+    return labels[wnid]
 
 
 def _number(name: str) -> int:
