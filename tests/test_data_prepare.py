@@ -1,5 +1,7 @@
 """Preparation: what it finds, what it writes, what it refuses, and what is left when it dies."""
 
+import errno
+import fcntl
 import json
 import os
 import pathlib
@@ -300,6 +302,24 @@ def test_disk_runs_full_and_is_cleared(tmp_path, source, monkeypatch):
         assert (directory / path.name).stat().st_mtime_ns == written
     assert contents(directory) == contents(whole)
     assert not partial.exists()
+
+
+def test_a_disk_without_locks(tmp_path, source, monkeypatch):
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(DataError, match="cannot be locked .*set data.prepared_dir to a disk with"):
+        prepare(config(tmp_path))
+
+
+def test_says_first_what_it_takes(tmp_path, source, capsys):
+    write_images(source / "train" / "ant", 120, seed=9)
+    prepare(config(tmp_path))
+    first = capsys.readouterr().err.splitlines()[0]
+    assert "/1.1.0: 142 images, 0 of them done; about " in first
+    assert "(as 2 of them took) with 2 threads; at most 0.07 GB more in " in first
+    assert " GB free)" in first
 
 
 def test_unwritable(tmp_path, source):

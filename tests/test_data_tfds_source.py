@@ -92,8 +92,15 @@ def test_tfds_own_imagenet2012(tmp_path, file_format):
     if file_format == "tfrecord":
         shutil.rmtree(dataset.directory)
         shard = next(directory.glob("*-train.tfrecord*"))
-        shard.write_bytes(shard.read_bytes()[:-9])
+        whole = shard.read_bytes()
+        shard.write_bytes(whole[:-9])
         with pytest.raises(DataError, match="it ends within a record"):
+            prepare(data)
+        shard.write_bytes(b"\0" * 12 + b"\0" * 4)
+        with pytest.raises(DataError, match="holds 1 records of train, but .* says 7"):
+            prepare(data)
+        shard.write_bytes(whole[:12] + b"\xff" * 50 + whole[62:])
+        with pytest.raises(DataError, match=r"train\[0\]: the record cannot be read"):
             prepare(data)
 
 

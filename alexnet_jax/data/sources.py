@@ -32,7 +32,10 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """How many items there are, and a call that returns item i; from any thread, in any order."""
+    """How many items there are, and a call that returns item i; from any thread, in any order.
+
+    The call raises BadImageError for an item of which not even the name can be read.
+    """
 
     count: int
     item: Callable[[int], Item]

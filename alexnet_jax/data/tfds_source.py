@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from alexnet_jax.data.images import Square, read_square
+from alexnet_jax.data.images import BadImageError, Square, read_square
 from alexnet_jax.data.sources import Item, Source, Split, listing_digest
 from alexnet_jax.errors import DataError
 
@@ -60,9 +60,16 @@ def tfds_source(directory: pathlib.Path) -> Source:
 
 
 def _item(read: Callable[[int], bytes], where: str, index: int) -> Item:
-    """Return the item of a serialized example of TFDS's imagenet2012."""
-    feature = tf_example_pb2.Example.FromString(read(index)).features.feature
+    """Return the item of a serialized example of TFDS's imagenet2012.
+
+    Raises:
+      BadImageError: the record cannot be read or parsed.
+    """
     place = f"{where}[{index}]"
+    try:
+        feature = tf_example_pb2.Example.FromString(read(index)).features.feature
+    except Exception as error:  # the system's, protobuf's, ArrayRecord's
+        raise BadImageError(place, f"the record cannot be read ({error})") from error
     name = feature["file_name"].bytes_list.value[0].decode() if "file_name" in feature else place
     data = feature["image"].bytes_list.value[0]
     label = feature["label"].int64_list.value[0]
