@@ -111,13 +111,14 @@ def test_five_kills(tmp_path, source):
     ]
 
 
-def test_a_changed_source_begins_anew(tmp_path, source):
+def test_a_changed_source_begins_anew(tmp_path, source, capsys):
     directory = prepared_directory(config(tmp_path, "killed"))
     kill_after_a_shard(tmp_path, partial_directory(directory), 0.0)
     train = official.train_images()
     (source / "ILSVRC2012_img_train.tar").write_bytes(official.tar_of_tars(train))
     dataset = prepare(config(tmp_path, "killed"))
     assert dataset.num_examples("train") == 44 and dataset.skipped == []
+    assert "begun with other files, begins anew" in capsys.readouterr().err
 
 
 def test_a_mended_file_is_read_again(tmp_path, source):

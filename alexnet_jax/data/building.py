@@ -74,17 +74,17 @@ class Preparation:
             but for the shards in which something was skipped: it may be mended.
           OSError: a file cannot be written, ENOSPC where the disk is full.
         """
-        try:
-            with concurrent.futures.ThreadPoolExecutor(self._workers, "prepare") as pool:
-                self._announce(pool)
+        with concurrent.futures.ThreadPoolExecutor(self._workers, "prepare") as pool:
+            self._announce(pool)
+            try:
                 self._convert(pool)
-            for split in self._source.splits:
-                self._check_skipped(split, whole=True)
-        except DataError:
-            for shard, note in self._notes.items():
-                if note.skipped:
-                    self._partial.forget(shard)
-            raise
+                for split in self._source.splits:
+                    self._check_skipped(split, whole=True)
+            except DataError:
+                for shard, note in self._notes.items():
+                    if note.skipped:
+                        self._partial.forget(shard)
+                raise
         notes = {shard: self._notes[shard] for shard in self._shards}
         datasets.describe(self._builder, self._partial.data, self._source, notes, self._sums)
         self._partial.publish(self._directory)

@@ -59,25 +59,27 @@ def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
         *_odd(dataset),
     ]
     _print(findings)
-    counts = {split: dataset.num_examples(split) for split in dataset.splits}
+    result = _result(dataset, findings)
+    result["duplicates"] = [
+        {"split": split, "file": name, "train_file": other}
+        for split, name, other in records.duplicates
+    ]
+    return {**result, "seconds": round(time.monotonic() - start, 2)}
+
+
+def _result(dataset: PreparedDataset, findings: list[Finding]) -> dict[str, Any]:
+    """Return the findings as main prints them."""
+    wrong = [f for f in findings if f.ok is False]
+    odd = {s: {k: len(names) for k, names in kinds.items()} for s, kinds in dataset.odd.items()}
     return {
-        "ok": all(finding.ok is not False for finding in findings),
+        "ok": not wrong,
         "dataset": dataset.name,
-        "directory": str(directory),
-        "problems": [
-            f"{f.what}: expected {f.expected}, found {f.found}" for f in findings if f.ok is False
-        ],
-        **counts,
+        "directory": str(dataset.directory),
+        "problems": [f"{f.what}: expected {f.expected}, found {f.found}" for f in wrong],
+        **{split: dataset.num_examples(split) for split in dataset.splits},
         "classes": len(dataset.class_names),
-        "odd": {
-            s: {k: len(names) for k, names in kinds.items()} for s, kinds in dataset.odd.items()
-        },
+        "odd": odd,
         "skipped": dataset.skipped,
-        "duplicates": [
-            {"split": split, "file": name, "train_file": other}
-            for split, name, other in records.duplicates
-        ],
-        "seconds": round(time.monotonic() - start, 2),
     }
 
 

@@ -163,16 +163,19 @@ def describe(
         (directory / name).write_text(json.dumps(content, indent=1) + "\n")
     lines = [f"{note.sha256}  {shard.file}\n" for shard, note in notes.items()]
     (directory / SUMS_FILE).write_text("".join(lines))
-    splits = []
-    for split in source.splits:
-        of_split = [note for shard, note in notes.items() if shard.split == split]
-        splits.append(
-            tfds.core.SplitInfo(
-                name=split,
-                shard_lengths=[note.records for note in of_split],
-                num_bytes=sum(note.bytes for note in of_split),
-                filename_template=builder.template(split),
-            )
-        )
-    builder.info.set_splits(tfds.core.SplitDict(splits))
+    builder.info.set_splits(
+        tfds.core.SplitDict([_split_info(builder, split, notes) for split in source.splits])
+    )
     builder.info.write_to_directory(directory)
+
+
+def _split_info(
+    builder: _SquaresBuilder, split: str, notes: dict[Shard, Note]
+) -> tfds.core.SplitInfo:
+    of_split = [note for shard, note in notes.items() if shard.split == split]
+    return tfds.core.SplitInfo(
+        name=split,
+        shard_lengths=[note.records for note in of_split],
+        num_bytes=sum(note.bytes for note in of_split),
+        filename_template=builder.template(split),
+    )

@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -66,8 +67,9 @@ class Partial:
         self._directory = directory
         self.data = directory / "data"
         self._notes, self._writing = directory / "notes", directory / "writing"
-        if not _holds(directory / "plan.json", plan):
-            shutil.rmtree(directory, ignore_errors=True)
+        if directory.exists() and not _holds(directory / "plan.json", plan):
+            print(f"{directory}: begun with other files, begins anew", file=sys.stderr, flush=True)
+            shutil.rmtree(directory)
         shutil.rmtree(self._writing, ignore_errors=True)
         for folder in (self.data, self._notes, self._writing):
             folder.mkdir(parents=True, exist_ok=True)
