@@ -12,6 +12,7 @@ import pytest
 import tiny
 from ml_collections import ConfigDict
 
+from alexnet_jax.data import building, shards
 from alexnet_jax.data.building import partial_directory
 from alexnet_jax.data.prepare import prepare, prepared_directory
 
@@ -136,3 +137,52 @@ def test_a_mended_file_is_read_again(tmp_path, source):
     path.write_bytes(official.tar_of_tars(train))
     dataset = prepare(strict)
     assert dataset.num_examples("train") == 1400 and dataset.skipped == []
+
+
+class Killed(BaseException):
+    """Stands for a kill at a chosen place."""
+
+
+def killed_at(place: str, tmp_path, monkeypatch) -> None:
+    """Prepare until a method of shards.Partial is reached."""
+
+    def stop(*arguments):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards.Partial, place, stop)
+        with pytest.raises(Killed):
+            prepare(config(tmp_path, "killed"))
+    assert not prepared_directory(config(tmp_path, "killed")).exists()
+
+
+def contents(directory: pathlib.Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> dict[str, bytes]:
+    """What an unbroken preparation makes of 44 and 13 images, ten to a shard."""
+    monkeypatch.setattr(building, "_SHARD_ITEMS", 10)
+    official.write_2012(tmp_path / "archives")
+    return contents(prepare(config(tmp_path, "whole")).directory)
+
+
+@pytest.mark.parametrize("place", ["write", "finish", "publish"])
+def test_stopped_between_two_steps(tmp_path, small, monkeypatch, place):
+    killed_at(place, tmp_path, monkeypatch)
+    assert contents(prepare(config(tmp_path, "killed")).directory) == small
+
+
+def test_what_is_damaged_meanwhile_is_made_again(tmp_path, small, monkeypatch):
+    killed_at("publish", tmp_path, monkeypatch)
+    directory = prepared_directory(config(tmp_path, "killed"))
+    partial = partial_directory(directory)
+    notes, data = sorted((partial / "notes").iterdir()), sorted((partial / "data").glob("*record*"))
+    notes[0].unlink()  # killed after the shard's rename, before the note's
+    notes[1].write_bytes(notes[1].read_bytes()[:100])
+    data[2].write_bytes(b"")
+    assert contents(prepare(config(tmp_path, "killed")).directory) == small
+    partial.mkdir()  # killed after the last rename, before the rest was cleared away
+    prepare(config(tmp_path, "killed"))
+    assert not partial.exists()

