@@ -66,7 +66,8 @@ def check(config: ConfigDict) -> None:
     if not flat["schedule.dexp_factor"] > 0:
         raise ConfigError(f"schedule.dexp_factor is above 0; got {flat['schedule.dexp_factor']}")
     choices = {
-        "data.builder": ("imagenet2012", "image_folder", "shapes"),
+        "data.builder": ("ilsvrc", "image_folder", "shapes"),
+        "data.release": ("2012", "2010", "fall2011"),
         "data.storage": ("jpeg", "raw"),
         "data.mean": ("image", "centre", "channel", "values", "file", "none"),
         "data.crop_form": ("window", "resized"),

@@ -26,8 +26,9 @@ def get_config() -> ConfigDict:
     config.init_layers = ()
 
     config.data = ConfigDict()
-    config.data.builder = "imagenet2012"  # imagenet2012 | image_folder | shapes
-    config.data.dir = ""  # folder of images: train/<class>/<file>, val/<class>/<file>
+    config.data.builder = "ilsvrc"  # ilsvrc | image_folder | shapes
+    config.data.release = "2012"  # builder=ilsvrc: 2012 | 2010 | fall2011
+    config.data.dir = ""  # folder of ILSVRC's archives, or train/<class>/<file>, val/<class>/<file>
     config.data.prepared_dir = ""  # where the 256x256 copy lives; "" is ~/tensorflow_datasets
     config.data.storage = "jpeg"  # jpeg (quality 95) | raw (uint8, 196,608 bytes an image)
     config.data.validation_fraction = 0.1  # held out only where the folder has no validation split

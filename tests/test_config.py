@@ -109,7 +109,7 @@ def test_every_recipe_is_whole_and_locked(name):
         ("data.max_bad_fraction", -0.1, "at least 0; got -0.1"),
         ("data.workers", -1, "at least 0; got -1"),
         ("data.colour_std", -1.0, "at least 0; got -1.0"),
-        ("data.builder", "cifar", "one of imagenet2012, image_folder, shapes; got 'cifar'"),
+        ("data.builder", "cifar", "one of ilsvrc, image_folder, shapes; got 'cifar'"),
         ("data.storage", "png", "one of jpeg, raw; got 'png'"),
         ("data.mean", "zero", "one of image, centre, channel, values, file, none; got 'zero'"),
         ("data.mean_values", (1.0, 2.0), "three numbers; got [1.0, 2.0]"),
@@ -204,7 +204,7 @@ def test_ilsvrc2012_has_the_papers_numbers():
     paper = {
         "epochs": 90,
         "batch_size": 128,
-        "data.builder": "imagenet2012",
+        "data.builder": "ilsvrc",
         "data.mean": "image",
         "data.crop": True,
         "data.flip": True,

@@ -1,11 +1,12 @@
-"""alexnet_jax.data.sources: which files of a folder belong to which split and class."""
+"""alexnet_jax.data.folders: which files of a folder belong to which split and class."""
 
 import pathlib
 import shutil
 
 import pytest
 
-from alexnet_jax.data.sources import Source, folder_source
+from alexnet_jax.data.folders import folder_source
+from alexnet_jax.data.sources import Source
 from alexnet_jax.errors import DataError
 
 
@@ -17,8 +18,7 @@ def touch_images(folder: pathlib.Path, count: int) -> None:
 
 
 def names(source: Source, split: str) -> list[str]:
-    items = list(source.splits[split].items())
-    assert len(items) == source.splits[split].count
+    items = [source.splits[split].item(i) for i in range(source.splits[split].count)]
     assert all(i.name.startswith(source.class_names[i.label]) for i in items)
     return [i.name for i in items]
 

@@ -52,7 +52,7 @@ def test_sums_are_exact_integers(images):
     sums = accumulated(images)
     exact = images.reshape(-1, 3).astype(np.int64)
     np.testing.assert_array_equal(sums.product_sum, (exact.T @ exact).astype(np.uint64))
-    assert sums.pixel_sum.dtype == sums.product_sum.dtype == np.uint64
+    assert sums.plane_sum.dtype == sums.product_sum.dtype == np.uint64
 
 
 def test_one_colour_has_no_variance():

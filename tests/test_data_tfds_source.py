@@ -8,10 +8,10 @@ import struct
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from array_record.python import array_record_module
 from ml_collections import ConfigDict
 from PIL import Image
 
-from alexnet_jax.data import datasets
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.errors import DataError
 
@@ -19,7 +19,8 @@ from alexnet_jax.errors import DataError
 def config(tmp_path) -> ConfigDict:
     return ConfigDict(
         {
-            "builder": "imagenet2012",
+            "builder": "ilsvrc",
+            "release": "2012",
             "dir": "",
             "prepared_dir": str(tmp_path / "prepared"),
             "storage": "raw",
@@ -52,7 +53,10 @@ def official_copy(tmp_path, file_format: str) -> pathlib.Path:
         records = [official_record(features, split, i) for i in range(count)]
         path = template.sharded_filepath(shard_index=0, num_shards=1)
         if file_format == "array_record":
-            datasets._write_shards([path], iter(records), count)
+            writer = array_record_module.ArrayRecordWriter(str(path), "group_size:1")
+            for record in records:
+                writer.write(record)
+            writer.close()
         else:
             parts = [struct.pack("<QI", len(r), 0) + r + b"\0" * 4 for r in records]
             path.write_bytes(b"".join(parts))
@@ -88,8 +92,15 @@ def test_tfds_own_imagenet2012(tmp_path, file_format):
     if file_format == "tfrecord":
         shutil.rmtree(dataset.directory)
         shard = next(directory.glob("*-train.tfrecord*"))
-        shard.write_bytes(shard.read_bytes()[:-9])
+        whole = shard.read_bytes()
+        shard.write_bytes(whole[:-9])
         with pytest.raises(DataError, match="it ends within a record"):
+            prepare(data)
+        shard.write_bytes(b"\0" * 12 + b"\0" * 4)
+        with pytest.raises(DataError, match="holds 1 records of train, but .* says 7"):
+            prepare(data)
+        shard.write_bytes(whole[:12] + b"\xff" * 50 + whole[62:])
+        with pytest.raises(DataError, match=r"train\[0\]: the record cannot be read"):
             prepare(data)
 
 

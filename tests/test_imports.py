@@ -27,13 +27,17 @@ FLOORS = [
     {"errors"},
 ]
 DATA_FLOORS = [
-    {"prepare", "loader", "augment"},
-    {"disk", "prepared", "tfds_source", "constants", "resized_crop"},
-    {"datasets"},
+    {"check"},
+    {"prepare", "loader", "augment", "audit"},
+    {"building", "prepared", "ilsvrc", "tfds_source", "constants", "resized_crop"},
+    {"disk", "archives", "devkit"},
+    {"datasets", "folders"},
+    {"shards"},
     {"convert", "progress"},
     {"sources", "statistics"},
-    {"shapes"},
+    {"shapes", "release_facts"},
     {"images"},
+    {"odd"},
 ]
 SPEC_FLOORS = [{"__main__"}, {"figure"}, {"listing"}, {"resolving"}, {"table"}, {"fields"}]
 WEIGHTS_FLOORS = [

@@ -1,69 +1,84 @@
-"""Items of a source to stored examples: decoded, squared, encoded and summed up in threads.
+"""Items of a source to records: decoded, squared, encoded and summed up in threads.
 
 Results come in the order of the items whatever the number of threads, and only a few chunks are
-under way at a time, so memory does not grow with the dataset.
+under way at a time, so memory does not grow with the dataset. Threads, since nearly all of the
+work (Pillow, libjpeg, NumPy, SHA-256) lets go of Python's lock.
 """
 
 import collections
 import concurrent.futures
 import dataclasses
-import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from alexnet_jax.data.images import BadImageError, decode_jpeg, encode_jpeg
-from alexnet_jax.data.sources import Item
+from alexnet_jax.data.sources import Split
 from alexnet_jax.data.statistics import Accumulator
 
 CHUNK = 16  # items to one call of a worker: 3 MB of pixels, some 40 ms of work
 _CHUNKS_PER_WORKER = 3  # under way or finished and waiting
 
+# (name, label, JPEG bytes or (256, 256, 3) uint8) -> record
+Encode = Callable[[str, int, bytes | np.ndarray], bytes]
+
 
 @dataclasses.dataclass(frozen=True)
-class Converted:
-    """An item as it will be stored: `image` is JPEG bytes, or (256, 256, 3) uint8 for raw."""
+class Shard:
+    """Items start .. stop - 1 of a split, which become one file whatever else happens."""
 
-    name: str
-    label: int
-    image: bytes | np.ndarray
+    split: str
+    start: int
+    stop: int
+    file: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """What a worker made of one chunk of items; `sums` are over the pixels as stored."""
+    """What a worker made of some items of a shard.
 
-    converted: list[Converted]
+    Attributes:
+      records: the items as stored.
+      bad: the items that cannot be read.
+      odd: (kind of odd.ODD, name of the item).
+      sums: over the pixels as stored; None where nobody asked for them.
+    """
+
+    shard: Shard
+    records: list[bytes]
     bad: list[BadImageError]
+    odd: list[tuple[str, str]]
     sums: Accumulator | None
 
 
 def convert(
-    items: Iterable[Item],
+    shards: Iterable[Shard],
+    splits: dict[str, Split],
     pool: concurrent.futures.ThreadPoolExecutor,
     *,
     workers: int,
     storage: str,
-    with_sums: bool,
+    encode: Encode,
 ) -> Iterator[Chunk]:
-    """Convert items in the pool and iterate over the chunks in order.
+    """Convert the items of shards in the pool and iterate over the chunks in order.
 
     Args:
-      items: what to convert; iterated over in the calling thread, only as far as needed.
+      shards: what to convert; gone through only as far as needed.
+      splits: of the source, by name.
       pool: threads; `workers` is how many there are.
       storage: "jpeg" or "raw".
-      with_sums: whether to sum the pixels up for the statistics.
+      encode: makes a record; called in the threads.
     """
-    work = functools.partial(_convert_chunk, storage=storage, with_sums=with_sums)
-    remaining = iter(items)
-    chunks = iter(lambda: list(itertools.islice(remaining, CHUNK)), [])
     waiting: collections.deque[concurrent.futures.Future[Chunk]] = collections.deque()
     try:
-        for chunk in chunks:
-            waiting.append(pool.submit(work, chunk))
-            if len(waiting) >= _CHUNKS_PER_WORKER * workers:
-                yield waiting.popleft().result()
+        for shard in shards:
+            for start in range(shard.start, shard.stop, CHUNK):
+                indices = range(start, min(start + CHUNK, shard.stop))
+                split = splits[shard.split]
+                waiting.append(pool.submit(_convert_chunk, shard, split, indices, storage, encode))
+                if len(waiting) >= _CHUNKS_PER_WORKER * workers:
+                    yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
@@ -71,20 +86,37 @@ def convert(
             future.cancel()
 
 
-def _convert_chunk(items: list[Item], *, storage: str, with_sums: bool) -> Chunk:
-    sums = Accumulator() if with_sums else None
-    converted: list[Converted] = []
-    bad: list[BadImageError] = []
-    for item in items:
+def by_shard(chunks: Iterator[Chunk]) -> Iterator[tuple[Shard, Iterator[Chunk]]]:
+    """Group chunks by their shard; each group is to be used up before the next."""
+    return itertools.groupby(chunks, key=lambda chunk: chunk.shard)
+
+
+def _convert_chunk(
+    shard: Shard, split: Split, indices: range, storage: str, encode: Encode
+) -> Chunk:
+    chunk = Chunk(shard, [], [], [], Accumulator() if shard.split == "train" else None)
+    pixels = _converted(chunk, split, indices, storage, encode)
+    if chunk.sums is not None:
+        chunk.sums.add_all(pixels)
+    else:
+        collections.deque(pixels, maxlen=0)
+    return chunk
+
+
+def _converted(
+    chunk: Chunk, split: Split, indices: range, storage: str, encode: Encode
+) -> Iterator[np.ndarray]:
+    """Fill in a chunk, and iterate over the pixels as stored while they are in the cache."""
+    for index in indices:
         try:
-            square = item.load()
+            item = split.item(index)
+            square, odd = item.load()
         except BadImageError as error:
-            bad.append(error)
+            chunk.bad.append(error)
             continue
-        image: bytes | np.ndarray = square
-        if storage == "jpeg":
-            image = encode_jpeg(square)
-        if sums is not None:
-            sums.add(decode_jpeg(image) if isinstance(image, bytes) else image)
-        converted.append(Converted(item.name, item.label, image))
-    return Chunk(converted, bad, sums)
+        chunk.odd.extend((kind, item.name) for kind in odd)
+        image = encode_jpeg(square) if storage == "jpeg" else square
+        chunk.records.append(encode(item.name, item.label, image))
+        if isinstance(image, bytes) and chunk.sums is not None:
+            decode_jpeg(image, square)  # in place: the square is not needed any more
+        yield square

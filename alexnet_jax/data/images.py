@@ -11,6 +11,8 @@ was of length 256, and then cropped out the central 256x256 patch". Choices of o
 - EXIF orientation is applied. Transparency is composited on white.
 - 16-bit grey is scaled by 255/65535 and rounded; Pillow itself cuts 16-bit colour to its high byte.
 - Stored JPEG: quality 95, 4:2:0 (libjpeg's default, and a quarter smaller than 4:4:4).
+
+What is not a plain 8-bit RGB picture of that size or more is named (odd.py), to be listed.
 """
 
 import contextlib
@@ -18,11 +20,13 @@ import io
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageChops
 
+from alexnet_jax.data.odd import odd_container, odd_pixels
 from alexnet_jax.errors import DataError
 
 SIZE = 256  # paper 2: side of the stored square, pixels
@@ -48,15 +52,24 @@ class BadImageError(DataError):
         self.reason = reason
 
 
+class Square(NamedTuple):
+    """The central square of a file: (256, 256, 3) uint8 RGB, and what of odd.ODD the file was."""
+
+    pixels: np.ndarray
+    odd: tuple[str, ...] = ()
+
+
 def to_square(data: bytes, name: str) -> np.ndarray:
+    """Return the pixels of `read_square`: (256, 256, 3) uint8, RGB."""
+    return read_square(data, name).pixels
+
+
+def read_square(data: bytes, name: str) -> Square:
     """Decode an image file, scale its shorter side to 256 and crop the central square.
 
     Args:
       data: the file's bytes, in any format and mode that Pillow reads; of several frames the first.
-      name: the file's name, for the error.
-
-    Returns:
-      (256, 256, 3) uint8, RGB.
+      name: the file's name, for the error, and to tell whether its ending is right.
 
     Raises:
       BadImageError: empty, not an image, truncated, damaged, too large, or of a pixel type without
@@ -66,7 +79,7 @@ def to_square(data: bytes, name: str) -> np.ndarray:
         raise BadImageError(name, "the file is empty")
     try:
         with _pillow_warnings_ignored(), Image.open(io.BytesIO(data)) as image:
-            return _square(image)
+            return _square(image, name)
     except Image.UnidentifiedImageError:
         reason = f"not an image that Pillow knows ({len(data)} bytes, first {data[:4]!r})"
     except Image.DecompressionBombError:
@@ -108,13 +121,16 @@ class _UnfitImage(Exception):
     """The reason why a readable image is refused."""
 
 
-def _square(image: Image.Image) -> np.ndarray:
-    """Return the central square of an opened image, upright: (256, 256, 3) uint8."""
+def _square(image: Image.Image, name: str) -> Square:
+    """Return the central square of an opened image, upright."""
+    odd = [*odd_container(image, name), *odd_pixels(image, SIZE)]
     image.draft(image.mode, (2 * SIZE, 2 * SIZE))  # acts on JPEG only; see the module's text
     if image.width * image.height > MAX_PIXELS:
         raise _UnfitImage(f"{image.width}x{image.height}: more than {MAX_PIXELS} pixels")
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
+    if turn is not None:
+        odd.append("turned by EXIF")
     image = _to_rgb(image)
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
@@ -122,7 +138,7 @@ def _square(image: Image.Image) -> np.ndarray:
     image = image.resize((SIZE, SIZE), resample, box=(left, top, left + side, top + side))
     if turn is not None:  # after the crop: turning a small square is cheap, and the centre stays
         image = image.transpose(turn)
-    return np.array(image)
+    return Square(np.array(image), tuple(odd))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -143,7 +159,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
-    # CMYK too: Pillow has undone Adobe's inversion while decoding.
+    # Pillow undoes Adobe's inversion of CMYK while decoding, also where there was none to undo.
+    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        image = ImageChops.invert(image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

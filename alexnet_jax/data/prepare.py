@@ -5,7 +5,8 @@
 
 The last line on stdout is one JSON object. What is already prepared is opened, not made again; its
 directory is prepared_dir/<builder>/<what decides the content>/<version>, and to prepare it again
-(after the source has changed) is to delete that directory.
+(after the source has changed) is to delete that directory. A preparation that was stopped, in
+whatever way, goes on where it was.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import sys
 import time
 
@@ -20,9 +22,10 @@ import tensorflow_datasets as tfds
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
-from alexnet_jax.data import shapes, sources, tfds_source
+from alexnet_jax.data import folders, ilsvrc, shapes, sources, tfds_source
+from alexnet_jax.data.building import Preparation, partial_directory
 from alexnet_jax.data.datasets import BUILDERS, BYTES_PER_IMAGE, VERSION, PrepareConfig
-from alexnet_jax.data.disk import check_space, only_one, os_error_line
+from alexnet_jax.data.disk import only_one, os_error_line
 from alexnet_jax.data.prepared import PreparedDataset, quiet_tfds
 from alexnet_jax.data.sources import Source
 from alexnet_jax.errors import DataError
@@ -31,22 +34,24 @@ from alexnet_jax.errors import DataError
 def prepare(data: ConfigDict) -> PreparedDataset:
     """Open the prepared copy of a dataset, making it first where it is missing.
 
-    A preparation that dies leaves only a directory named incomplete.*, which the next one removes;
-    one that is under way in another process is waited for.
+    A preparation that dies leaves only a directory named incomplete.*, in which the next one goes
+    on; one that is under way in another process is waited for.
 
     Args:
-      data: config.data of configs/ilsvrc2012.py: builder, dir, prepared_dir, storage,
+      data: config.data of configs/ilsvrc2012.py: builder, release, dir, prepared_dir, storage,
         validation_fraction, max_bad_fraction, workers.
 
     Raises:
       DataError: anything that the user can mend, in one line.
     """
-    _check(data)
+    check_values(data)
     directory = prepared_directory(data)
     if not directory.exists():
         with only_one(directory):
             if not directory.exists():  # another process may have made it meanwhile
                 _make(data, directory)
+    # What a preparation left that died between its last two steps.
+    shutil.rmtree(partial_directory(directory), ignore_errors=True)
     dataset = PreparedDataset(directory)
     _check_skipped(dataset, data.max_bad_fraction)
     return dataset
@@ -68,20 +73,29 @@ def prepared_directory(data: ConfigDict) -> pathlib.Path:
     source = _source_folder(data)
     digest = hashlib.sha256(os.fsencode(source)).hexdigest()[:8]
     name = f"{re.sub(r'[^A-Za-z0-9._]+', '_', source.name)}-{digest}-{data.storage}"
+    if data.builder == "ilsvrc":
+        name = f"{data.release}-{name}"
     whole = folder / name / VERSION
     held_out = folder / f"{name}-holdout{data.validation_fraction:g}" / VERSION
+    if data.builder == "ilsvrc":
+        return held_out if data.release == "fall2011" else whole
     if not source.is_dir():  # a source may go once it is prepared
         for directory in (whole, held_out):
             if directory.exists():
                 return directory
-    return held_out if sources.split_folders(source)[1] is None else whole
+    return held_out if folders.split_folders(source)[1] is None else whole
 
 
-def _check(data: ConfigDict) -> None:
-    """Refuse values that the rest does not know."""
+def check_values(data: ConfigDict) -> None:
+    """Refuse values that the rest does not know.
+
+    Raises:
+      DataError: names the field, and what it may be.
+    """
     for field, value, known in (
         ("builder", data.builder, BUILDERS),
         ("storage", data.storage, BYTES_PER_IMAGE),
+        ("release", data.release if data.builder == "ilsvrc" else "2012", ilsvrc.RELEASES),
     ):
         if value not in known:
             raise DataError(f"expected data.{field} to be {' | '.join(known)}, not {value!r}")
@@ -97,16 +111,14 @@ def _root(data: ConfigDict) -> pathlib.Path:
 
 def _tfds_copy(data: ConfigDict) -> pathlib.Path | None:
     """Return TFDS's own imagenet2012 if that is the source: data.dir does not name another."""
-    if data.builder != "imagenet2012" or data.dir:
+    if data.builder != "ilsvrc" or data.release != "2012" or data.dir:
         return None
     return tfds_source.find(_root(data))
 
 
 def _source_folder(data: ConfigDict) -> pathlib.Path:
     if not data.dir:
-        also = (
-            f", or TFDS's imagenet2012 in {_root(data)}" if data.builder == "imagenet2012" else ""
-        )
+        also = ", or TFDS's imagenet2012 in " + str(_root(data)) if data.builder == "ilsvrc" else ""
         raise DataError(f"data.builder={data.builder} needs a folder of images{also}; set data.dir")
     return pathlib.Path(os.path.abspath(pathlib.Path(data.dir).expanduser()))
 
@@ -118,34 +130,30 @@ def _find_source(data: ConfigDict) -> Source:
     tfds_copy = _tfds_copy(data)
     if tfds_copy is not None:
         return tfds_source.tfds_source(tfds_copy)
-    folder = _source_folder(data)
-    if data.builder == "imagenet2012":
-        missing = [s for s in ("train", "val") if not (folder / s).is_dir()]
-        if missing:
-            raise DataError(
-                f"expected {folder} to hold train/<wnid>/<file> and val/<wnid>/<file>, but "
-                f"{' and '.join(missing)} is missing; add it, or use data.builder=image_folder"
-            )
-    return sources.folder_source(folder, data.validation_fraction)
+    if data.builder == "ilsvrc":
+        return ilsvrc.ilsvrc_source(_source_folder(data), data.release, data.validation_fraction)
+    return folders.folder_source(_source_folder(data), data.validation_fraction)
 
 
 def _make(data: ConfigDict, directory: pathlib.Path) -> None:
     """Prepare into `directory`, which appears only when it is whole."""
     tfds.disable_progress_bar()  # ours counts images
     source = _find_source(data)
-    check_space(sum(s.count for s in source.splits.values()), data.storage, _root(data))
     config = PrepareConfig(
         name=directory.parent.name,
         version=VERSION,
-        source=source,
+        class_names=source.class_names,
         storage=data.storage,
-        workers=data.workers or os.cpu_count() or 1,
-        max_bad_fraction=data.max_bad_fraction,
     )
     try:
         with quiet_tfds():
             builder = BUILDERS[data.builder](data_dir=_root(data), config=config)
-            builder.download_and_prepare()
+            Preparation(
+                builder,
+                source,
+                workers=data.workers or os.cpu_count() or 1,
+                max_bad_fraction=data.max_bad_fraction,
+            ).run()
     except OSError as error:
         raise DataError(os_error_line(error, directory)) from error
 
@@ -167,13 +175,15 @@ def main(data: ConfigDict) -> None:
     """Prepare what config.data names and print the result as one JSON line."""
     start = time.monotonic()
     try:
-        made = not prepared_directory(data).exists() if data.builder in BUILDERS else False
+        check_values(data)
+        directory = prepared_directory(data)
+        made = not directory.exists() and not partial_directory(directory).exists()
         dataset = prepare(data)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     seconds = time.monotonic() - start
-    counts = {split: dataset.num_examples(split) for split in ("train", "validation")}
+    counts = {split: dataset.num_examples(split) for split in dataset.splits}
     images = sum(counts.values()) + len(dataset.skipped)
     result = {
         "dataset": dataset.name,
@@ -181,6 +191,7 @@ def main(data: ConfigDict) -> None:
         **counts,
         "classes": len(dataset.class_names),
         "skipped": len(dataset.skipped),
+        # Of a whole preparation only, not of the rest of one.
         "images_per_second": round(images / seconds, 1) if made else None,
         "seconds": round(seconds, 2),
     }

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tensorflow_datasets.proto import tf_example_pb2
 
-from alexnet_jax.data.datasets import SKIPPED_FILE, STATISTICS_FILE
+from alexnet_jax.data.datasets import CLASSES_FILE, ODD_FILE, SKIPPED_FILE, STATISTICS_FILE
 from alexnet_jax.data.images import SIZE, decode_jpeg
 from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import DataError
@@ -38,6 +38,8 @@ class PreparedDataset:
       class_names: the class of each label.
       statistics: of the train split.
       skipped: {"split", "file", "reason"} of each file that could not be read when preparing.
+      odd: names of the images that were odd (odd.ODD), by split and kind.
+      classes: what is known of each class: of ILSVRC wnid, words, ilsvrc_id; else nothing.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
@@ -61,14 +63,17 @@ class PreparedDataset:
                 split: builder.as_data_source(split, deserialize_method=raw)
                 for split in builder.info.splits
             }
-            self.skipped: list[dict[str, str]] = json.loads(
-                (self.directory / SKIPPED_FILE).read_text()
-            )
+            self.skipped: list[dict[str, str]] = self._json(SKIPPED_FILE)
+            self.odd: dict[str, dict[str, list[str]]] = self._json(ODD_FILE)
+            self.classes: list[dict[str, str | int]] = self._json(CLASSES_FILE)
         except Exception as error:  # TFDS, protobuf and JSON each have errors of their own
             raise DataError(
                 f"{self.directory} is no prepared dataset that can be opened ({error}); delete it "
                 "and prepare again"
             ) from error
+
+    def _json(self, name: str) -> Any:
+        return json.loads((self.directory / name).read_text())
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -116,7 +121,8 @@ class PreparedDataset:
     def file_names(self, split: str, indices: Sequence[int] | np.ndarray) -> list[str]:
         """Return the source's names of images (files below the split's folder)."""
         features = self._features(split, indices)
-        return [f["file_name"].bytes_list.value[0].decode() for f in features]
+        names = [f["file_name"].bytes_list.value[0] for f in features]
+        return [name.decode("utf-8", "surrogateescape") for name in names]
 
     def _source(self, split: str) -> Any:
         if split not in self._sources:

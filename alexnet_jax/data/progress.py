@@ -1,4 +1,4 @@
-"""How far a preparation is, on stderr: a bar on a terminal, else a line every few seconds."""
+"""How far a preparation or check is, on stderr: a bar on a terminal, else now and then a line."""
 
 import sys
 import time
@@ -19,6 +19,14 @@ from rich.text import Text
 _LINE_SECONDS = 5.0
 
 
+def duration(seconds: float) -> str:
+    """Say a time in the two units that matter: 3 s, 2 min 10 s, 5 h 07 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed or 0:,.0f} images/s")
@@ -28,13 +36,13 @@ class PreparationProgress:
     """Counts images done; a context manager. Call it from one thread.
 
     Attributes:
-      done: images so far.
+      done: images so far, those of earlier attempts included.
     """
 
-    def __init__(self, total: int, name: str) -> None:
-        self.done = 0
+    def __init__(self, total: int, name: str, done: int = 0, verb: str = "preparing") -> None:
+        self.done = self._before = done
         self._total = total
-        self._name = name
+        self._name = f"{verb} {name}"
         self._start = self._last_line = time.monotonic()
         self._bar: Progress | None = None
         if sys.stderr.isatty():
@@ -46,7 +54,7 @@ class PreparationProgress:
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
-            self._task = self._bar.add_task(f"preparing {name}", total=total)
+            self._task = self._bar.add_task(self._name, total=total, completed=done)
 
     def __enter__(self) -> "PreparationProgress":
         if self._bar is not None:
@@ -74,11 +82,11 @@ class PreparationProgress:
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        rate = self.done / max(self._last_line - self._start, 1e-9)
+        rate = (self.done - self._before) / max(self._last_line - self._start, 1e-9)
         left = (self._total - self.done) / max(rate, 1e-9)
         print(
-            f"preparing {self._name}: {self.done}/{self._total} images, {rate:,.0f} images/s, "
-            f"{left:,.0f} s left",
+            f"{self._name}: {self.done}/{self._total} images, {rate:,.0f} images/s, "
+            f"{duration(left)} left",
             file=sys.stderr,
             flush=True,
         )

@@ -7,6 +7,8 @@ integers, so they do not depend on the order or on the number of threads; roundi
 
 import dataclasses
 import os
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -63,36 +65,60 @@ class Accumulator:
 
     Attributes:
       images: images added.
-      pixel_sum: (256, 256, 3) uint64.
+      plane_sum: (3, 256, 256) uint64, planes of R, G and B.
       product_sum: (3, 3) uint64, sum over all pixels of the outer product of RGB with itself; room
         for 4e9 images.
     """
 
     def __init__(self) -> None:
         self.images = 0
-        self.pixel_sum = np.zeros((SIZE, SIZE, 3), np.uint64)
+        self.plane_sum = np.zeros((3, SIZE, SIZE), np.uint64)
         self.product_sum = np.zeros((3, 3), np.uint64)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Accumulator":
+        """Return the accumulator of which `arrays` is the content."""
+        self = cls()
+        self.images = int(arrays["images"])
+        self.plane_sum, self.product_sum = arrays["plane_sum"], arrays["product_sum"]
+        return self
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the content by name, as np.savez takes it."""
+        return {
+            "images": np.int64(self.images),
+            "plane_sum": self.plane_sum,
+            "product_sum": self.product_sum,
+        }
 
     def add(self, image: np.ndarray) -> None:
         """Add one (256, 256, 3) uint8 image."""
-        self.images += 1
-        np.add(self.pixel_sum, image, out=self.pixel_sum)
-        # Over a row of 256 a sum of products is at most 256 * 255 * 255 < 2**24, which float32
-        # holds exactly. Not BLAS: its threads and the preparation's stand in each other's way.
-        planes = np.empty((3, SIZE, SIZE), np.float32)
-        planes[:] = image.transpose(2, 0, 1)
-        for i in range(3):
-            for j in range(i, 3):
-                rows = np.einsum("yx,yx->y", planes[i], planes[j])
-                product = np.uint64(rows.sum(dtype=np.float64))
-                self.product_sum[i, j] += product
-                if i != j:
-                    self.product_sum[j, i] += product
+        self.add_all([image])
+
+    def add_all(self, images: Iterable[np.ndarray]) -> None:
+        """Add at most 65,793 images of (256, 256, 3) uint8: several at once take half the time."""
+        planes = np.empty((3, SIZE * SIZE), np.uint8)  # all reused: fresh memory costs page faults
+        values = np.empty((3, SIZE, SIZE), np.float32)
+        sums = np.zeros((3, SIZE, SIZE), np.float32)  # exact up to 2**24, and faster than integers
+        products = np.zeros((3, 3, SIZE), np.float64)
+        for image in images:
+            self.images += 1
+            planes[:] = image.reshape(-1, 3).T
+            values[:] = planes.reshape(values.shape)
+            np.add(sums, values, out=sums)
+            for i in range(3):
+                for j in range(i, 3):
+                    # Over a row of 256 the sum of products is at most 256 * 255 * 255 < 2**24,
+                    # which float32 holds exactly, in whatever order it is taken.
+                    products[i, j] += np.vecdot(values[i], values[j])
+        self.plane_sum += sums.astype(np.uint64)
+        totals = products.sum(axis=2).astype(np.uint64)
+        self.product_sum += totals + np.triu(totals, 1).T
 
     def merge(self, other: "Accumulator") -> None:
         """Add the sums of another accumulator."""
         self.images += other.images
-        self.pixel_sum += other.pixel_sum
+        self.plane_sum += other.plane_sum
         self.product_sum += other.product_sum
 
     def finalise(self) -> Statistics:
@@ -105,7 +131,7 @@ class Accumulator:
             raise ValueError("no image was added, so there is no mean")
         pixels = self.images * SIZE * SIZE
         # n * sum(xy) - sum(x) * sum(y) in Python's integers: nothing cancels, rounded once.
-        sums = [int(s) for s in self.pixel_sum.sum(axis=(0, 1))]
+        sums = [int(s) for s in self.plane_sum.sum(axis=(1, 2))]
         covariance = np.empty((3, 3), np.float64)
         for i in range(3):
             for j in range(3):
@@ -115,5 +141,5 @@ class Accumulator:
         values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
         largest = np.abs(vectors).argmax(axis=0)
         vectors = vectors * np.sign(vectors[largest, range(3)])
-        mean = self.pixel_sum.astype(np.float64) / self.images
-        return Statistics(mean.astype(np.float32), values, vectors, self.images)
+        mean = self.plane_sum.transpose(1, 2, 0).astype(np.float64) / self.images
+        return Statistics(np.ascontiguousarray(mean, np.float32), values, vectors, self.images)
