@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -68,8 +69,16 @@ def _dataset(data: ConfigDict, data_dir: str) -> PreparedDataset:
             raise DataError(f"{error}, or for this evaluation give --data_dir") from error
     statistics = prepare(data).statistics if data.mean in OF_THE_DATA else None
     data.dir = data_dir
-    if data.builder == "shapes":  # which are drawn, not read
-        data.builder = "image_folder"
+    data.builder = "ilsvrc" if _is_ilsvrc(pathlib.Path(data_dir)) else "image_folder"
     dataset = prepare(data)
     dataset.statistics = statistics or dataset.statistics
     return dataset
+
+
+def _is_ilsvrc(folder: pathlib.Path) -> bool:
+    """Whether a folder holds the archives of ILSVRC, or its classes by their wnids."""
+    classes = folder / "train"
+    if not classes.is_dir():
+        return any(folder.glob("*.tar"))
+    names = [path.name for path in classes.iterdir() if not path.name.startswith(".")]
+    return bool(names) and all(re.match(r"n\d{8}(\.tar)?$", name) for name in names)

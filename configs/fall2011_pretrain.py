@@ -3,7 +3,8 @@
     python -m alexnet_jax.main --config=configs/fall2011_pretrain.py --workdir=runs/fall2011 \
         --config.data.dir=/path/to/fall2011 --config.init_from=runs/fall2009
 
-The folder holds train/<class>/<file> and val/<class>/<file>, 21,843 classes. Then
+The folder holds a tar a synset. The program counted 21,843 classes; with another number of
+synsets, --config.model.classes=0 takes what is there. Then
 finetune_ilsvrc2012.py, whose result is the one that is known; of this run no error is recorded.
 
 The original's convolutions came from a net of 10,184 classes of Fall 2009, and that one's first
@@ -24,7 +25,8 @@ def get_config() -> ConfigDict:
     config = ilsvrc2012_code2012.get_config()
     config.epochs = 8  # layer-params-146-2011.cfg:211: killed at 8.11
     config.init_layers = CONVOLUTIONS  # layer-params-146-2011.cfg:205
-    config.data.builder = "image_folder"
+    config.data.release = "fall2011"
+    config.data.max_bad_fraction = 0.001  # some of its files are no images
     config.data.colour_until = 0  # layer-params-146-2011.cfg says nothing of its end
     config.model.spec = "six_conv_fall2011"
 

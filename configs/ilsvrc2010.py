@@ -3,7 +3,7 @@
     python -m alexnet_jax.main --config=configs/ilsvrc2010.py --workdir=runs/ilsvrc2010 \
         --config.data.dir=/path/to/ilsvrc2010
 
-The folder holds train/<class>/<file> and val/<class>/<file>, 1,000 classes.
+The folder holds the official files, or train/<wnid>/<file> and val/<wnid>/<file>: README.
 
 Expected on the test set (layer-params-145-2010.cfg:178, 180): top-1 error 0.374727, top-5 error
 0.169987 with ten views; 0.390247 and 0.182953 with the centre alone.
@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     """Return the recipe of net 145 with the epochs of its run on ILSVRC-2010."""
     config = ilsvrc2012_code2012.get_config()
     config.epochs = 93  # layer-params-145-2010.cfg:176
-    config.data.builder = "image_folder"
+    config.data.release = "2010"
     config.data.colour_until = 68  # layer-params-145-2010.cfg:173
     config.schedule.epochs = (23, 51, 78)  # layer-params-145-2010.cfg:170, 171, 175
     # layer-params-145-2010.cfg:172, 174. Its biases end with .002 instead of .02 (line 19); since
