@@ -29,20 +29,11 @@ SMALL = Facts(
 
 
 def config(tmp_path, **changes) -> ConfigDict:
-    data = ConfigDict(
-        {
-            "builder": "ilsvrc",
-            "release": "2012",
-            "dir": str(tmp_path / "archives"),
-            "prepared_dir": str(tmp_path / "prepared"),
-            "storage": "jpeg",
-            "validation_fraction": 0.2,
-            "max_bad_fraction": 0.0,
-            "workers": 2,
-        }
+    return tiny.data_config(
+        tmp_path,
+        **{"builder": "ilsvrc", "dir": str(tmp_path / "archives"), "validation_fraction": 0.2}
+        | changes,
     )
-    data.update(changes)
-    return data.lock()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import official
 import pytest
+import tiny
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.images import decode_jpeg, encode_jpeg, to_square
@@ -14,20 +15,11 @@ from alexnet_jax.errors import DataError
 
 
 def config(tmp_path, **changes) -> ConfigDict:
-    data = ConfigDict(
-        {
-            "builder": "ilsvrc",
-            "release": "2012",
-            "dir": str(tmp_path / "archives"),
-            "prepared_dir": str(tmp_path / "prepared"),
-            "storage": "jpeg",
-            "validation_fraction": 0.2,
-            "max_bad_fraction": 0.0,
-            "workers": 2,
-        }
+    return tiny.data_config(
+        tmp_path,
+        **{"builder": "ilsvrc", "dir": str(tmp_path / "archives"), "validation_fraction": 0.2}
+        | changes,
     )
-    data.update(changes)
-    return data.lock()
 
 
 def contents(directory: pathlib.Path) -> dict[str, bytes]:

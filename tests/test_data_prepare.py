@@ -13,8 +13,8 @@ import types
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+import tiny
 from array_record.python import array_record_module
-from ml_collections import ConfigDict
 from PIL import Image
 
 from alexnet_jax.data import building, shapes, shards
@@ -28,21 +28,7 @@ from alexnet_jax.errors import DataError
 REPOSITORY = pathlib.Path(__file__).parent.parent
 
 
-def config(tmp_path, **changes) -> ConfigDict:
-    data = ConfigDict(
-        {
-            "builder": "image_folder",
-            "release": "2012",
-            "dir": str(tmp_path / "source"),
-            "prepared_dir": str(tmp_path / "prepared"),
-            "storage": "jpeg",
-            "validation_fraction": 0.1,
-            "max_bad_fraction": 0.0,
-            "workers": 2,
-        }
-    )
-    data.update(changes)
-    return data.lock()
+config = tiny.data_config
 
 
 def write_images(folder: pathlib.Path, count: int, seed: int = 0, size=(40, 30)) -> None:

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import official
 import pytest
+import tiny
 import zoo
 from ml_collections import ConfigDict
 
@@ -17,20 +18,9 @@ from alexnet_jax.data.prepare import prepare
 
 
 def config(tmp_path, **changes) -> ConfigDict:
-    data = ConfigDict(
-        {
-            "builder": "image_folder",
-            "release": "2012",
-            "dir": str(tmp_path / "source"),
-            "prepared_dir": str(tmp_path / "prepared"),
-            "storage": "raw",
-            "validation_fraction": 0.1,
-            "max_bad_fraction": 1.0,
-            "workers": 3,
-        }
+    return tiny.data_config(
+        tmp_path, **{"storage": "raw", "max_bad_fraction": 1.0, "workers": 3} | changes
     )
-    data.update(changes)
-    return data.lock()
 
 
 def check_pixels(dataset, prefix: str) -> None:

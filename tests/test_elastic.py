@@ -7,16 +7,12 @@ import numpy as np
 import pytest
 import tiny
 
-from alexnet_jax.train import Run, train
+from alexnet_jax.train import train
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 STOP, AFTER = 9, 20  # steps; an epoch ends with 6, 11, 16, ...
 MESHES = {"1x1": (1, 1), "1x2": (1, 2), "2x2": (2, 2)}
-
-
-class Unplugged(Exception):
-    """The machine is gone."""
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +49,9 @@ def unbroken(folder):
     ("first", "second", "tolerance"),
     [("1x2", "1x1", 1e-6), ("1x1", "1x2", 1e-6), ("2x2", "1x1", 1e-5), ("1x2", "2x2", 1e-5)],
 )
-def test_goes_on_elsewhere(folder, unbroken, monkeypatch, first, second, tolerance):
+def test_goes_on_elsewhere(folder, unbroken, first, second, tolerance):
     workdir = folder / f"{first}-{second}"
-    update = Run.update
-
-    def until_unplugged(self):
-        if self.step == STOP:
-            self.checkpoints.wait()
-            raise Unplugged
-        update(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "update", until_unplugged)
-        with pytest.raises(Unplugged):
-            train(config(folder, first), workdir)
+    tiny.train_until_unplugged(config(folder, first), workdir, STOP)
     assert len(losses(workdir)) == STOP
     train(config(folder, second), workdir)
     found = losses(workdir)

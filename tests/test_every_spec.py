@@ -8,15 +8,11 @@ import tiny
 
 from alexnet_jax.data import shapes
 from alexnet_jax.spec import SPECS
-from alexnet_jax.train import Run, train
+from alexnet_jax.train import train
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 TRAIN, VALIDATION, BATCH = 40, 12, 8
 STEPS, STOP = 20, 8  # 4 epochs of 5 steps; cut off in the middle of one
-
-
-class Unplugged(Exception):
-    """The machine is gone."""
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +44,8 @@ def config(folder, name: str):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_trains_goes_on_and_is_evaluated(folder, tmp_path, monkeypatch, name):
-    update = Run.update
-
-    def until_unplugged(self):
-        if self.step == STOP:
-            self.checkpoints.wait()
-            raise Unplugged
-        update(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "update", until_unplugged)
-        with pytest.raises(Unplugged):
-            train(config(folder, name), tmp_path)
+def test_trains_goes_on_and_is_evaluated(folder, tmp_path, name):
+    tiny.train_until_unplugged(config(folder, name), tmp_path, STOP)
     assert tiny.lines(tmp_path)[-1]["step"] == STOP
     result = train(config(folder, name), tmp_path)
     lines = tiny.lines(tmp_path)

@@ -1,16 +1,19 @@
 """Runs small enough to be trained in a second: what the tests of whole runs have in common."""
 
+import contextlib
 import json
 import os
 import pathlib
 import subprocess
 import sys
+from unittest import mock
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
+from alexnet_jax.train import Run, train
 from configs import quickstart
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
@@ -46,6 +49,43 @@ def config(folder: pathlib.Path, **changes) -> ConfigDict:
     values |= {name.replace("__", "."): value for name, value in changes.items()}
     made.update_from_flattened_dict(values)
     return made
+
+
+def data_config(folder: pathlib.Path, **changes) -> ConfigDict:
+    """Return a config.data for folder/source, prepared in folder/prepared."""
+    data = ConfigDict(
+        {
+            "builder": "image_folder",
+            "release": "2012",
+            "dir": str(folder / "source"),
+            "prepared_dir": str(folder / "prepared"),
+            "storage": "jpeg",
+            "validation_fraction": 0.1,
+            "max_bad_fraction": 0.0,
+            "workers": 2,
+        }
+    )
+    data.update(changes)
+    return data.lock()
+
+
+class Unplugged(Exception):
+    """The machine is gone."""
+
+
+def train_until_unplugged(made: ConfigDict, workdir: pathlib.Path, step: int) -> None:
+    """Train, and stop without a word before the update that follows `step`; all saves are done."""
+    update = Run.update
+
+    def until_unplugged(self):
+        if self.step == step:
+            self.checkpoints.wait()
+            raise Unplugged
+        update(self)
+
+    with mock.patch.object(Run, "update", until_unplugged), contextlib.suppress(Unplugged):
+        train(made, workdir)
+    assert lines(workdir)[-1]["step"] == step
 
 
 def write_images(folder: pathlib.Path) -> pathlib.Path:
