@@ -197,6 +197,8 @@ def _drop_abandoned_reads() -> None:
 def _forget_unreadable_metrics(directory: pathlib.Path) -> None:
     """Take damaged metrics away: where Orbax cannot read them, it does not open the folder."""
     for path in directory.glob("*/metrics/metrics"):
+        if not path.parents[1].name.isdigit():
+            continue  # not finished: the run may be writing it just now
         try:
             float(json.loads(path.read_text())[ERROR])
         except (OSError, ValueError, KeyError, TypeError):

@@ -27,37 +27,56 @@ FREE = (
 )
 
 
+_AT_LEAST = {
+    "epochs": 1,
+    "batch_size": 1,
+    "optimizer.learning_rate": 0,
+    "optimizer.bias_learning_rate": 0,
+    "optimizer.momentum": 0,
+    "optimizer.weight_decay": 0,
+    "schedule.patience": 1,
+    "schedule.drops": 0,
+    "schedule.dexp_steps": 1,
+    "mesh.cpu_devices": 1,
+    "distributed.timeout_seconds": 5,
+    "checkpoint.every_steps": 0,
+    "evaluate.every_epochs": 1,
+    "evaluate.batch_size": 1,
+    "log.every_steps": 1,
+    "log.plateau_steps": 1,
+    "data.max_bad_fraction": 0,
+    "data.workers": 0,
+    "data.colour_std": 0,
+    "data.colour_until": 0,
+    "data.crop_chunk": 1,
+}
+_CHOICES: dict[str, tuple] = {
+    "data.builder": ("ilsvrc", "image_folder", "shapes"),
+    "data.release": ("2012", "2010", "fall2011"),
+    "data.storage": ("jpeg", "raw"),
+    "data.mean": ("image", "centre", "channel", "values", "file", "none"),
+    "data.crop_form": ("window", "resized"),
+    "data.colour_unit": ("eigenvalue", "deviation"),
+    "optimizer.decay_form": ("velocity", "decoupled"),
+    "optimizer.rate_form": ("inside", "outside"),
+    "schedule.kind": ("plateau", "epochs", "dexp"),
+    "evaluate.views": (1, 10),
+}
+
+
 def check(config: ConfigDict) -> None:
     """Refuse numbers that no run can have; the model's own are checked by `spec.resolve`.
 
     Raises:
       ConfigError: the field, what it takes and what it got.
     """
-    at_least = {
-        "epochs": 1,
-        "batch_size": 1,
-        "optimizer.learning_rate": 0,
-        "optimizer.bias_learning_rate": 0,
-        "optimizer.momentum": 0,
-        "optimizer.weight_decay": 0,
-        "schedule.patience": 1,
-        "schedule.drops": 0,
-        "schedule.dexp_steps": 1,
-        "mesh.cpu_devices": 1,
-        "distributed.timeout_seconds": 5,
-        "checkpoint.every_steps": 0,
-        "evaluate.every_epochs": 1,
-        "evaluate.batch_size": 1,
-        "log.every_steps": 1,
-        "log.plateau_steps": 1,
-        "data.max_bad_fraction": 0,
-        "data.workers": 0,
-        "data.colour_std": 0,
-        "data.colour_until": 0,
-        "data.crop_chunk": 1,
-    }
     flat = _flat(config)
-    for name, least in at_least.items():
+    if missing := [name for name in (*_AT_LEAST, *_CHOICES) if name not in flat]:
+        raise ConfigError(
+            f"the config has no {', '.join(missing)}: another version of this program wrote it; "
+            "use that version, or train anew"
+        )
+    for name, least in _AT_LEAST.items():
         if not flat[name] >= least:
             raise ConfigError(f"{name} is at least {least}; got {flat[name]}")
     for name in ("schedule.factor", "schedule.min_improvement"):
@@ -65,19 +84,7 @@ def check(config: ConfigDict) -> None:
             raise ConfigError(f"{name} is above 0 and below 1; got {flat[name]}")
     if not flat["schedule.dexp_factor"] > 0:
         raise ConfigError(f"schedule.dexp_factor is above 0; got {flat['schedule.dexp_factor']}")
-    choices = {
-        "data.builder": ("ilsvrc", "image_folder", "shapes"),
-        "data.release": ("2012", "2010", "fall2011"),
-        "data.storage": ("jpeg", "raw"),
-        "data.mean": ("image", "centre", "channel", "values", "file", "none"),
-        "data.crop_form": ("window", "resized"),
-        "data.colour_unit": ("eigenvalue", "deviation"),
-        "optimizer.decay_form": ("velocity", "decoupled"),
-        "optimizer.rate_form": ("inside", "outside"),
-        "schedule.kind": ("plateau", "epochs", "dexp"),
-        "evaluate.views": (1, 10),
-    }
-    for name, allowed in choices.items():
+    for name, allowed in _CHOICES.items():
         if flat[name] not in allowed:
             listed = ", ".join(map(str, allowed))
             raise ConfigError(f"{name} is one of {listed}; got {flat[name]!r}")

@@ -25,7 +25,7 @@ def stop_at_once() -> None:
 
 
 def _stop(number: int, _) -> None:
-    raise Stopped(number, "there was nothing to save; the same command starts again")
+    raise Stopped(number, "what is finished is kept; the same command does the rest")
 
 
 class Interrupt:

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax import sharding, spec
 from alexnet_jax.checkpoint import Checkpoints
-from alexnet_jax.config import fingerprint
+from alexnet_jax.config import check, fingerprint
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.errors import CheckpointError, DataError
@@ -42,9 +42,11 @@ def load(workdir: pathlib.Path, checkpoint: str | int = "best", data_dir: str = 
 
     Raises:
       CheckpointError: no run, or no such checkpoint.
+      ConfigError: another version of the program wrote it.
       DataError: its data is gone.
     """
     config = read_config(workdir)
+    check(config)
     config.data.mean_file = mean_file(workdir, config)
     sharding.split_cpu(config.mesh)
     dataset = _dataset(config.data, data_dir)

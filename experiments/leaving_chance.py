@@ -4,8 +4,8 @@
         --recipes=image_folder,ilsvrc2012_code2012 --seeds=0,1,2 --out=runs/leaving_chance
 
 Each run's losses go to OUT/<spec>_<seed>.jsonl, a line for the mean of each ten steps; runs that
-are there are not made again. Ends with a picture, OUT/curves.svg (matplotlib), and one JSON object:
-for each run the first step from which the mean loss stays 2 % below ln(classes).
+are there, and as long, are not made again. Ends with a picture, OUT/curves.svg (matplotlib), and
+one JSON object: for each run the first step from which the mean loss stays 2 % below ln(classes).
 """
 
 import importlib
@@ -63,10 +63,10 @@ def losses(config: ConfigDict, steps: int):
 
 
 def run(recipe: str, seed: int, out: pathlib.Path) -> tuple[pathlib.Path, str]:
-    """Make one run, or find it made; return its file and its spec."""
+    """Make one run, or find it made as long; return its file and its spec."""
     config = config_of(recipe, seed)
     path = out / f"{config.model.spec}_{seed}.jsonl"
-    if not path.exists():
+    if _steps_in(path) < _STEPS.value // WINDOW * WINDOW:
         lines, window = [], []
         for step, (loss, chance) in enumerate(losses(config, _STEPS.value), start=1):
             window.append(loss)
@@ -77,6 +77,10 @@ def run(recipe: str, seed: int, out: pathlib.Path) -> tuple[pathlib.Path, str]:
                 window = []
         write_whole(path, "\n".join(lines) + "\n")
     return path, config.model.spec
+
+
+def _steps_in(path: pathlib.Path) -> int:
+    return json.loads(path.read_text().splitlines()[-1])["step"] if path.exists() else 0
 
 
 def left_at(lines: list[dict]) -> int | None:

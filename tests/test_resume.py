@@ -171,7 +171,7 @@ def test_stopped_in_preparation_is_one_line_and_leaves_nothing_finished(folder, 
     process = begin(folder, workdir, data__prepared_dir=prepared, **shapes)
     assert interrupt(process, lambda _: any(prepared.rglob("incomplete.*")), workdir, number)
     found, out, rest = end(process)
-    said = "there was nothing to save; the same command starts again"
+    said = "what is finished is kept; the same command does the rest"
     assert (found, out, rest) == (code, "", [f"stopped by {number.name}: {said}"])
     left = [path for path in prepared.rglob("*") if path.is_file()]  # to go on with
     assert all("/incomplete." in str(path) or path.name == "prepare.lock" for path in left), left
@@ -239,3 +239,8 @@ def test_evaluate_refuses_in_one_line(folder, unbroken, tmp_path):
     refuse(folder, "evaluate", cases)
     shutil.copy(unbroken / "config.json", tmp_path)
     refuse(folder, "evaluate", [([f"--workdir={tmp_path}", "--checkpoint=latest"], "train it")])
+    older = json.loads((unbroken / "config.json").read_text())
+    del older["data"]["crop_chunk"]
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    said = "the config has no data.crop_chunk: another version of this program wrote it"
+    refuse(folder, "evaluate", [([f"--workdir={tmp_path}"], said)])

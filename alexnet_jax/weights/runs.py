@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax import sharding, spec
 from alexnet_jax.checkpoint import Checkpoints
-from alexnet_jax.config import fingerprint
+from alexnet_jax.config import check, fingerprint
 from alexnet_jax.data.constants import constants
 from alexnet_jax.data.images import SIZE
 from alexnet_jax.data.prepare import prepared_directory
@@ -46,6 +46,7 @@ def read_run(
       WeightsError: the weights are not finite numbers.
     """
     config = read_config(workdir)
+    check(config)
     config.data.mean_file = mean_file(workdir, config)
     data_mean = config.data.mean in _OF_THE_DATA
     dataset = _dataset(config, needed=config.model.classes == 0 or (with_mean and data_mean))
