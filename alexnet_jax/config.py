@@ -70,7 +70,7 @@ def check(config: ConfigDict) -> None:
     Raises:
       ConfigError: the field, what it takes and what it got.
     """
-    flat = _flat(config)
+    flat = flattened(config)
     if missing := [name for name in (*_AT_LEAST, *_CHOICES) if name not in flat]:
         raise ConfigError(
             f"the config has no {', '.join(missing)}: another version of this program wrote it; "
@@ -152,10 +152,10 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
 
 def _what_matters(config: ConfigDict) -> dict[str, Any]:
     free = FREE if config.schedule.kind == "dexp" else (*FREE, "epochs")
-    return {k: v for k, v in _flat(config).items() if not k.startswith(free)}
+    return {k: v for k, v in flattened(config).items() if not k.startswith(free)}
 
 
-def _flat(config: ConfigDict) -> dict[str, Any]:
+def flattened(config: ConfigDict) -> dict[str, Any]:
     """Return dotted names and values, as JSON would give them back."""
     flat: dict[str, Any] = {}
 

@@ -13,6 +13,7 @@ Processes started by SLURM, Open MPI, Kubernetes or Cloud TPU find each other; o
 
 import json
 import pathlib
+import sys
 
 from absl import flags
 from ml_collections import config_flags
@@ -37,9 +38,21 @@ def main(_) -> None:
         processes = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
         distributed.start(config.distributed, *processes)
     with distributed.named_failures(config.distributed):
-        result = train(config, pathlib.Path(_WORKDIR.value))
+        workdir = pathlib.Path(_WORKDIR.value)
+        result = train(config, workdir, after_validation=lambda: _report(workdir))
     if result:
         print(json.dumps(result))
+
+
+def _report(workdir: pathlib.Path) -> None:
+    """Refresh the run's page. A run goes on without it, whatever is wrong with it."""
+    try:
+        from alexnet_jax.analysis import report  # where an epoch has ended, and not before
+
+        report.write([workdir])
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"warning: no {workdir / 'report.html'}: {said}", file=sys.stderr)
 
 
 if __name__ == "__main__":

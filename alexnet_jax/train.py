@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -29,8 +29,17 @@ from alexnet_jax.weights.initial import initialised
 IN_FLIGHT = 2  # steps that the host may be ahead of the device
 
 
-def train(config: ConfigDict, workdir: pathlib.Path) -> dict:
+def train(
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    after_validation: Callable[[], object] | None = None,
+) -> dict:
     """Train what `config` describes in `workdir`, going on where the run there is.
+
+    Args:
+      config: a recipe.
+      workdir: the run's folder.
+      after_validation: called after each one, in the process that writes the log.
 
     Returns:
       The last validation's line of metrics.jsonl; nothing where another process writes it.
@@ -45,6 +54,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> dict:
     if first:
         run_folder.open_folder(workdir, config)
     dataset = prepare(config.data)
+    if first:
+        run_folder.describe_data(workdir, dataset)
     distributed.wait_for_all("prepared")
     net = spec.resolve(config.model, len(dataset.class_names))
     with (
@@ -52,7 +63,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> dict:
         Logger(workdir, tensorboard=config.log.tensorboard) if first else Silence() as log,
         Interrupt() as interrupt,
     ):
-        return Run(config, net, mesh, dataset, checkpoints, log, interrupt).go()
+        told = after_validation if first else None
+        return Run(config, net, mesh, dataset, checkpoints, log, interrupt, told).go()
 
 
 class Run:
@@ -67,9 +79,11 @@ class Run:
         checkpoints: Checkpoints,
         log: Logger | Silence,
         interrupt: Interrupt,
+        after_validation: Callable[[], object] | None = None,
     ):
         self.config, self.net, self.mesh, self.dataset = config, net, mesh, dataset
         self.checkpoints, self.log, self.interrupt = checkpoints, log, interrupt
+        self.after_validation = after_validation
         self.images = dataset.num_examples("train")
         self.steps = self.epoch_end(config.epochs)
         self.consts = augment.constants(dataset.statistics, config.data)
@@ -216,6 +230,8 @@ class Run:
         known = {"plateau": self.plateau_state, "validated": np.int32(self.step)}
         self.state = dataclasses.replace(self.state, **sharding.put_everywhere(self.mesh, known))
         self.save(found)
+        if self.after_validation is not None:
+            self.after_validation()
         self.clock = Clock()
 
     def unless_stopped(self, batches: Iterator[dict]) -> Iterator[dict]:

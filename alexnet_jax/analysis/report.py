@@ -1,0 +1,149 @@
+"""The report page: what a run is, where it stands and what it learned, in one HTML file.
+
+    python -m alexnet_jax.analysis.report --workdir=runs/mine
+    python -m alexnet_jax.analysis.report --workdir=runs/a --workdir=runs/b --out=both.html
+
+Training refreshes DIR/report.html after each validation. The page needs no network and no script;
+what the other commands of this package left in DIR/analysis/ is in it, and in the place of what is
+not there stands the command that makes it. The last line is one JSON object: file, runs, bytes.
+"""
+
+import datetime
+import importlib.resources
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from alexnet_jax import command_line, run_folder
+from alexnet_jax.analysis import curves, findings, paper, settings, standing
+from alexnet_jax.analysis.markup import Markup, details, element, foreign, section
+from alexnet_jax.analysis.run_record import Record, read
+from alexnet_jax.errors import ConfigError
+
+FILE = "report.html"
+# Whatever a name or a file may hold, the page can fetch nothing and run nothing.
+FILTERS = ("filters-of", "Filters of the first layer")
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
+
+
+def write(workdirs: Sequence[pathlib.Path], out: pathlib.Path | None = None) -> pathlib.Path:
+    """Write the page of a run, or of several side by side; return its file.
+
+    Args:
+      workdirs: the runs' folders.
+      out: the file; None: report.html in the folder of the one run.
+
+    Raises:
+      CheckpointError: a folder holds no run, or its config.json cannot be read.
+      ConfigError: several runs and no `out`, or it cannot be written.
+    """
+    if out is None and len(workdirs) > 1:
+        raise ConfigError(
+            f"a page of {len(workdirs)} runs needs a file of its own: give --out=FILE"
+        )
+    records = [read(path, name) for path, name in zip(workdirs, _names(workdirs), strict=True)]
+    out = out or workdirs[0] / FILE
+    try:
+        run_folder.write_whole(out, page(records))
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be written: {error}") from error
+    return out
+
+
+def page(records: Sequence[Record]) -> Markup:
+    """Return the whole page of one run or of several."""
+    body = _of_one(records[0]) if len(records) == 1 else _of_several(records)
+    title = ", ".join(record.name for record in records)
+    style = importlib.resources.files(__package__).joinpath("report.css").read_text()
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("link", rel="icon", href="data:,"),  # else a browser asks the server for one
+        element("title", f"{title} - AlexNet"),
+        element("style", Markup(style)),
+    )
+    whole = element("html", head, element("body", body, _foot(records)), lang="en")
+    return Markup(f"<!doctype html>\n{whole}\n")
+
+
+def _of_one(record: Record) -> list[Markup]:
+    heading = element(
+        "header",
+        element("h1", foreign(record.name)),
+        element("p", standing.subject(record), class_="subject"),
+        standing.progress(record),
+        standing.tiles(record),
+    )
+    said = "As figure 3 of the paper, all on one scale, after the last validation."
+    return [
+        heading,
+        curves.curves([record]),
+        paper.beside_the_paper([record]),
+        section(*FILTERS, findings.filters(record), element("p", said, class_="remark")),
+        *findings.found(record),
+        settings.against_the_recipe(record),
+        settings.environment(record),
+    ]
+
+
+def _of_several(records: Sequence[Record]) -> list[Markup]:
+    heading = f"{len(records)} runs side by side"
+    filters = [
+        element("div", element("h3", foreign(record.name)), findings.filters(record))
+        for record in records
+    ]
+    each = [
+        details(
+            foreign(record.name),
+            findings.found(record),
+            settings.against_the_recipe(record),
+            settings.environment(record),
+        )
+        for record in records
+    ]
+    return [
+        element("header", element("h1", heading), standing.side_by_side(records)),
+        curves.curves(records),
+        paper.beside_the_paper(records),
+        settings.between_runs(records),
+        section(*FILTERS, element("div", filters, class_="side")),
+        section("each", "Each run", each),
+    ]
+
+
+def _foot(records: Sequence[Record]) -> Markup:
+    now = datetime.datetime.now(datetime.UTC)
+    said = [f"Written {now:%Y-%m-%d %H:%M} UTC by alexnet_jax."]
+    for record in records:
+        if record.damaged:
+            lines = "line is" if record.damaged == 1 else "lines are"
+            said.append(
+                f"{record.damaged} damaged {lines} left out of {record.name}'s metrics.jsonl."
+            )
+    return element("footer", " ".join(said))
+
+
+def _names(workdirs: Sequence[pathlib.Path]) -> list[str]:
+    """Return short names that tell the runs apart."""
+    names = [path.resolve().name for path in workdirs]
+    return names if len(set(names)) == len(names) else [str(path) for path in workdirs]
+
+
+def main(workdirs: Sequence[str], out: str | None) -> None:
+    """Write the page that the flags ask for."""
+    path = write([pathlib.Path(x) for x in workdirs], pathlib.Path(out) if out else None)
+    print(json.dumps({"file": str(path), "runs": len(workdirs), "bytes": os.path.getsize(path)}))
+
+
+if __name__ == "__main__":
+    _WORKDIR = flags.DEFINE_multi_string(
+        "workdir", None, "Folder of a run; may be repeated.", required=True
+    )
+    _OUT = flags.DEFINE_string("out", None, f"The file; for one run by default DIR/{FILE}.")
+    command_line.run(lambda _: main(_WORKDIR.value, _OUT.value))

@@ -1,0 +1,183 @@
+"""What a run left in its folder, read as it is: also of other versions, damaged or half-written."""
+
+import dataclasses
+import functools
+import itertools
+import json
+import math
+import pathlib
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from alexnet_jax import run_folder, spec
+from alexnet_jax.errors import ConfigError
+
+Line = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A run as its folder tells it.
+
+    Attributes:
+      workdir: the folder.
+      name: what the page calls the run.
+      config: as config.json has it.
+      environment: environment.json; empty where it cannot be read.
+      data: data.json, likewise.
+      lines: those of metrics.jsonl that are whole, by step; of two for the same, the later.
+      damaged: how many are not.
+    """
+
+    workdir: pathlib.Path
+    name: str
+    config: ConfigDict
+    environment: dict
+    data: dict
+    lines: list[Line]
+    damaged: int
+
+    def of(self, split: str, field: str) -> list[tuple[float, float]]:
+        """Return (epoch, value) of a figure, where a line has it."""
+        lines = (line for line in self.lines if line["split"] == split and field in line)
+        return [(line["epoch"], line[field]) for line in lines]
+
+    @property
+    def validations(self) -> list[Line]:
+        """The lines of validations that have an error."""
+        return [x for x in self.lines if x["split"] == "val" and "top1_error" in x]
+
+    @property
+    def best(self) -> Line | None:
+        """The validation with the lowest top-1 error, the one of `--checkpoint=best`."""
+        return min(self.validations, key=lambda line: line["top1_error"], default=None)
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done, as far as is logged."""
+        return max((line["epoch"] for line in self.lines), default=0.0)
+
+    @property
+    def epochs(self) -> float | None:
+        """Epochs to do."""
+        found = self.config.get("epochs")
+        return found if _is_number(found) else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch is validated."""
+        done = max((line["epoch"] for line in self.validations), default=0.0)
+        return self.epochs is not None and done >= self.epochs
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes there are; None where the data decide and did not leave it here."""
+        found = self.data.get("classes")
+        if type(found) is int and found > 1:
+            return found
+        net = self.net
+        return net.classes if net and self.config.model.get("classes") != 0 else None
+
+    @functools.cached_property
+    def net(self) -> spec.Spec | None:
+        """The net, or None where this version does not know it."""
+        try:
+            return spec.resolve(self.config.model)
+        except (ConfigError, AttributeError, TypeError, KeyError):
+            return None
+
+    def images(self, split: str) -> int | None:
+        """Return how many images a split has, "train" or "validation", as far as is known."""
+        told = self.data.get("images")
+        if isinstance(told, dict) and type(told.get(split)) is int:
+            return told[split]
+        if split == "validation":
+            return next(
+                (int(line["images"]) for line in self.validations if "images" in line), None
+            )
+        batch = self.config.get("batch_size")
+        last = self.lines[-1] if self.lines else None
+        if not last or not last["epoch"] or not _is_number(batch):
+            return None
+        return round(last["step"] * batch / last["epoch"])  # of an epoch with four decimals
+
+    def seconds(self, split: str) -> float:
+        """Return the time that training or the validations took, as far as is logged."""
+        if split == "val":
+            timed = [x for x in self.validations if x.get("images_per_second")]
+            return sum(x.get("images", 0) / x["images_per_second"] for x in timed)
+        total, batch = 0.0, self.config.get("batch_size", 0)
+        train = [x for x in self.lines if x["split"] == "train"]
+        for before, line in itertools.pairwise([{"step": 0}, *train]):
+            if rate := line.get("images_per_second"):
+                total += (line["step"] - before["step"]) * batch / rate
+        return total
+
+    @property
+    def drops(self) -> list[tuple[float, float, float]]:
+        """(epoch, rate before, rate after) of each fall of the learning rate."""
+        rates = [(x["epoch"], x["learning_rate"]) for x in self.lines if "learning_rate" in x]
+        pairs = itertools.pairwise(rates)
+        return [(epoch, old, new) for (epoch, old), (_, new) in pairs if new < old]
+
+
+def read(workdir: pathlib.Path, name: str = "") -> Record:
+    """Return what a run left in its folder.
+
+    Raises:
+      CheckpointError: there is no run, or its config.json cannot be read.
+    """
+    config = run_folder.read_config(workdir)
+    lines, damaged = _lines(workdir / "metrics.jsonl")
+    return Record(
+        workdir=workdir,
+        name=name or workdir.resolve().name,
+        config=config,
+        environment=_object(workdir / "environment.json"),
+        data=_object(workdir / "data.json"),
+        lines=lines,
+        damaged=damaged,
+    )
+
+
+def _object(path: pathlib.Path) -> dict:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _lines(path: pathlib.Path) -> tuple[list[Line], int]:
+    try:
+        texts = path.read_bytes().splitlines()
+    except OSError:
+        return [], 0
+    known, damaged = {}, 0
+    for text in texts:
+        line = _line(text)
+        if line is None:
+            damaged += 1
+        else:
+            known[line["step"], line["split"]] = line
+    return [known[key] for key in sorted(known)], damaged  # of a step: train, then val
+
+
+def _line(text: bytes) -> Line | None:
+    """Return a line with those of its figures that are numbers, or None."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or found.get("split") not in ("train", "val"):
+        return None
+    line = {key: value for key, value in found.items() if _is_number(value)}
+    step, epoch = line.get("step"), line.get("epoch", -1)
+    if type(step) is not int or step < 0 or epoch < 0:
+        return None
+    return {**line, "split": found["split"]}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
