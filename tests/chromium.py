@@ -1,11 +1,13 @@
 """A headless Chromium, driven over its DevTools pipe: no package and no port is needed."""
 
 import base64
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -16,23 +18,28 @@ FLAGS = (
 PATH = next((path for path in map(shutil.which, NAMES) if path), None)
 
 
+@contextlib.contextmanager
+def tab(profile: pathlib.Path) -> Iterator["Page"]:
+    """Start a browser with an empty profile in a folder, and end it."""
+    # It reads from 3 and writes to 4.
+    command = ["sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null', "sh", PATH, *FLAGS]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(
+        [*command, f"--user-data-dir={profile}", "about:blank"], **pipes
+    ) as browser:
+        try:
+            page = Page(browser)
+            yield page
+            page.close()
+        finally:
+            browser.terminate()
+
+
 class Page:
     """A tab that remembers all that was asked of the network and all that was complained of."""
 
-    def __init__(self, profile: pathlib.Path):
-        ours, theirs = os.pipe(), os.pipe()
-        # It reads from 3 and writes to 4.
-        redirected = f'exec "$@" 3<&{ours[0]} 4>&{theirs[1]}'
-        command = ["sh", "-c", redirected, "sh", PATH, *FLAGS, f"--user-data-dir={profile}"]
-        self.process = subprocess.Popen(
-            [*command, "about:blank"],
-            pass_fds=(ours[0], theirs[1]),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(ours[0])
-        os.close(theirs[1])
-        self._to, self._from = os.fdopen(ours[1], "wb"), os.fdopen(theirs[0], "rb")
+    def __init__(self, browser: subprocess.Popen):
+        self._to, self._from = browser.stdin, browser.stdout
         self._half, self._calls, self._session = b"", 0, None
         self.events: list[dict] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -41,15 +48,10 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
-    def __enter__(self) -> "Page":
-        return self
-
-    def __exit__(self, *_) -> None:
+    def close(self) -> None:
+        """Let the browser end by itself."""
         self._session = None
         self.call("Browser.close")
-        self._to.close()
-        self._from.close()
-        self.process.wait(30)
 
     def call(self, method: str, **params) -> dict:
         """Call a method of the DevTools protocol and return its result."""

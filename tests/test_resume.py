@@ -59,6 +59,13 @@ def unbroken(folder):
     return workdir
 
 
+def test_the_page_is_that_of_the_last_epoch(unbroken):
+    page = (unbroken / "report.html").read_text()
+    assert "Finished: 9 epochs" in page and "All 9 validations" in page
+    assert "chance, 3 classes" in page and "42 training images" in page
+    assert "main.py" in page and not (unbroken / "report.html.tmp").exists()
+
+
 def assert_equals_the_unbroken(workdir: pathlib.Path, unbroken: pathlib.Path) -> None:
     assert final_bits(workdir) == final_bits(unbroken)
     assert tiny.lines(workdir) == tiny.lines(unbroken)

@@ -1,5 +1,6 @@
 """The loop on a tiny run: what it logs, when it validates, how it goes on, when it stops."""
 
+import json
 import math
 import pathlib
 import shutil
@@ -54,6 +55,15 @@ def test_steps_epochs_and_validations_are_those_of_42_images_by_8(unbroken):
     assert of(workdir, "val", "images") == [tiny.VALIDATION] * 3
 
 
+def test_what_only_the_images_could_say_is_left_in_the_folder(unbroken):
+    found = json.loads((unbroken[0] / "data.json").read_text())
+    assert found.pop("name").startswith("image_folder/")
+    assert found == {
+        "classes": 3,
+        "images": {"train": tiny.TRAIN, "validation": tiny.VALIDATION},
+    }
+
+
 def test_lines_have_these_fields_in_these_units(unbroken):
     workdir, result = unbroken
     common = {"step", "epoch", "split", "learning_rate", "loss", "top1_error", "top5_error"}
@@ -77,8 +87,10 @@ def test_a_line_is_the_mean_over_the_steps_since_the_last(folder, unbroken, tmp_
 
 
 def test_a_longer_run_goes_on_to_the_same_bits_and_a_finished_one_stays(folder, unbroken, tmp_path):
-    train(config(folder, epochs=2), tmp_path)
+    told = []
+    train(config(folder, epochs=2), tmp_path, lambda: told.append(tiny.lines(tmp_path)[-1]))
     assert of(tmp_path, "val", "step") == tiny.EPOCH_ENDS[:2]
+    assert told == [line for line in tiny.lines(tmp_path) if line["split"] == "val"]
     result = train(config(folder, data__workers=1), tmp_path)
     made = config(folder)
     assert saved(made, tmp_path)[1] == saved(made, unbroken[0])[1]

@@ -59,6 +59,15 @@ class Axis:
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 
+    def labels(self, *, percents: bool = False) -> list[str]:
+        """Return the ticks as they are written, with as many decimals as tell them apart."""
+        if self.log:
+            return [f"{tick:g}" for tick in self.ticks()]
+        factor, sign = (100, "%") if percents else (1, "")
+        step = round_step(self.high - self.low) * factor
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        return [f"{tick * factor:.{decimals}f}{sign}" for tick in self.ticks()]
+
 
 def round_step(span: float, most: int = 5) -> float:
     """Return the smallest of 1, 2, 5, 10, ... times a power of ten that fits `most` times."""
@@ -145,15 +154,14 @@ def chart(
 def _frame(xs: Axis, ys: Axis, say: Callable[[float], str], across: str) -> list[Markup]:
     """Draw the axes with their numbers."""
     drawn = []
-    whole = say is percent and all(abs(100 * y - round(100 * y)) < 1e-6 for y in ys.ticks())
-    for y in ys.ticks():
-        at, said = _number(ys.at(y)), f"{round(100 * y)}%" if whole else say(y)
+    for y, said in zip(ys.ticks(), ys.labels(percents=say is percent), strict=True):
+        at = _number(ys.at(y))
         drawn.append(element("path", d=f"M{LEFT} {at}H{WIDTH - RIGHT}", class_="grid"))
         drawn.append(element("text", said, x=LEFT - 6, y=at, dy="0.35em", class_="end"))
-    for x in xs.ticks():
+    for x, said in zip(xs.ticks(), xs.labels(), strict=True):
         at = _number(xs.at(x))
         drawn.append(element("path", d=f"M{at} {HEIGHT - BOTTOM}v4", class_="axis"))
-        drawn.append(element("text", plain(x), x=at, y=HEIGHT - BOTTOM + 17, class_="middle"))
+        drawn.append(element("text", said, x=at, y=HEIGHT - BOTTOM + 17, class_="middle"))
     drawn.append(element("path", d=f"M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}", class_="axis"))
     middle = (LEFT + WIDTH - RIGHT) / 2
     drawn.append(element("text", across, x=middle, y=HEIGHT - 4, class_="middle"))
