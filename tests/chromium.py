@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--remote-debugging-pipe",
+    *("--disable-dev-shm-usage", "--remote-debugging-pipe"),
 )
+PATIENCE = 60  # seconds for an answer
 PATH = next((path for path in map(shutil.which, NAMES) if path), None)
 
 
@@ -69,6 +71,8 @@ class Page:
 
     def _next(self) -> dict:
         while b"\0" not in self._half:
+            ready, _, _ = select.select([self._from], [], [], PATIENCE)
+            assert ready, "Chromium does not answer"
             read = os.read(self._from.fileno(), 1 << 16)
             assert read, "Chromium is gone"
             self._half += read
