@@ -60,7 +60,7 @@ _CHOICES: dict[str, tuple] = {
     "optimizer.decay_form": ("velocity", "decoupled"),
     "optimizer.rate_form": ("inside", "outside"),
     "schedule.kind": ("plateau", "epochs", "dexp"),
-    "evaluate.views": (1, 10),
+    "evaluate.views": (1, 5, 10),
 }
 
 

@@ -105,7 +105,7 @@ def get_config() -> ConfigDict:
     config.checkpoint.every_steps = 2000  # besides one after each evaluation; 0: only those
 
     config.evaluate = ConfigDict()
-    config.evaluate.views = 1  # in the loop: 1 (centre) | 10 (paper 4.1)
+    config.evaluate.views = 1  # in the loop: 1 (centre) | 5 (corners too) | 10 (paper 4.1)
     config.evaluate.every_epochs = 1
     config.evaluate.batch_size = 256
 
