@@ -1,7 +1,6 @@
 """What nets answered for each image of a split, kept in a file and combined later."""
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_jax.errors import DataError
+from alexnet_jax.whole_file import whole_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,19 +37,11 @@ class Predictions:
         Raises:
           DataError: it cannot be written.
         """
-        half = path.with_name(f".{path.name}.half-{os.getpid()}")
         fields: dict[str, Any] = {
             field.name: np.asarray(getattr(self, field.name)) for field in dataclasses.fields(self)
         }
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with half.open("wb") as file:
-                np.savez(file, **fields)
-            half.replace(path)
-        except OSError as error:
-            raise DataError(f"{path} could not be written: {error}") from error
-        finally:
-            half.unlink(missing_ok=True)
+        with whole_file(path, DataError) as half, half.open("wb") as file:
+            np.savez(file, **fields)
 
 
 def load(path: pathlib.Path) -> Predictions:
