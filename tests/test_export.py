@@ -7,44 +7,48 @@ import sys
 import numpy as np
 import tiny
 import weight_files
+from PIL import Image
 
-SIZE = 67
+SIZE, NAMES = 67, ["ant", "bee", "cow"]
 FAR, MIDDLE = 256 - SIZE, (256 - SIZE) // 2
 PLACES = [(0, 0), (0, FAR), (MIDDLE, MIDDLE), (FAR, 0), (FAR, FAR)]
 # What a user of the file has: JAX, and none of what this package brings.
-PROGRAM = """
+ALONE = """
 import sys
 for name in ("alexnet_jax", "flax", "optax", "orbax", "ml_collections", "tensorflow_datasets"):
     sys.modules[name] = None
-import jax, numpy as np
-from jax import export
-net = export.deserialize(open(sys.argv[1], "rb").read())
-answer = jax.jit(net.call)(np.load(sys.argv[2]))
-np.savez(sys.argv[3], **answer)
 """
+KEEP = 'np.savez("answer.npz", **jax.jit(net.call)(np.load("images.npy")))'
 
 
 def test_the_file_answers_without_this_package(tmp_path):
     net, tensors, mean = weight_files.drawn_run(tmp_path, tmp_path / "run")
-    out = tmp_path / "new" / "net.jaxexport"
+    out = tmp_path / "new" / "alexnet.jaxexport"
     flags = [f"--workdir={tmp_path / 'run'}", f"--out={out}", "--views=10"]
     process = tiny.start(tmp_path, *flags, module="export")
     said, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     found = json.loads(said.splitlines()[-1])
     assert found["views"] == 10 and found["bytes"] == out.stat().st_size and found["classes"] == 3
-    assert json.loads((tmp_path / "new" / "net.json").read_text())["classes"] == [
-        "ant",
-        "bee",
-        "cow",
+    assert json.loads((tmp_path / "new" / "alexnet.json").read_text())["classes"] == NAMES
+    assert sorted(path.name for path in out.parent.iterdir()) == [
+        "alexnet.jaxexport",
+        "alexnet.json",
     ]
-    assert sorted(path.name for path in out.parent.iterdir()) == ["net.jaxexport", "net.json"]
 
     images = np.random.default_rng(0).integers(0, 256, (5, 256, 256, 3), np.uint8)
-    np.save(tmp_path / "images.npy", images)
-    files = [str(out), str(tmp_path / "images.npy"), str(tmp_path / "answer.npz")]
-    subprocess.run([sys.executable, "-c", PROGRAM, *files], cwd=tmp_path, check=True, timeout=300)
-    answer = np.load(tmp_path / "answer.npz")
+    np.save(out.parent / "images.npy", images)
+    Image.fromarray(images[0]).save(out.parent / "cat.png")
+    program = f"{ALONE}{tiny.readme_lines('from jax import export')}\n{KEEP}\n"
+    answered = subprocess.run(
+        [sys.executable, "-c", program.replace("cat.jpg", "cat.png")],
+        cwd=out.parent,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    answer = np.load(out.parent / "answer.npz")
     less = images.astype(np.float32) - mean
     patches = [less[:, t : t + SIZE, f : f + SIZE] for t, f in PLACES]
     patches += [patch[:, :, ::-1] for patch in patches]
@@ -53,6 +57,8 @@ def test_the_file_answers_without_this_package(tmp_path):
     np.testing.assert_allclose(answer["logits"], logits, rtol=1e-3, atol=1e-4 * logits.std())
     shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     np.testing.assert_allclose(answer["probabilities"], shares.mean(0), rtol=1e-4)
+    best = np.argsort(-shares.mean(0)[0])
+    assert [line.split()[1] for line in answered.stdout.splitlines()] == [NAMES[k] for k in best]
 
 
 def test_where_it_cannot_be_written_is_one_line(tmp_path):

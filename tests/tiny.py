@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from unittest import mock
@@ -148,3 +149,12 @@ def bits(tree) -> dict[str, bytes]:
 
     leaves, _ = jax.tree.flatten_with_path(tree)
     return {jax.tree_util.keystr(path): of(x) for path, x in leaves}
+
+
+def readme_lines(having: str) -> str:
+    """Return the lines of Python in the README that have this in them."""
+    text = (REPOSITORY / "README.md").read_text()
+    (found,) = [
+        block for block in re.findall(r"```python\n(.*?)```", text, re.S) if having in block
+    ]
+    return found
