@@ -8,6 +8,7 @@ import struct
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+import tiny
 from array_record.python import array_record_module
 from ml_collections import ConfigDict
 from PIL import Image
@@ -17,18 +18,7 @@ from alexnet_jax.errors import DataError
 
 
 def config(tmp_path) -> ConfigDict:
-    return ConfigDict(
-        {
-            "builder": "ilsvrc",
-            "release": "2012",
-            "dir": "",
-            "prepared_dir": str(tmp_path / "prepared"),
-            "storage": "raw",
-            "validation_fraction": 0.1,
-            "max_bad_fraction": 0.0,
-            "workers": 2,
-        }
-    )
+    return tiny.data_config(tmp_path, builder="ilsvrc", dir="", storage="raw")
 
 
 def official_copy(tmp_path, file_format: str) -> pathlib.Path:

@@ -37,7 +37,7 @@ DATA_FLOORS = [
     {"sources", "statistics"},
     {"shapes", "release_facts"},
     {"images"},
-    {"odd"},
+    {"odd", "resize"},
 ]
 SPEC_FLOORS = [{"__main__"}, {"figure"}, {"listing"}, {"resolving"}, {"table"}, {"fields"}]
 WEIGHTS_FLOORS = [

@@ -139,6 +139,7 @@ class Preparation:
             pool,
             workers=self._workers,
             storage=self._storage,
+            resize=self._builder.builder_config.resize,
             encode=datasets.encode,
         )
 

@@ -6,6 +6,7 @@ import pathlib
 import stat
 
 from alexnet_jax.data.images import BadImageError, Square, read_square
+from alexnet_jax.data.resize import Resize
 from alexnet_jax.data.sources import Item, Source, Split, held_out, listing_digest
 from alexnet_jax.errors import DataError
 
@@ -108,14 +109,14 @@ def files_split(
 ) -> Split:
     """Return the split of these (path below folder, label), called `names` if given."""
 
-    def load(path: pathlib.Path) -> Square:
+    def load(path: pathlib.Path, resize: Resize) -> Square:
         try:
             if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
                 raise BadImageError(str(path), "is no regular file")
             data = path.read_bytes()
         except OSError as error:
             raise BadImageError(str(path), f"cannot be opened ({error.strerror})") from error
-        return read_square(data, str(path))
+        return read_square(data, str(path), resize)
 
     def item(index: int) -> Item:
         path, label = files[index]

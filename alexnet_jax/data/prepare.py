@@ -27,6 +27,7 @@ from alexnet_jax.data.building import Preparation, partial_directory
 from alexnet_jax.data.datasets import BUILDERS, BYTES_PER_IMAGE, VERSION, PrepareConfig
 from alexnet_jax.data.disk import only_one, os_error_line
 from alexnet_jax.data.prepared import PreparedDataset, quiet_tfds
+from alexnet_jax.data.resize import FILTERS, FORMS, PAPER, Resize, check_installed
 from alexnet_jax.data.sources import Source
 from alexnet_jax.errors import DataError
 
@@ -39,7 +40,7 @@ def prepare(data: ConfigDict) -> PreparedDataset:
 
     Args:
       data: config.data of configs/ilsvrc2012.py: builder, release, dir, prepared_dir, storage,
-        validation_fraction, max_bad_fraction, workers.
+        resize, resize_filter, validation_fraction, max_bad_fraction, workers.
 
     Raises:
       DataError: anything that the user can mend, in one line.
@@ -67,12 +68,14 @@ def prepared_directory(data: ConfigDict) -> pathlib.Path:
     if data.builder == "shapes":
         numbers = "-".join(str(n) for n in shapes.SPLIT_SIZES.values())
         return folder / f"{numbers}-{data.storage}" / VERSION
+    resize = _resize(data)
+    form = data.storage if resize == PAPER else f"{data.storage}-{resize.form}-{resize.filter}"
     tfds_copy = _tfds_copy(data)
     if tfds_copy is not None:
-        return folder / f"tfds-{tfds_copy.name}-{data.storage}" / VERSION
+        return folder / f"tfds-{tfds_copy.name}-{form}" / VERSION
     source = _source_folder(data)
     digest = hashlib.sha256(os.fsencode(source)).hexdigest()[:8]
-    name = f"{re.sub(r'[^A-Za-z0-9._]+', '_', source.name)}-{digest}-{data.storage}"
+    name = f"{re.sub(r'[^A-Za-z0-9._]+', '_', source.name)}-{digest}-{form}"
     if data.builder == "ilsvrc":
         name = f"{data.release}-{name}"
     whole = folder / name / VERSION
@@ -95,6 +98,8 @@ def check_values(data: ConfigDict) -> None:
     for field, value, known in (
         ("builder", data.builder, BUILDERS),
         ("storage", data.storage, BYTES_PER_IMAGE),
+        ("resize", data.resize, FORMS),
+        ("resize_filter", data.resize_filter, FILTERS),
         ("release", data.release if data.builder == "ilsvrc" else "2012", ilsvrc.RELEASES),
     ):
         if value not in known:
@@ -123,6 +128,10 @@ def _source_folder(data: ConfigDict) -> pathlib.Path:
     return pathlib.Path(os.path.abspath(pathlib.Path(data.dir).expanduser()))
 
 
+def _resize(data: ConfigDict) -> Resize:
+    return Resize(data.resize, data.resize_filter)
+
+
 def _find_source(data: ConfigDict) -> Source:
     """List the images to prepare."""
     if data.builder == "shapes":
@@ -138,12 +147,14 @@ def _find_source(data: ConfigDict) -> Source:
 def _make(data: ConfigDict, directory: pathlib.Path) -> None:
     """Prepare into `directory`, which appears only when it is whole."""
     tfds.disable_progress_bar()  # ours counts images
+    check_installed(_resize(data))
     source = _find_source(data)
     config = PrepareConfig(
         name=directory.parent.name,
         version=VERSION,
         class_names=source.class_names,
         storage=data.storage,
+        resize=_resize(data),
     )
     try:
         with quiet_tfds():

@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from alexnet_jax.data.images import BadImageError, Square, read_square
+from alexnet_jax.data.resize import Resize
 from alexnet_jax.data.sources import Item, Source, Split, listing_digest
 from alexnet_jax.errors import DataError
 
@@ -76,8 +77,8 @@ def _item(read: Callable[[int], bytes], where: str, index: int) -> Item:
     return Item(name, label, functools.partial(_load, data, name, place))
 
 
-def _load(data: bytes, name: str, place: str) -> Square:
-    return read_square(data, f"{place} {name}")
+def _load(data: bytes, name: str, place: str, resize: Resize) -> Square:
+    return read_square(data, f"{place} {name}", resize)
 
 
 def _array_record_reader(builder: Any, split: str, count: int) -> Callable[[int], bytes]:
