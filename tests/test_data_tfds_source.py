@@ -79,6 +79,11 @@ def test_tfds_own_imagenet2012(tmp_path, file_format):
     assert labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert images[:, 0, 0, 0].tolist() == [10, 30, 50, 70, 90, 110, 130]
     assert dataset.file_names("validation", [3]) == ["validation3.JPEG"]
+    alone = tiny.data_config(tmp_path, **{**data, "prepared_dir": str(tmp_path / "alone")})
+    (tmp_path / "alone").mkdir()
+    shutil.copytree(tmp_path / "prepared" / "imagenet2012", tmp_path / "alone" / "imagenet2012")
+    next((tmp_path / "alone").glob(f"*/*/*-train.{file_format}*")).write_bytes(b"not looked at")
+    assert prepare(alone, "validation").file_names("validation", [3]) == ["validation3.JPEG"]
     if file_format == "tfrecord":
         shutil.rmtree(dataset.directory)
         shard = next(directory.glob("*-train.tfrecord*"))

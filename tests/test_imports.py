@@ -30,6 +30,7 @@ DATA_FLOORS = [
     {"check"},
     {"prepare", "loader", "augment", "audit"},
     {"building", "prepared", "ilsvrc", "tfds_source", "constants", "resized_crop"},
+    {"synsets"},
     {"disk", "archives", "devkit"},
     {"datasets", "folders"},
     {"shards"},

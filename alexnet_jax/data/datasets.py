@@ -2,7 +2,7 @@
 
 Each has splits of {image, label, file_name} in ArrayRecord files, and beside them
 
-    statistics.npz  mean image and RGB covariance of train (statistics.py)
+    statistics.npz  mean image and RGB covariance of train (statistics.py); none without train
     skipped.json    {split, file, reason} of the images that could not be read
     odd.json        the names of odd images, by split and kind (odd.ODD)
     classes.json    what is known of each class, in the order of the labels
@@ -153,9 +153,10 @@ def describe(
       directory: where the shards lie.
       source: what they were made of.
       notes: of every shard, in order.
-      sums: over train.
+      sums: over train, where it is there.
     """
-    sums.finalise().save(directory / STATISTICS_FILE)
+    if "train" in source.splits:
+        sums.finalise().save(directory / STATISTICS_FILE)
     odd: dict[str, dict[str, list[str]]] = {split: {} for split in source.splits}
     for shard, note in notes.items():
         for kind, name in note.odd:
