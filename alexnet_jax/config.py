@@ -54,6 +54,8 @@ _CHOICES: dict[str, tuple] = {
     "data.builder": ("ilsvrc", "image_folder", "shapes"),
     "data.release": ("2012", "2010", "fall2011"),
     "data.storage": ("jpeg", "raw"),
+    "data.resize": ("aspect", "warp"),
+    "data.resize_filter": ("area", "bilinear", "lanczos", "opencv_area", "opencv_linear"),
     "data.mean": ("image", "centre", "channel", "values", "file", "none"),
     "data.crop_form": ("window", "resized"),
     "data.colour_unit": ("eigenvalue", "deviation"),

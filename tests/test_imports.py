@@ -33,6 +33,7 @@ DATA_FLOORS = [
     {"prepare", "loader", "augment", "audit"},
     {"files"},
     {"building", "prepared", "ilsvrc", "tfds_source", "constants", "resized_crop"},
+    {"synsets"},
     {"disk", "archives", "devkit"},
     {"datasets", "folders"},
     {"shards"},
@@ -40,7 +41,7 @@ DATA_FLOORS = [
     {"sources", "statistics"},
     {"shapes", "release_facts"},
     {"images"},
-    {"odd"},
+    {"odd", "resize"},
 ]
 SPEC_FLOORS = [{"__main__"}, {"figure"}, {"listing"}, {"resolving"}, {"table"}, {"fields"}]
 WEIGHTS_FLOORS = [

@@ -61,6 +61,8 @@ def data_config(folder: pathlib.Path, **changes) -> ConfigDict:
             "dir": str(folder / "source"),
             "prepared_dir": str(folder / "prepared"),
             "storage": "jpeg",
+            "resize": "aspect",
+            "resize_filter": "area",
             "validation_fraction": 0.1,
             "max_bad_fraction": 0.0,
             "workers": 2,
