@@ -41,7 +41,8 @@ def compare(found: Predictions, weights: Weights) -> list[dict]:
         of the other images, and one is of equal weights.
     """
     heads = [
-        {"net": net, "views": views} for net, views in zip(found.nets, found.views, strict=True)
+        {"net": net, "views": views, "resize": resize}
+        for net, views, resize in zip(found.nets, found.views, found.resize, strict=True)
     ]
     if weights != FIT:
         return compared(heads, _slices(found.probabilities, found.labels), weights)
@@ -67,7 +68,7 @@ def compared(
     """Return a row for each net, and, of several, one for each mean of them.
 
     Args:
-      heads: the beginning of each net's row: net, views.
+      heads: the beginning of each net's row: net, views, resize.
       answers: what the nets answered, batch by batch.
       weights: EQUAL, or one for each net.
       also: more means of the nets: name and weights (None: all the same).
@@ -97,7 +98,7 @@ def compared(
 def table(rows: Sequence[dict]) -> str:
     """Return rows as the paper's table 2 has them, errors in percent with their 95 % interval."""
     lines: list[tuple[str, ...]]
-    lines = [("net", "views", "images", "top-1 error, %", "top-5 error, %", "loss")]
+    lines = [("net", "views", "resize", "images", "top-1 error, %", "top-5 error, %", "loss")]
     for row in rows:
         errors = (
             f"{100 * row[name + '_error']:.2f} [{low:.2f}, {high:.2f}]"
@@ -106,8 +107,8 @@ def table(rows: Sequence[dict]) -> str:
         )
         weights = " ".join(f"{weight:.2f}" for weight in row.get("weights", ()))
         name = f"{row['net']} ({weights})" if weights else row["net"]
-        cells = (str(row.get("views", "")), str(row["images"]), *errors, f"{row['loss']:.4f}")
-        lines.append((name, *cells))
+        how = (str(row.get("views", "")), row.get("resize", ""))
+        lines.append((name, *how, str(row["images"]), *errors, f"{row['loss']:.4f}"))
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -7,12 +7,15 @@
 
     python -m alexnet_jax.evaluate --workdir=runs/imported --data_dir=/path/to/imagenet
 
-Several nets are shown alone and together, their probabilities averaged; several --views
-one after the other. A table, then one JSON object: the last row's images, nets, weights, views,
-resize, loss, top1_error, top1_interval, top5_error, top5_interval (bootstrap, 95 %), all rows, and
-images_per_second.
+    python -m alexnet_jax.evaluate --workdir=runs/a --views=1,10 --resize=aspect/area,warp/lanczos
+
+Several nets are shown alone and together, their probabilities averaged; several --views and
+--resize one after the other. A table, then one JSON object: the last row's images, net, weights,
+views, resize, loss, top1_error, top1_interval, top5_error, top5_interval (bootstrap, 95 %), all
+rows, and images_per_second.
 """
 
+import itertools
 import json
 import pathlib
 import time
@@ -26,13 +29,17 @@ from alexnet_jax.comparison import FIT, Answers, Weights, compare, compared, tab
 from alexnet_jax.data import augment
 from alexnet_jax.data.loader import eval_batches
 from alexnet_jax.data.prepared import PreparedDataset
+from alexnet_jax.data.resize import FILTERS, FORMS, Resize
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.evaluation import SPLIT, Predictor, batch_size_for, make_predict, predicted
+from alexnet_jax.evaluation import Predictor, batch_size_for, make_predict, predicted
 from alexnet_jax.predictions import Predictions, joined
-from alexnet_jax.saved_run import SavedNet, images, load_nets
+from alexnet_jax.saved_run import SPLIT, SavedNet, images, load_nets
 
 _WORKDIRS = flags.DEFINE_multi_string("workdir", [], "Folder of a run; several are an ensemble.")
 _VIEWS = flags.DEFINE_list("views", ["1"], "Views of each image: any of 1,5,10 (paper 4.1).")
+_RESIZE = flags.DEFINE_list(
+    "resize", [], "How images are made square: any of aspect/area, warp/lanczos, ... (data.resize)."
+)
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", "", "Images, train/<class>/<file> and val/<class>/<file>, in place of the run's."
 )
@@ -64,15 +71,16 @@ def main(_) -> None:
 
 def _run(weights: Weights) -> tuple[list[dict], int]:
     """Run the nets on their images; return the rows, and how many images were gone through."""
-    wanted = _views(_VIEWS.value)
+    wanted = list(itertools.product(_resizes(_RESIZE.value), _views(_VIEWS.value)))
     if _OUT.value and len(wanted) > 1:
-        raise ConfigError(f"--out keeps one choice of --views; got {','.join(_VIEWS.value)}")
+        raise ConfigError("--out keeps the answers of one choice of --views and --resize")
     nets = load_nets([pathlib.Path(path) for path in _WORKDIRS.value], _CHECKPOINT.value)
-    dataset = _images(nets)
+    predictors = {views: _predictors(nets, views) for _, views in wanted}
     rows, seen = [], 0
-    for views in wanted:
-        answers = predicted(_predictors(nets, views), _batches(nets, dataset))
-        heads = [_head(net, views) for net in nets]
+    for resize, views in wanted:
+        dataset, form = _images(nets, resize)
+        answers = predicted(predictors[views], _batches(nets, dataset))
+        heads = [{"net": str(net.workdir), "views": views, "resize": form} for net in nets]
         if _OUT.value or weights == FIT:
             kept = _kept(heads, dataset, answers)
             if _OUT.value:
@@ -96,16 +104,18 @@ def _predictors(nets: Sequence[SavedNet], views: int) -> list[Predictor]:
     return found
 
 
-def _images(nets: Sequence[SavedNet]) -> PreparedDataset:
-    """Return the images that all nets are seen on: those of the first, or of --data_dir."""
-    datasets = [images(net, _DATA_DIR.value) for net in nets]
+def _images(nets: Sequence[SavedNet], resize: Resize | None) -> tuple[PreparedDataset, str]:
+    """Return the images that all nets are seen on, and how they were made square."""
+    datasets = [images(net, _DATA_DIR.value, resize) for net in nets]
     for net, dataset in zip(nets, datasets, strict=True):
         if dataset.directory != datasets[0].directory:
             raise ConfigError(
                 f"{net.workdir} has its images in {dataset.directory}, {nets[0].workdir} in "
-                f"{datasets[0].directory}: nets are compared on the same ones; give --data_dir"
+                f"{datasets[0].directory}: nets are compared on the same ones; give --data_dir or "
+                "--resize"
             )
-    return datasets[0]
+    own = nets[0].config.data
+    return datasets[0], "/".join(resize or (own.resize, own.resize_filter))
 
 
 def _batches(nets: Sequence[SavedNet], dataset: PreparedDataset) -> Iterator[dict]:
@@ -114,21 +124,31 @@ def _batches(nets: Sequence[SavedNet], dataset: PreparedDataset) -> Iterator[dic
     return eval_batches(dataset, SPLIT, batch_size=size, workers=config.data.workers)
 
 
-def _head(net: SavedNet, views: int) -> dict:
-    return {"net": str(net.workdir), "views": views}
-
-
 def _kept(heads: list[dict], dataset: PreparedDataset, answers: Answers) -> Predictions:
     parts = [(probabilities, batch["label"]) for probabilities, batch in answers]
     labels = np.concatenate([labels for _, labels in parts])
     return Predictions(
         nets=tuple(head["net"] for head in heads),
         views=tuple(head["views"] for head in heads),
+        resize=tuple(head["resize"] for head in heads),
         class_names=dataset.class_names,
         files=tuple(dataset.file_names(SPLIT, range(len(labels)))),
         labels=labels,
         probabilities=np.concatenate([probabilities for probabilities, _ in parts], axis=1),
     )
+
+
+def _resizes(parts: list[str]) -> list[Resize | None]:
+    """Return the choices, or the run's own."""
+    found: list[Resize | None] = []
+    for part in parts:
+        form, _, kind = part.partition("/")
+        if form not in FORMS or kind not in FILTERS:
+            raise ConfigError(
+                f"--resize is any of {'|'.join(FORMS)}/{'|'.join(FILTERS)}; got {part!r}"
+            )
+        found.append(Resize(form, kind))
+    return found or [None]
 
 
 def _views(parts: list[str]) -> list[int]:

@@ -12,7 +12,7 @@ import json
 import pathlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from absl import flags
@@ -21,6 +21,7 @@ from alexnet_jax import command_line
 from alexnet_jax.data import augment
 from alexnet_jax.data.files import image_files, squares
 from alexnet_jax.data.images import SIZE, BadImageError
+from alexnet_jax.data.resize import Resize
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.evaluation import Predictor, batch_size_for, make_predict, predicted
 from alexnet_jax.saved_run import load_nets
@@ -33,6 +34,7 @@ _VIEWS = flags.DEFINE_enum(
 _JSON = flags.DEFINE_bool("json", False, "Print a line of JSON for each picture.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 BATCH = 64  # pictures at a time, or fewer where there are fewer
+Read = tuple[pathlib.Path, np.ndarray | BadImageError]
 
 
 def main(argv: list[str]) -> int:
@@ -47,7 +49,9 @@ def main(argv: list[str]) -> int:
     )
     begin, good = time.perf_counter(), 0
     bad: list[str] = []
-    batches = _batches(paths, batch_size_for(net.mesh, asked=min(BATCH, len(paths))), bad)
+    size = batch_size_for(net.mesh, asked=min(BATCH, len(paths)))
+    resize = Resize(net.config.data.resize, net.config.data.resize_filter)
+    batches = _batches(squares(paths, resize), size, bad)
     for (probabilities,), batch in predicted([predictor], batches):
         for path, row in zip(batch["path"], probabilities, strict=True):
             _say(str(path), [(names[label], float(row[label])) for label in best(row, _TOP.value)])
@@ -62,10 +66,10 @@ def best(probabilities: np.ndarray, count: int) -> list[int]:
     return np.argsort(-probabilities, kind="stable")[:count].tolist()
 
 
-def _batches(paths: Sequence[pathlib.Path], size: int, bad: list[str]) -> Iterator[dict]:
+def _batches(read: Iterable[Read], size: int, bad: list[str]) -> Iterator[dict]:
     """Yield batches of the pictures that can be read; name the others, and add them to `bad`."""
     waiting: list[tuple[pathlib.Path, np.ndarray]] = []
-    for path, found in squares(paths):
+    for path, found in read:
         if isinstance(found, BadImageError):
             print(f"error: {found}", file=sys.stderr, flush=True)
             bad.append(str(path))

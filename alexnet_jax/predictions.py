@@ -18,6 +18,7 @@ class Predictions:
     Attributes:
       nets: name of each net (its run's folder).
       views: of each net, 1, 5 or 10.
+      resize: of each net, how its images were made square, "aspect/area".
       class_names: in the order of the labels.
       files: name of each image.
       labels: (n,) int32.
@@ -26,6 +27,7 @@ class Predictions:
 
     nets: tuple[str, ...]
     views: tuple[int, ...]
+    resize: tuple[str, ...]
     class_names: tuple[str, ...]
     files: tuple[str, ...]
     labels: np.ndarray
@@ -64,7 +66,7 @@ def load(path: pathlib.Path) -> Predictions:
         raise DataError(
             f"{path} is damaged: {found['probabilities'].shape} probabilities, expected {shape}"
         )
-    texts = ("nets", "views", "class_names", "files")
+    texts = ("nets", "views", "resize", "class_names", "files")
     return Predictions(**found | {name: tuple(found[name].tolist()) for name in texts})
 
 
@@ -89,5 +91,6 @@ def joined(paths: Sequence[pathlib.Path]) -> Predictions:
         first,
         nets=tuple(net for part in parts for net in part.nets),
         views=tuple(views for part in parts for views in part.views),
+        resize=tuple(resize for part in parts for resize in part.resize),
         probabilities=np.concatenate([part.probabilities for part in parts]),
     )

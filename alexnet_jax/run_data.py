@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax import spec
 from alexnet_jax.data import augment
-from alexnet_jax.data.images import SIZE
+from alexnet_jax.data.constants import OF_THE_DATA
 from alexnet_jax.data.prepare import prepared_directory
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.data.statistics import Statistics
@@ -19,7 +19,6 @@ from alexnet_jax.run_folder import write_whole
 
 CLASSES_FILE = "classes.json"
 STATISTICS_FILE = "statistics.npz"
-OF_THE_DATA = ("image", "centre", "channel")  # means that the training images decide
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +45,7 @@ class RunData:
         """
         if self.statistics is None and data.mean in OF_THE_DATA:
             raise DataError(f"the run's mean is that of its data, which are gone: {self.missing}")
-        unknown = Statistics(np.zeros((SIZE, SIZE, 3), np.float32), np.zeros(3), np.eye(3), 0)
-        return augment.constants(self.statistics or unknown, data)
+        return augment.constants(self.statistics, data)
 
     def net(self, model: ConfigDict) -> spec.Spec:
         """Return the net of config.model.

@@ -14,10 +14,13 @@ from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.config import check, fingerprint
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.data.prepared import PreparedDataset
+from alexnet_jax.data.resize import Resize
 from alexnet_jax.errors import CheckpointError, DataError
 from alexnet_jax.run_data import RunData
 from alexnet_jax.run_folder import mean_file, read_config
 from alexnet_jax.train_step import TrainState, abstract_state
+
+SPLIT = "validation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,12 +109,13 @@ def _load_net(workdir: pathlib.Path, config: ConfigDict, checkpoint: str | int) 
     return SavedNet(workdir, config, net, mesh, state, known, consts)
 
 
-def images(net: SavedNet, data_dir: str = "") -> PreparedDataset:
-    """Return the images that a net was trained and validated on, or others.
+def images(net: SavedNet, data_dir: str = "", resize: Resize | None = None) -> PreparedDataset:
+    """Return the validation images of a net, or others; where they must be prepared, only they are.
 
     Args:
       net: the net.
       data_dir: a folder of images, or of ILSVRC's archives, in place of the run's own.
+      resize: how they are made square; None: as in training.
 
     Raises:
       DataError: they are not there, or have other classes.
@@ -120,8 +124,10 @@ def images(net: SavedNet, data_dir: str = "") -> PreparedDataset:
     if data_dir:
         data.dir = data_dir
         data.builder = "ilsvrc" if _is_ilsvrc(pathlib.Path(data_dir)) else "image_folder"
+    if resize is not None:
+        data.resize, data.resize_filter = resize
     try:
-        dataset = prepare(data)
+        dataset = prepare(data, only=SPLIT)
     except DataError as error:
         if data.dir or data.builder == "shapes":
             raise
@@ -148,9 +154,11 @@ def _check_classes(net: SavedNet, dataset: PreparedDataset) -> None:
 
 
 def _is_ilsvrc(folder: pathlib.Path) -> bool:
-    """Whether a folder holds the archives of ILSVRC, or its classes by their wnids."""
-    classes = folder / "train"
-    if not classes.is_dir():
-        return any(folder.glob("*.tar"))
-    names = [path.name for path in classes.iterdir() if not path.name.startswith(".")]
-    return bool(names) and all(re.match(r"n\d{8}(\.tar)?$", name) for name in names)
+    """Whether a folder holds the archives of ILSVRC, its kit, or its classes by their wnids."""
+    if any(folder.glob("*.tar")) or any(folder.glob("*devkit*")):
+        return True
+    for split in ("train", "val"):
+        if (folder / split).is_dir():
+            names = [p.name for p in (folder / split).iterdir() if not p.name.startswith(".")]
+            return bool(names) and all(re.match(r"n\d{8}(\.tar)?$", name) for name in names)
+    return False

@@ -57,7 +57,15 @@ def test_the_interval_is_the_bootstraps():
 def predictions(p, labels) -> Predictions:
     names = tuple(f"net{k}" for k in range(len(p)))
     files = tuple(f"{k}.jpg" for k in range(len(labels)))
-    return Predictions(names, (10,) * len(p), tuple(map(str, range(CLASSES))), files, labels, p)
+    return Predictions(
+        nets=names,
+        views=(10,) * len(p),
+        resize=("aspect/area",) * len(p),
+        class_names=tuple(map(str, range(CLASSES))),
+        files=files,
+        labels=labels,
+        probabilities=p,
+    )
 
 
 @pytest.mark.parametrize("weights", [EQUAL, [0.5, 0.25, 0.25]])

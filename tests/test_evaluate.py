@@ -59,10 +59,16 @@ def test_two_runs_alone_together_and_later_from_what_was_kept(folder, tmp_path):
     assert later["rows"] == found["rows"] and "images_per_second" not in later
 
 
-def test_one_run_in_several_views(folder):
-    table, found = evaluated(folder, f"--workdir={folder / 'a'}", "--views=1,5")
-    one, five = found["rows"]
-    assert (one["views"], five["views"], len(table)) == (1, 5, 3)
+def test_one_run_in_several_views_of_images_resized_in_two_ways(folder):
+    resizes = "--resize=aspect/area,warp/lanczos"
+    table, found = evaluated(folder, f"--workdir={folder / 'a'}", "--views=1,5", resizes)
+    assert len(table) == 5 and [(row["resize"], row["views"]) for row in found["rows"]] == [
+        (resize, views) for resize in ("aspect/area", "warp/lanczos") for views in (1, 5)
+    ]
+    one, five, other, _ = found["rows"]
+    assert other["images"] == tiny.VALIDATION and other["loss"] != one["loss"]
+    alone = [path.name for path in (folder / "prepared" / "image_folder").glob("*-only-*")]
+    assert len(alone) == 1 and "warp-lanczos" in alone[0]  # the training images were not read
     (last,) = [line for line in tiny.lines(folder / "a") if line["split"] == "val"]
     for name in ("top1_error", "top5_error", "loss"):
         np.testing.assert_allclose(one[name], last[name], rtol=1e-6)
@@ -73,7 +79,7 @@ def test_one_run_in_several_views(folder):
     ("flags", "said"),
     [
         (["--views=2", "--workdir={a}"], "--views is any of 1, 5, 10; got '2'"),
-        (["--workdir={a}", "--predictions=x.npz"], "one of the two"),
+        (["--resize=warp", "--workdir={a}"], "aspect|warp/area|bilinear|lanczos"),
         (["--workdir={other}"], "label 1 is 'dog' to the net of"),
     ],
 )

@@ -14,6 +14,7 @@ RNG = np.random.default_rng(0)
 FOUND = Predictions(
     nets=("runs/a", "runs/ü"),
     views=(1, 10),
+    resize=("aspect/area", "warp/lanczos"),
     class_names=("ant", "bee", "cow"),
     files=("ant/1.jpg", "bee/ä 2.jpg"),
     labels=np.array([0, 1], np.int32),
@@ -39,6 +40,7 @@ def test_files_are_joined_net_by_net(tmp_path):
             FOUND,
             nets=FOUND.nets[net : net + 1],
             views=FOUND.views[net : net + 1],
+            resize=FOUND.resize[net : net + 1],
             probabilities=FOUND.probabilities[net : net + 1],
         )
         part.save(tmp_path / f"{net}.npz")

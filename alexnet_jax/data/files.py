@@ -10,6 +10,7 @@ import numpy as np
 
 from alexnet_jax.data.folders import files_split, images
 from alexnet_jax.data.images import BadImageError
+from alexnet_jax.data.resize import PAPER, Resize
 from alexnet_jax.errors import DataError
 
 _AHEAD = 16  # files a thread: read or waiting, so that memory does not grow with their number
@@ -37,19 +38,20 @@ def image_files(words: Sequence[str]) -> list[pathlib.Path]:
 
 
 def squares(
-    paths: Sequence[pathlib.Path], workers: int = 0
+    paths: Sequence[pathlib.Path], resize: Resize = PAPER, workers: int = 0
 ) -> Iterator[tuple[pathlib.Path, np.ndarray | BadImageError]]:
     """Yield each file with its (256, 256, 3) uint8 RGB square, or with why it has none.
 
     Args:
       paths: of the files, read only a little ahead of what is asked for.
+      resize: how a picture becomes a square.
       workers: threads; 0: one for each core.
     """
     split = files_split(pathlib.Path(), [(str(path), 0) for path in paths])
 
     def read(index: int) -> np.ndarray | BadImageError:
         try:
-            return split.item(index).load().pixels
+            return split.item(index).load(resize).pixels
         except BadImageError as error:
             return error
 

@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 from alexnet_jax import run_data, sharding, spec
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.config import check, fingerprint
+from alexnet_jax.data.constants import OF_THE_DATA
 from alexnet_jax.errors import WeightsError
-from alexnet_jax.run_data import OF_THE_DATA
 from alexnet_jax.run_folder import mean_file, read_config
 from alexnet_jax.train_step import TrainState, initial_state
 from alexnet_jax.weights import layout
