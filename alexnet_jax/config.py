@@ -54,13 +54,15 @@ _CHOICES: dict[str, tuple] = {
     "data.builder": ("ilsvrc", "image_folder", "shapes"),
     "data.release": ("2012", "2010", "fall2011"),
     "data.storage": ("jpeg", "raw"),
+    "data.resize": ("aspect", "warp"),
+    "data.resize_filter": ("area", "bilinear", "lanczos", "opencv_area", "opencv_linear"),
     "data.mean": ("image", "centre", "channel", "values", "file", "none"),
     "data.crop_form": ("window", "resized"),
     "data.colour_unit": ("eigenvalue", "deviation"),
     "optimizer.decay_form": ("velocity", "decoupled"),
     "optimizer.rate_form": ("inside", "outside"),
     "schedule.kind": ("plateau", "epochs", "dexp"),
-    "evaluate.views": (1, 10),
+    "evaluate.views": (1, 5, 10),
 }
 
 

@@ -1,49 +1,161 @@
-"""Evaluate a trained net: centre crop or ten views, every image exactly once.
+"""Evaluate trained nets, one or together: centre crop or more views, every image exactly once.
 
     python -m alexnet_jax.evaluate --workdir=runs/ilsvrc2012 --views=10 --checkpoint=best
 
+    python -m alexnet_jax.evaluate --workdir=runs/a --workdir=runs/b --views=10 --out=ab.npz
+    python -m alexnet_jax.evaluate --predictions=ab.npz --predictions=c.npz --weights=fit
+
     python -m alexnet_jax.evaluate --workdir=runs/imported --data_dir=/path/to/imagenet
 
-The last line is one JSON object: images, views, loss, top1_error, top5_error, images_per_second.
+    python -m alexnet_jax.evaluate --workdir=runs/a --views=1,10 --resize=aspect/area,warp/lanczos
+
+Several nets are shown alone and together, their probabilities averaged; several --views and
+--resize one after the other. A table, then one JSON object: the last row's images, net, weights,
+views, resize, loss, top1_error, top1_interval, top5_error, top5_interval (bootstrap, 95 %), all
+rows, and images_per_second.
 """
 
+import itertools
 import json
 import pathlib
+import time
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 from absl import flags
 
 from alexnet_jax import command_line
+from alexnet_jax.comparison import FIT, Answers, Weights, compare, compared, table, weights_of
 from alexnet_jax.data import augment
 from alexnet_jax.data.loader import eval_batches
-from alexnet_jax.errors import CheckpointError
-from alexnet_jax.evaluation import SPLIT, batch_size_for, evaluate, make_evaluate_step
-from alexnet_jax.saved_run import load
+from alexnet_jax.data.prepared import PreparedDataset
+from alexnet_jax.data.resize import FILTERS, FORMS, Resize
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.evaluation import Predictor, batch_size_for, make_predict, predicted
+from alexnet_jax.predictions import Predictions, joined
+from alexnet_jax.saved_run import SPLIT, SavedNet, images, load_nets
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-_VIEWS = flags.DEFINE_enum("views", "1", ["1", "10"], "Views of each image (paper 4.1).")
+_WORKDIRS = flags.DEFINE_multi_string("workdir", [], "Folder of a run; several are an ensemble.")
+_VIEWS = flags.DEFINE_list("views", ["1"], "Views of each image: any of 1,5,10 (paper 4.1).")
+_RESIZE = flags.DEFINE_list(
+    "resize", [], "How images are made square: any of aspect/area, warp/lanczos, ... (data.resize)."
+)
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", "", "Images, train/<class>/<file> and val/<class>/<file>, in place of the run's."
 )
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
+_OUT = flags.DEFINE_string("out", "", "Where the probabilities of each image are kept, an .npz.")
+_PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "What --out wrote, in place of runs.")
+_WEIGHTS = flags.DEFINE_string(
+    "weights",
+    "equal",
+    "Of the nets in their mean: equal; numbers, one a net; or fit: fitted on every second image, "
+    "and all rows are of the others.",
+)
 
 
 def main(_) -> None:
-    """Evaluate the run that the flags name."""
-    which = _CHECKPOINT.value
-    if which not in ("best", "latest") and not which.isdigit():
-        raise CheckpointError(f"--checkpoint is best, latest or a step; got {which!r}")
-    run = load(pathlib.Path(_WORKDIR.value), which, _DATA_DIR.value)
-    views = int(_VIEWS.value)
-    batches = eval_batches(
-        run.dataset,
-        SPLIT,
-        batch_size=batch_size_for(run.mesh, run.config.evaluate.batch_size),
-        workers=run.config.data.workers,
+    """Evaluate what the flags name."""
+    if bool(_PREDICTIONS.value) == bool(_WORKDIRS.value):
+        raise ConfigError("give --workdir, or --predictions that were kept: one of the two")
+    weights = weights_of(_WEIGHTS.value)
+    begin = time.perf_counter()
+    if _PREDICTIONS.value:
+        rows, seen = compare(joined([pathlib.Path(p) for p in _PREDICTIONS.value]), weights), 0
+    else:
+        rows, seen = _run(weights)
+    speed = {"images_per_second": seen / (time.perf_counter() - begin)} if seen else {}
+    print(table(rows))
+    print(json.dumps({**rows[-1], **speed, "rows": rows}))
+
+
+def _run(weights: Weights) -> tuple[list[dict], int]:
+    """Run the nets on their images; return the rows, and how many images were gone through."""
+    wanted = list(itertools.product(_resizes(_RESIZE.value), _views(_VIEWS.value)))
+    if _OUT.value and len(wanted) > 1:
+        raise ConfigError("--out keeps the answers of one choice of --views and --resize")
+    nets = load_nets([pathlib.Path(path) for path in _WORKDIRS.value], _CHECKPOINT.value)
+    predictors = {views: _predictors(nets, views) for _, views in wanted}
+    rows, seen = [], 0
+    for resize, views in wanted:
+        dataset, form = _images(nets, resize)
+        answers = predicted(predictors[views], _batches(nets, dataset))
+        heads = [{"net": str(net.workdir), "views": views, "resize": form} for net in nets]
+        if _OUT.value or weights == FIT:
+            kept = _kept(heads, dataset, answers)
+            if _OUT.value:
+                kept.save(pathlib.Path(_OUT.value))
+            rows += compare(kept, weights)
+        else:
+            rows += compared(heads, answers, weights)
+        seen += rows[-1]["images"]
+    return rows, seen
+
+
+def _predictors(nets: Sequence[SavedNet], views: int) -> list[Predictor]:
+    """Return the nets, those of the same kind compiled once."""
+    programs: dict[tuple, Callable] = {}
+    found = []
+    for net in nets:
+        kind = repr(net.net), net.mesh
+        if kind not in programs:
+            programs[kind] = make_predict(net.net, net.mesh, views)
+        found.append(Predictor(net.mesh, net.state, net.consts, programs[kind]))
+    return found
+
+
+def _images(nets: Sequence[SavedNet], resize: Resize | None) -> tuple[PreparedDataset, str]:
+    """Return the images that all nets are seen on, and how they were made square."""
+    datasets = [images(net, _DATA_DIR.value, resize) for net in nets]
+    for net, dataset in zip(nets, datasets, strict=True):
+        if dataset.directory != datasets[0].directory:
+            raise ConfigError(
+                f"{net.workdir} has its images in {dataset.directory}, {nets[0].workdir} in "
+                f"{datasets[0].directory}: nets are compared on the same ones; give --data_dir or "
+                "--resize"
+            )
+    own = nets[0].config.data
+    return datasets[0], "/".join(resize or (own.resize, own.resize_filter))
+
+
+def _batches(nets: Sequence[SavedNet], dataset: PreparedDataset) -> Iterator[dict]:
+    config = nets[0].config
+    size = batch_size_for(*(net.mesh for net in nets), asked=config.evaluate.batch_size)
+    return eval_batches(dataset, SPLIT, batch_size=size, workers=config.data.workers)
+
+
+def _kept(heads: list[dict], dataset: PreparedDataset, answers: Answers) -> Predictions:
+    parts = [(probabilities, batch["label"]) for probabilities, batch in answers]
+    labels = np.concatenate([labels for _, labels in parts])
+    return Predictions(
+        nets=tuple(head["net"] for head in heads),
+        views=tuple(head["views"] for head in heads),
+        resize=tuple(head["resize"] for head in heads),
+        class_names=dataset.class_names,
+        files=tuple(dataset.file_names(SPLIT, range(len(labels)))),
+        labels=labels,
+        probabilities=np.concatenate([probabilities for probabilities, _ in parts], axis=1),
     )
-    consts = augment.constants(run.dataset.statistics, run.config.data)
-    step = make_evaluate_step(run.net, run.mesh, views)
-    found = evaluate(step, run.state, batches, consts, run.mesh)
-    print(json.dumps({"images": found.pop("images"), "views": views, **found}))
+
+
+def _resizes(parts: list[str]) -> list[Resize | None]:
+    """Return the choices, or the run's own."""
+    found: list[Resize | None] = []
+    for part in parts:
+        form, _, kind = part.partition("/")
+        if form not in FORMS or kind not in FILTERS:
+            raise ConfigError(
+                f"--resize is any of {'|'.join(FORMS)}/{'|'.join(FILTERS)}; got {part!r}"
+            )
+        found.append(Resize(form, kind))
+    return found or [None]
+
+
+def _views(parts: list[str]) -> list[int]:
+    known = [str(views) for views in augment.VIEWS]
+    if not parts or not set(parts) <= set(known):
+        raise ConfigError(f"--views is any of {', '.join(known)}; got {','.join(parts)!r}")
+    return [int(part) for part in parts]
 
 
 if __name__ == "__main__":

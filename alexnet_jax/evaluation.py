@@ -1,12 +1,14 @@
 """Evaluation: softmax averaged over the views (paper 4.1), each image counted exactly once."""
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jax import lax
+from jax import Array, lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
@@ -19,6 +21,7 @@ from alexnet_jax.sharding import (
     group_axis,
     local_specs,
     put_batch,
+    put_everywhere,
 )
 from alexnet_jax.spec import Spec
 from alexnet_jax.train_step import TrainState, graph_of
@@ -116,12 +119,58 @@ def evaluate(
     }
 
 
+class Predictor:
+    """One net and what it was compiled for.
+
+    Args:
+      mesh: where the state lives.
+      state: the net's parameters.
+      consts: what `augment.constants` gave.
+      predict: what `make_predict` gave for this net and mesh.
+    """
+
+    def __init__(
+        self, mesh: Mesh, state: TrainState, consts: dict[str, np.ndarray], predict: Callable
+    ):
+        self._mesh, self._predict = mesh, predict
+        self._params, self._stats = state.params, state.batch_stats
+        self._consts = put_everywhere(mesh, consts)
+
+    def __call__(self, images: np.ndarray) -> Array:
+        """Return probabilities (b, classes) float32 of (b, 256, 256, 3) uint8, not waited for."""
+        batch = put_batch(self._mesh, images)
+        return self._predict(self._params, self._stats, batch, self._consts)
+
+
+def predicted(
+    predictors: Sequence[Predictor], batches: Iterable[dict]
+) -> Iterator[tuple[np.ndarray, dict]]:
+    """Run nets over batches; yield (probabilities (nets, b, classes) float32, batch).
+
+    Rows whose mask is 0 are left out of both.
+    """
+    waiting: tuple[list[Array], dict] | None = None  # in flight while the host reads the next batch
+    for batch in batches:
+        answers = [predict(batch["image"]) for predict in predictors]
+        if waiting is not None:
+            yield _real(*waiting)
+        waiting = answers, batch
+    if waiting is not None:
+        yield _real(*waiting)
+
+
+def _real(answers: list[Array], batch: dict) -> tuple[np.ndarray, dict]:
+    rows = batch["mask"] > 0
+    probabilities = np.stack([np.asarray(answer) for answer in answers])
+    return probabilities[:, rows], {name: value[rows] for name, value in batch.items()}
+
+
 def _add(total: dict[str, float], sums: metrics.Sums) -> None:
     for name, value in jax.device_get(sums).items():
         total[name] += float(value)
 
 
-def batch_size_for(mesh: Mesh, asked: int) -> int:
-    """Return the batch that divides over the mesh: `asked`, rounded up."""
-    data = mesh.shape[DATA]
+def batch_size_for(*meshes: Mesh, asked: int) -> int:
+    """Return the batch that divides over each of some meshes: `asked`, rounded up."""
+    data = math.lcm(*(mesh.shape[DATA] for mesh in meshes))
     return -(-asked // data) * data

@@ -3,84 +3,162 @@
 import dataclasses
 import pathlib
 import re
+from collections.abc import Sequence
 
+import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from alexnet_jax import sharding, spec
+from alexnet_jax import run_data, sharding, spec
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.config import check, fingerprint
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.data.prepared import PreparedDataset
+from alexnet_jax.data.resize import Resize
 from alexnet_jax.errors import CheckpointError, DataError
+from alexnet_jax.run_data import RunData
 from alexnet_jax.run_folder import mean_file, read_config
 from alexnet_jax.train_step import TrainState, abstract_state
 
+SPLIT = "validation"
+
 
 @dataclasses.dataclass(frozen=True)
-class SavedRun:
-    """A run's config, net, saved state, the mesh that the state lives on, and its data."""
+class SavedNet:
+    """A run's config, net, saved state, the mesh that the state lives on, what its images lose.
 
+    Attributes:
+      workdir: its folder.
+      data: what is known of its training images.
+      consts: what `augment.constants` gives.
+    """
+
+    workdir: pathlib.Path
     config: ConfigDict
     net: spec.Spec
     mesh: Mesh
     state: TrainState
+    data: RunData
+    consts: dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedRun(SavedNet):
+    """A saved net and images to see it on."""
+
     dataset: PreparedDataset
 
 
-OF_THE_DATA = ("image", "centre", "channel")  # means that the training set decides
-
-
 def load(workdir: pathlib.Path, checkpoint: str | int = "best", data_dir: str = "") -> SavedRun:
-    """Return the run in `workdir` as its checkpoint (best, latest or a step) has it.
+    """Return the run in `workdir` as its checkpoint has it, with its images.
 
     Args:
       workdir: the run's folder.
       checkpoint: best, latest or a step.
-      data_dir: a folder of images to take in place of the run's own, less the run's mean; "": its
-        own.
+      data_dir: what `images` takes.
 
     Raises:
       CheckpointError: no run, or no such checkpoint.
       ConfigError: another version of the program wrote it.
       DataError: its data is gone.
     """
+    (net,) = load_nets([workdir], checkpoint)
+    parts = {field.name: getattr(net, field.name) for field in dataclasses.fields(net)}
+    return SavedRun(**parts, dataset=images(net, data_dir))
+
+
+def load_nets(workdirs: Sequence[pathlib.Path], checkpoint: str | int = "best") -> list[SavedNet]:
+    """Return the nets in some runs' folders; their images need not be there.
+
+    Args:
+      workdirs: the folders.
+      checkpoint: best, latest or a step, of each.
+
+    Raises:
+      CheckpointError: no run, or no such checkpoint.
+      ConfigError: another version of the program wrote one.
+      DataError: a net's mean or number of classes is that of its data, which are gone.
+    """
+    if str(checkpoint) not in ("best", "latest") and not str(checkpoint).isdigit():
+        raise CheckpointError(f"--checkpoint is best, latest or a step; got {checkpoint!r}")
+    configs = [_checked_config(workdir) for workdir in workdirs]
+    sharding.split_cpu(max((config.mesh for config in configs), key=lambda m: m.cpu_devices))
+    return [
+        _load_net(workdir, config, checkpoint)
+        for workdir, config in zip(workdirs, configs, strict=True)
+    ]
+
+
+def _checked_config(workdir: pathlib.Path) -> ConfigDict:
     config = read_config(workdir)
     check(config)
     config.data.mean_file = mean_file(workdir, config)
-    sharding.split_cpu(config.mesh)
-    dataset = _dataset(config.data, data_dir)
-    net = spec.resolve(config.model, len(dataset.class_names))
+    return config
+
+
+def _load_net(workdir: pathlib.Path, config: ConfigDict, checkpoint: str | int) -> SavedNet:
+    known = run_data.read(workdir, config.data)
+    consts = known.constants(config.data)
+    net = known.net(config.model)
     mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:
         state = checkpoints.restore(abstract_state(config, net, mesh), checkpoint)
     if state is None:
         raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")
-    return SavedRun(config, net, mesh, state, dataset)
+    return SavedNet(workdir, config, net, mesh, state, known, consts)
 
 
-def _dataset(data: ConfigDict, data_dir: str) -> PreparedDataset:
-    if not data_dir:
-        try:
-            return prepare(data)
-        except DataError as error:
-            if data.dir or data.builder == "shapes":
-                raise
-            # Weights that were imported came without images.
-            raise DataError(f"{error}, or for this evaluation give --data_dir") from error
-    statistics = prepare(data).statistics if data.mean in OF_THE_DATA else None
-    data.dir = data_dir
-    data.builder = "ilsvrc" if _is_ilsvrc(pathlib.Path(data_dir)) else "image_folder"
-    dataset = prepare(data)
-    dataset.statistics = statistics or dataset.statistics
+def images(net: SavedNet, data_dir: str = "", resize: Resize | None = None) -> PreparedDataset:
+    """Return the validation images of a net, or others; where they must be prepared, only they are.
+
+    Args:
+      net: the net.
+      data_dir: a folder of images, or of ILSVRC's archives, in place of the run's own.
+      resize: how they are made square; None: as in training.
+
+    Raises:
+      DataError: they are not there, or have other classes.
+    """
+    data = net.config.copy_and_resolve_references().data
+    if data_dir:
+        data.dir = data_dir
+        data.builder = "ilsvrc" if _is_ilsvrc(pathlib.Path(data_dir)) else "image_folder"
+    if resize is not None:
+        data.resize, data.resize_filter = resize
+    try:
+        dataset = prepare(data, only=SPLIT)
+    except DataError as error:
+        if data.dir or data.builder == "shapes":
+            raise
+        # Weights that were imported came without images.
+        raise DataError(f"{error}, or for this evaluation give --data_dir") from error
+    _check_classes(net, dataset)
     return dataset
 
 
+def _check_classes(net: SavedNet, dataset: PreparedDataset) -> None:
+    """Refuse images whose labels mean other classes."""
+    own, theirs = net.data.class_names, dataset.class_names
+    if len(theirs) != net.net.classes:
+        raise DataError(
+            f"{dataset.directory} has {len(theirs)} classes, the net of {net.workdir} "
+            f"{net.net.classes}: give images of the same classes"
+        )
+    if own is not None and own != theirs:
+        label = next(k for k, pair in enumerate(zip(own, theirs, strict=True)) if len({*pair}) > 1)
+        raise DataError(
+            f"label {label} is {own[label]!r} to the net of {net.workdir} but {theirs[label]!r} in "
+            f"{dataset.directory}: give images of the same classes"
+        )
+
+
 def _is_ilsvrc(folder: pathlib.Path) -> bool:
-    """Whether a folder holds the archives of ILSVRC, or its classes by their wnids."""
-    classes = folder / "train"
-    if not classes.is_dir():
-        return any(folder.glob("*.tar"))
-    names = [path.name for path in classes.iterdir() if not path.name.startswith(".")]
-    return bool(names) and all(re.match(r"n\d{8}(\.tar)?$", name) for name in names)
+    """Whether a folder holds the archives of ILSVRC, its kit, or its classes by their wnids."""
+    if any(folder.glob("*.tar")) or any(folder.glob("*devkit*")):
+        return True
+    for split in ("train", "val"):
+        if (folder / split).is_dir():
+            names = [p.name for p in (folder / split).iterdir() if not p.name.startswith(".")]
+            return bool(names) and all(re.match(r"n\d{8}(\.tar)?$", name) for name in names)
+    return False

@@ -11,7 +11,16 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax import config as configs
-from alexnet_jax import distributed, metrics, optimizer, run_folder, schedule, sharding, spec
+from alexnet_jax import (
+    distributed,
+    metrics,
+    optimizer,
+    run_data,
+    run_folder,
+    schedule,
+    sharding,
+    spec,
+)
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.clock import Clock
 from alexnet_jax.data import augment
@@ -58,6 +67,8 @@ def train(
         run_folder.describe_data(workdir, dataset)
     distributed.wait_for_all("prepared")
     net = spec.resolve(config.model, len(dataset.class_names))
+    if first:
+        run_data.write(workdir, run_data.of_dataset(dataset))
     with (
         Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir) as checkpoints,
         Logger(workdir, tensorboard=config.log.tensorboard) if first else Silence() as log,
@@ -211,7 +222,7 @@ class Run:
     def validate(self) -> None:
         """Evaluate, tell the plateau, save. A signal on the way saves without it and leaves."""
         self.check_finite()
-        batch_size = batch_size_for(self.mesh, self.config.evaluate.batch_size)
+        batch_size = batch_size_for(self.mesh, asked=self.config.evaluate.batch_size)
         batches = eval_batches(
             self.dataset,
             SPLIT,

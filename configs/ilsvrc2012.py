@@ -31,6 +31,11 @@ def get_config() -> ConfigDict:
     config.data.dir = ""  # folder of ILSVRC's archives, or train/<class>/<file>, val/<class>/<file>
     config.data.prepared_dir = ""  # where the 256x256 copy lives; "" is ~/tensorflow_datasets
     config.data.storage = "jpeg"  # jpeg (quality 95) | raw (uint8, 196,608 bytes an image)
+    # aspect: the shorter side to 256, then the central square (paper 2) | warp: each side to 256
+    # (Caffe). Filters: area | bilinear | lanczos | opencv_area | opencv_linear. Whose results are
+    # of which: alexnet_jax/data/resize.py.
+    config.data.resize = "aspect"
+    config.data.resize_filter = "area"
     config.data.validation_fraction = 0.1  # held out only where the folder has no validation split
     config.data.max_bad_fraction = 0.0  # unreadable files up to this share are skipped and listed
     config.data.workers = 0  # threads that read and decode; 0 is one for each core
@@ -105,7 +110,7 @@ def get_config() -> ConfigDict:
     config.checkpoint.every_steps = 2000  # besides one after each evaluation; 0: only those
 
     config.evaluate = ConfigDict()
-    config.evaluate.views = 1  # in the loop: 1 (centre) | 10 (paper 4.1)
+    config.evaluate.views = 1  # in the loop: 1 (centre) | 5 (corners too) | 10 (paper 4.1)
     config.evaluate.every_epochs = 1
     config.evaluate.batch_size = 256
 

@@ -21,6 +21,7 @@ def get_config() -> ConfigDict:
     config.batch_size = 256  # R: 8 devices; T: --batch-size 32
     config.model.spec = "owt"
 
+    config.data.resize_filter = "bilinear"  # P: Resize(256), CenterCrop(224) at test
     config.data.mean = "values"
     config.data.mean_values = (123.675, 116.28, 103.53)  # P: 255 * (.485, .456, .406)
     config.data.divide_by = (58.395, 57.12, 57.375)  # P: 255 * (.229, .224, .225)

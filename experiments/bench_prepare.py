@@ -143,6 +143,8 @@ def main(_) -> None:
                     "dir": temporary,
                     "prepared_dir": str(folder / f"prepared{number}"),
                     "storage": "jpeg",
+                    "resize": "aspect",
+                    "resize_filter": "area",
                     "validation_fraction": 0.1,
                     "max_bad_fraction": 0.0,
                     "workers": _WORKERS.value,

@@ -149,7 +149,10 @@ def write_extracted_2012(folder: pathlib.Path, *, flat: bool, validation: int = 
     for (name, data), wnid in zip(images.items(), wnids, strict=True):
         _write(folder / "val" / ("." if flat else wnid), {name: data})
     with tarfile.open(fileobj=io.BytesIO(devkit_2012(wnids))) as archive:
-        archive.extractall(folder, filter="data")
+        for member in filter(tarfile.TarInfo.isfile, archive):  # extractall: 3.11.4 and newer
+            path = folder / member.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(archive.extractfile(member).read())
     return folder
 
 

@@ -167,8 +167,9 @@ def test_ten_views_are_the_papers():
 def test_one_view_is_the_centre():
     assert augment.view_corners(1, 224) == ((16, 16, False),)
     assert augment.view_corners(1, 227) == ((14, 14, False),)
-    with pytest.raises(ConfigError, match="1 or 10; got 5"):
-        augment.view_corners(5, 224)
+    assert augment.view_corners(5, 224) == augment.view_corners(10, 224)[:5]
+    with pytest.raises(ConfigError, match=r"one of \(1, 5, 10\); got 2"):
+        augment.view_corners(2, 224)
 
 
 def test_neighbours_in_the_global_batch_share_crop_and_mirror():

@@ -111,6 +111,12 @@ def test_every_recipe_is_whole_and_locked(name):
         ("data.colour_std", -1.0, "at least 0; got -1.0"),
         ("data.builder", "cifar", "one of ilsvrc, image_folder, shapes; got 'cifar'"),
         ("data.storage", "png", "one of jpeg, raw; got 'png'"),
+        ("data.resize", "crop", "one of aspect, warp; got 'crop'"),
+        (
+            "data.resize_filter",
+            "box",
+            "one of area, bilinear, lanczos, opencv_area, opencv_linear; got 'box'",
+        ),
         ("data.mean", "zero", "one of image, centre, channel, values, file, none; got 'zero'"),
         ("data.mean_values", (1.0, 2.0), "three numbers; got [1.0, 2.0]"),
         ("data.mean_values", (1.0, 2.0, float("nan")), "three numbers; got [1.0, 2.0, nan]"),
@@ -125,7 +131,7 @@ def test_every_recipe_is_whole_and_locked(name):
         ("data.colour_unit", "std", "one of eigenvalue, deviation; got 'std'"),
         ("optimizer.decay_form", "l2", "one of velocity, decoupled; got 'l2'"),
         ("schedule.kind", "cosine", "one of plateau, epochs, dexp; got 'cosine'"),
-        ("evaluate.views", 5, "one of 1, 10; got 5"),
+        ("evaluate.views", 2, "one of 1, 5, 10; got 2"),
     ],
 )
 def test_what_no_run_can_have_is_refused(field, value, expected):
@@ -206,6 +212,8 @@ def test_ilsvrc2012_has_the_papers_numbers():
         "batch_size": 128,
         "data.builder": "ilsvrc",
         "data.mean": "image",
+        "data.resize": "aspect",
+        "data.resize_filter": "area",
         "data.crop": True,
         "data.flip": True,
         "data.colour": True,

@@ -8,7 +8,7 @@ from augment_views import MEAN, SIZE, STATISTICS, crops, data, draw_images, view
 
 from alexnet_jax.data import augment
 from alexnet_jax.data.constants import constants
-from alexnet_jax.errors import ConfigError
+from alexnet_jax.errors import ConfigError, DataError
 from configs import ilsvrc2012
 
 
@@ -31,6 +31,18 @@ def test_unknown_choices():
     ):
         with pytest.raises(ConfigError, match=expected):
             constants(STATISTICS, data(**{field: "x"}))
+
+
+def test_evaluation_without_training_images():
+    for mean in ("image", "centre", "channel"):
+        with pytest.raises(DataError, match=f"data.mean={mean} is that of the training images"):
+            constants(None, data(mean=mean))
+    for mean in ("values", "none"):
+        config = data(mean=mean, divide_by=(1.0, 2.0, 1.0))
+        found, expected = constants(None, config), constants(STATISTICS, config)
+        assert found.keys() == {"mean", "divide_by"}  # colours are of training only
+        for name in found:
+            np.testing.assert_array_equal(found[name], expected[name])
 
 
 def test_a_mean_file_of_either_float(tmp_path):

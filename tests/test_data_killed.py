@@ -21,18 +21,8 @@ KILLS = 5
 
 
 def config(tmp_path, prepared: str) -> ConfigDict:
-    return ConfigDict(
-        {
-            "builder": "ilsvrc",
-            "release": "2012",
-            "dir": str(tmp_path / "archives"),
-            "prepared_dir": str(tmp_path / prepared),
-            "storage": "jpeg",
-            "validation_fraction": 0.1,
-            "max_bad_fraction": 0.01,
-            "workers": 2,
-        }
-    )
+    folders = {"dir": str(tmp_path / "archives"), "prepared_dir": str(tmp_path / prepared)}
+    return tiny.data_config(tmp_path, builder="ilsvrc", max_bad_fraction=0.01, **folders)
 
 
 @pytest.fixture

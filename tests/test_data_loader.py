@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
+import tiny
 
 from alexnet_jax.data import shapes
 from alexnet_jax.data.loader import eval_batches, order, train_batches, train_indices
@@ -22,20 +22,7 @@ TRAIN, VALIDATION = 23, 10
 def dataset(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "SPLIT_SIZES", {"train": TRAIN, "validation": VALIDATION})
-        root = tmp_path_factory.mktemp("prepared")
-        yield prepare(
-            ConfigDict(
-                {
-                    "builder": "shapes",
-                    "dir": "",
-                    "prepared_dir": str(root),
-                    "storage": "jpeg",
-                    "validation_fraction": 0.1,
-                    "max_bad_fraction": 0.0,
-                    "workers": 2,
-                }
-            )
-        )
+        yield prepare(tiny.data_config(tmp_path_factory.mktemp("shapes"), builder="shapes", dir=""))
 
 
 @pytest.fixture(scope="module")

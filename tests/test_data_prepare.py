@@ -144,12 +144,15 @@ def test_directory_names_what_decides_the_content(tmp_path, source):
     names = {
         prepared_directory(config(tmp_path)),
         prepared_directory(config(tmp_path, storage="raw")),
+        prepared_directory(config(tmp_path, resize="warp")),
+        prepared_directory(config(tmp_path, resize_filter="lanczos")),
+        prepared_directory(config(tmp_path, resize="warp", resize_filter="lanczos")),
         prepared_directory(config(tmp_path, dir=str(source / "train"))),
         prepared_directory(config(tmp_path, dir=str(source / "train"), validation_fraction=0.2)),
         prepared_directory(config(tmp_path, builder="ilsvrc")),
         prepared_directory(config(tmp_path, builder="shapes", dir="")),
     }
-    assert len(names) == 6
+    assert len(names) == 9
     # The fraction is used only where nothing else is the validation split.
     same = prepared_directory(config(tmp_path, validation_fraction=0.3))
     assert same in names
@@ -166,6 +169,8 @@ def test_directory_names_what_decides_the_content(tmp_path, source):
         ({"builder": "ilsvrc", "dir": ""}, "TFDS's imagenet2012 in .*; set data.dir"),
         ({"builder": "cifar"}, r"data.builder to be ilsvrc \| image_folder \| shapes, not"),
         ({"storage": "png"}, "data.storage to be jpeg"),
+        ({"resize": "crop"}, r"data.resize to be aspect \| warp, not 'crop'"),
+        ({"resize_filter": "box"}, r"data.resize_filter to be area \| bilinear \| .*, not 'box'"),
         ({"workers": -1}, "data.workers"),
         ({"max_bad_fraction": 1.5}, "data.max_bad_fraction"),
         ({"validation_fraction": 1.0, "dir": "<train>"}, "data.validation_fraction"),

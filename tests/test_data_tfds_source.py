@@ -8,6 +8,7 @@ import struct
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+import tiny
 from array_record.python import array_record_module
 from ml_collections import ConfigDict
 from PIL import Image
@@ -17,18 +18,7 @@ from alexnet_jax.errors import DataError
 
 
 def config(tmp_path) -> ConfigDict:
-    return ConfigDict(
-        {
-            "builder": "ilsvrc",
-            "release": "2012",
-            "dir": "",
-            "prepared_dir": str(tmp_path / "prepared"),
-            "storage": "raw",
-            "validation_fraction": 0.1,
-            "max_bad_fraction": 0.0,
-            "workers": 2,
-        }
-    )
+    return tiny.data_config(tmp_path, builder="ilsvrc", dir="", storage="raw")
 
 
 def official_copy(tmp_path, file_format: str) -> pathlib.Path:
@@ -89,6 +79,11 @@ def test_tfds_own_imagenet2012(tmp_path, file_format):
     assert labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert images[:, 0, 0, 0].tolist() == [10, 30, 50, 70, 90, 110, 130]
     assert dataset.file_names("validation", [3]) == ["validation3.JPEG"]
+    alone = tiny.data_config(tmp_path, **{**data, "prepared_dir": str(tmp_path / "alone")})
+    (tmp_path / "alone").mkdir()
+    shutil.copytree(tmp_path / "prepared" / "imagenet2012", tmp_path / "alone" / "imagenet2012")
+    next((tmp_path / "alone").glob(f"*/*/*-train.{file_format}*")).write_bytes(b"not looked at")
+    assert prepare(alone, "validation").file_names("validation", [3]) == ["validation3.JPEG"]
     if file_format == "tfrecord":
         shutil.rmtree(dataset.directory)
         shard = next(directory.glob("*-train.tfrecord*"))

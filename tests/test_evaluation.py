@@ -146,7 +146,8 @@ def test_a_probability_of_zero_has_a_finite_loss(split):
 
 
 def test_a_batch_that_divides_is_asked_or_the_next_larger():
-    assert batch_size_for(mesh_of(2, 1), 128) == 128
-    assert batch_size_for(mesh_of(2, 2), 127) == 128
-    assert batch_size_for(mesh_of(4, 1), 1) == 4
-    assert batch_size_for(mesh_of(1, 1), 7) == 7
+    assert batch_size_for(mesh_of(2, 1), asked=128) == 128
+    assert batch_size_for(mesh_of(2, 2), asked=127) == 128
+    assert batch_size_for(mesh_of(4, 1), asked=1) == 4
+    assert batch_size_for(mesh_of(1, 1), asked=7) == 7
+    assert batch_size_for(mesh_of(4, 1), mesh_of(1, 2), mesh_of(2, 1), asked=9) == 12

@@ -13,24 +13,28 @@ PACKAGE = tiny.REPOSITORY / "alexnet_jax"
 # From the top down: a module imports only from the floors below its own, a module of data/
 # besides from its neighbours, in the order of the second table.
 FLOORS = [
-    {"main", "evaluate"},
+    {"main", "evaluate", "predict", "export"},
     {"train"},
     {"analysis"},
     {"signal_check"},
-    {"saved_run", "evaluation"},
+    {"saved_run", "evaluation", "comparison"},
     {"weights"},
-    {"checkpoint", "logger"},
+    {"checkpoint", "logger", "run_data"},
     {"train_step", "run_folder", "command_line"},
     {"model", "data"},
     {"layers", "schedule", "sharding", "config", "interrupt", "clock", "filters"},
     {"distributed", "optimizer"},
     {"spec", "metrics", "ops", "convolution", "random_streams", "peer_watch"},
+    {"ensemble", "predictions"},
+    {"whole_file"},
     {"errors"},
 ]
 DATA_FLOORS = [
     {"check"},
     {"prepare", "loader", "augment", "audit"},
+    {"files"},
     {"building", "prepared", "ilsvrc", "tfds_source", "constants", "resized_crop"},
+    {"synsets"},
     {"disk", "archives", "devkit"},
     {"datasets", "folders"},
     {"shards"},
@@ -38,7 +42,7 @@ DATA_FLOORS = [
     {"sources", "statistics"},
     {"shapes", "release_facts"},
     {"images"},
-    {"odd"},
+    {"odd", "resize"},
 ]
 SPEC_FLOORS = [{"__main__"}, {"figure"}, {"listing"}, {"resolving"}, {"table"}, {"fields"}]
 WEIGHTS_FLOORS = [

@@ -1,7 +1,5 @@
 """PyTorch's own files and modules, where it is installed; the program does not need it."""
 
-import re
-
 import numpy as np
 import pytest
 import tiny
@@ -16,7 +14,6 @@ from alexnet_jax.weights.weights import Weights
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-README = tiny.REPOSITORY / "README.md"
 
 
 class TorchvisionAlexNet(nn.Module):
@@ -118,8 +115,7 @@ def test_the_lines_of_the_readme(tmp_path, monkeypatch):
     export_weights(weights, tmp_path / "alexnet.safetensors")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    (lines,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    exec(lines, names)
+    exec(tiny.readme_lines("import torch"), names)
     np.testing.assert_array_equal(names["mean"].numpy(), mean.transpose(2, 0, 1))
     images = draw_images(1, 224)
     with torch.no_grad():

@@ -15,7 +15,6 @@ from weight_files import bgr, blob, caffemodel
 
 from alexnet_jax import saved_run, spec
 from alexnet_jax.checkpoint import Checkpoints
-from alexnet_jax.data import augment
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError, WeightsError
 from alexnet_jax.weights import files, layout
@@ -64,10 +63,7 @@ def test_an_imported_run_holds_the_weights_and_their_mean(folder, tmp_path):
     assert config.model.classes == 3
     moved = workdir.rename(tmp_path / "moved")  # all that it needs is in its folder
     found = saved_run.load(moved)
-    np.testing.assert_array_equal(
-        augment.constants(found.dataset.statistics, found.config.data)["mean"],
-        mean[::-1].transpose(1, 2, 0),
-    )
+    np.testing.assert_array_equal(found.consts["mean"], mean[::-1].transpose(1, 2, 0))
     tensors = layout.to_torch(found.net, jax.device_get(found.state.params), {})
     for name, value in weights.tensors.items():
         np.testing.assert_array_equal(tensors[name], value)
@@ -122,9 +118,9 @@ def test_an_export_knows_the_mean_and_the_classes_of_the_data(folder, tmp_path):
     other = tiny.write_images(tmp_path / "other")
     for path in (other / "images" / "train" / "ant").glob("*[1-9].jpg"):
         path.unlink()
-    found = saved_run.load(workdir, data_dir=str(other / "images")).dataset
-    assert found.directory != dataset.directory
-    np.testing.assert_array_equal(found.statistics.mean_image, weights.mean)
+    found = saved_run.load(workdir, data_dir=str(other / "images"))
+    assert found.dataset.directory != dataset.directory
+    np.testing.assert_array_equal(found.consts["mean"], weights.mean)
 
 
 def test_an_export_needs_the_data_only_for_their_mean(folder, tmp_path):
@@ -137,7 +133,7 @@ def test_an_export_needs_the_data_only_for_their_mean(folder, tmp_path):
     assert mean in config_text
     text = config_text.replace(str(folder), "/nowhere").replace(mean, '"mean": "image"')
     (workdir / "config.json").write_text(text)
-    with pytest.raises(DataError, match="those of its data, which are gone"):
+    with pytest.raises(DataError, match="that of its data, which are gone"):
         read_run(workdir)
     assert read_run(workdir, with_mean=False).mean is None
     with pytest.raises(CheckpointError, match="no checkpoint 7"):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from unittest import mock
@@ -60,6 +61,8 @@ def data_config(folder: pathlib.Path, **changes) -> ConfigDict:
             "dir": str(folder / "source"),
             "prepared_dir": str(folder / "prepared"),
             "storage": "jpeg",
+            "resize": "aspect",
+            "resize_filter": "area",
             "validation_fraction": 0.1,
             "max_bad_fraction": 0.0,
             "workers": 2,
@@ -148,3 +151,12 @@ def bits(tree) -> dict[str, bytes]:
 
     leaves, _ = jax.tree.flatten_with_path(tree)
     return {jax.tree_util.keystr(path): of(x) for path, x in leaves}
+
+
+def readme_lines(having: str) -> str:
+    """Return the lines of Python in the README that have this in them."""
+    text = (REPOSITORY / "README.md").read_text()
+    (found,) = [
+        block for block in re.findall(r"```python\n(.*?)```", text, re.S) if having in block
+    ]
+    return found

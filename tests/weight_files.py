@@ -1,14 +1,20 @@
 """Files of weights as other programs write them, of drawn numbers, for the tests of weights/."""
 
+import dataclasses
+import json
 import struct
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tiny
 from jax import lax
 from narrow_nets import net_spec
 
+from alexnet_jax import spec
 from alexnet_jax.weights import layout
+from alexnet_jax.weights.importing import import_weights
+from alexnet_jax.weights.weights import Weights
 
 GROUPED = ("conv2", "conv4", "conv5")
 
@@ -130,3 +136,17 @@ def caffemodel(tensors: dict, *, old: bool, order=("norm1", "pool1"), name="net"
         if layer == "conv1":
             layers += [field(name_field, other.encode()) for other in order]
     return field(1, name.encode()) + b"".join(field(number, layer) for layer in layers)
+
+
+def drawn_run(folder, workdir, seed: int = 0, class_names=("ant", "bee", "cow")):
+    """Make a run's folder of the tiny paper net with drawn weights; return (net, tensors, mean)."""
+    recipe = tiny.config(folder, mesh__cpu_devices=1, mesh__data=1, mesh__group=1)
+    net = spec.resolve(recipe.model, len(class_names))
+    tensors = draw_tensors(net, seed)
+    tensors["fc8.weight"] *= 0.02  # so that the probabilities are none of them 0 or 1
+    mean = np.random.default_rng(seed).uniform(90, 130, (256, 256, 3)).astype(np.float32)
+    weights = Weights("drawn", tensors, ("paper",), mean=mean)
+    extra = {"class_names": json.dumps(class_names)}
+    model = {"width": recipe.model.width, "image_size": recipe.model.image_size}
+    import_weights(dataclasses.replace(weights, extra=extra, model=model), recipe, workdir)
+    return net, tensors, mean

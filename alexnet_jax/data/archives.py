@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from alexnet_jax.data.folders import is_image_name
 from alexnet_jax.data.images import BadImageError, Square, read_square
+from alexnet_jax.data.resize import Resize
 from alexnet_jax.errors import DataError
 
 
@@ -52,8 +53,8 @@ class TarImages:
             self._offsets.append(member.offset)
             self._sizes.append(member.size)
 
-    def load(self, index: int) -> Square:
-        """Read and decode image `index`.
+    def load(self, index: int, resize: Resize) -> Square:
+        """Read image `index` and make its square.
 
         Raises:
           BadImageError: it cannot be read or decoded.
@@ -67,7 +68,7 @@ class TarImages:
             raise BadImageError(name, f"cannot be read ({error.strerror})") from error
         if len(data) < size:
             raise BadImageError(name, f"the archive ends after {len(data)} of its {size} bytes")
-        return read_square(data, name)
+        return read_square(data, name, resize)
 
 
 def images_of(path: pathlib.Path, offset: int = 0, size: int | None = None) -> list[Member]:

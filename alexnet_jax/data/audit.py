@@ -13,7 +13,7 @@ from alexnet_jax.data.datasets import SUMS_FILE
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.data.progress import PreparationProgress
 from alexnet_jax.data.release_facts import Facts
-from alexnet_jax.data.statistics import Accumulator
+from alexnet_jax.data.statistics import Accumulator, Statistics
 from alexnet_jax.errors import DataError
 
 _BATCH = 32  # images that a thread reads at once: 6 MB
@@ -214,9 +214,13 @@ def check_labels(dataset: PreparedDataset, records: Records, facts: Facts | None
 def check_records(dataset: PreparedDataset, records: Records) -> list[Finding]:
     """Say what going through the records gave, and compare the statistics with those stored."""
     stored, made = dataset.statistics, records.sums.finalise() if records.sums.images else None
-    same = made is not None and all(
-        np.array_equal(getattr(stored, f.name), getattr(made, f.name))
-        for f in dataclasses.fields(stored)
+    same = (
+        stored is not None
+        and made is not None
+        and all(
+            np.array_equal(getattr(stored, f.name), getattr(made, f.name))
+            for f in dataclasses.fields(Statistics)
+        )
     )
     pairs = [f"{split} {name} = train {other}" for split, name, other in records.duplicates]
     duplicates = _listed("images of other splits that train has too", pairs)

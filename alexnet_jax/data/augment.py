@@ -14,7 +14,9 @@ from alexnet_jax.data.resized_crop import draw_box, resize
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.random_streams import per_example, stream
 
-__all__ = ["at_epoch", "constants", "training_views", "view_at", "view_corners"]
+__all__ = ["VIEWS", "at_epoch", "constants", "training_views", "view_at", "view_corners"]
+
+VIEWS = (1, 5, 10)  # of a test image
 
 
 def training_views(
@@ -99,15 +101,17 @@ def _window(image: Array, corner: Array, size: int) -> Array:
 def view_corners(views: int, size: int) -> tuple[tuple[int, int, bool], ...]:
     """Return (top, left, mirrored) of each test view.
 
-    1: the centre. 10 (paper 4.1): the four corners and the centre, then their mirror images.
+    1: the centre. 5: the four corners and the centre. 10 (paper 4.1): those, then their mirror
+    images.
     """
     far, middle = FULL - size, (FULL - size) // 2
     if views == 1:
         return ((middle, middle, False),)
-    if views != 10:
-        raise ConfigError(f"evaluate.views is 1 or 10; got {views}")
+    if views not in VIEWS:
+        raise ConfigError(f"evaluate.views is one of {VIEWS}; got {views}")
     places = ((0, 0), (0, far), (middle, middle), (far, 0), (far, far))
-    return tuple((*place, mirrored) for mirrored in (False, True) for place in places)
+    mirrors = (False, True) if views == 10 else (False,)
+    return tuple((*place, mirrored) for mirrored in mirrors for place in places)
 
 
 def view_at(images: Array, consts, size: int, top, left, mirrored) -> Array:

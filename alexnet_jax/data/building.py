@@ -115,10 +115,10 @@ class Preparation:
         expected = "a moment"
         count = min(4 * self._workers, (total - done) // 50)
         if count:
-            images = self._source.splits["train"].count
+            images, split = max((s.count, name) for name, s in self._source.splits.items())
             places = [k * images // count for k in range(count)]
             start = time.monotonic()
-            for _ in self._chunks([Shard("train", i, i + 1, "") for i in places], pool):
+            for _ in self._chunks([Shard(split, i, i + 1, "") for i in places], pool):
                 pass
             seconds = (time.monotonic() - start) / count * (total - done)
             expected = f"about {duration(seconds)} (as {count} of them took)"
@@ -139,6 +139,7 @@ class Preparation:
             pool,
             workers=self._workers,
             storage=self._storage,
+            resize=self._builder.builder_config.resize,
             encode=datasets.encode,
         )
 

@@ -4,9 +4,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.images import SIZE
-from alexnet_jax.errors import ConfigError
+from alexnet_jax.errors import ConfigError, DataError
 
 MEANS = ("image", "centre", "channel", "values", "file", "none")
+OF_THE_DATA = ("image", "centre", "channel")  # means that the training set decides
 
 
 def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
@@ -16,7 +17,8 @@ def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
 
     Args:
       statistics: mean_image (256, 256, 3), eigenvalues (3,) and eigenvectors (3, 3; a column each)
-        of the RGB covariance, on the 0-255 scale.
+        of the RGB covariance, on the 0-255 scale; None: there are no training images, which only
+        evaluation can do without.
       data: config.data.
 
     Returns:
@@ -29,15 +31,13 @@ def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
 
     Raises:
       ConfigError: a choice that is not known, a mean_file that is not a mean image.
+      DataError: a mean of the training images, which are not there.
     """
+    if statistics is None and data.mean in OF_THE_DATA:
+        raise DataError(f"data.mean={data.mean} is that of the training images: prepare them too")
     consts = {"centre_mean" if data.mean == "centre" else "mean": _mean(statistics, data)}
-    if data.colour_unit == "eigenvalue":  # of pixels in [0, 1]; the shift is then times 255
-        spread = statistics.eigenvalues / 255.0
-    elif data.colour_unit == "deviation":
-        spread = np.sqrt(statistics.eigenvalues)
-    else:
-        raise ConfigError(f"data.colour_unit is eigenvalue or deviation; got {data.colour_unit!r}")
-    consts["colour"] = statistics.eigenvectors * (data.colour_std * spread)
+    if statistics is not None:
+        consts["colour"] = statistics.eigenvectors * (data.colour_std * _spread(statistics, data))
     if data.colour and data.colour_rescale:
         consts["colour_divisor"] = np.asarray(1.0 + data.colour_std)
     if any(number != 1.0 for number in data.divide_by):
@@ -58,18 +58,28 @@ def at_epoch(consts: dict[str, np.ndarray], data: ConfigDict, epoch: int) -> dic
     return {**consts, **off}
 
 
+def _spread(statistics, data: ConfigDict) -> np.ndarray:
+    """Return the deviation of each axis's coefficient for colour_std 1."""
+    if data.colour_unit == "eigenvalue":  # of pixels in [0, 1]; the shift is then times 255
+        return statistics.eigenvalues / 255.0
+    if data.colour_unit == "deviation":
+        return np.sqrt(statistics.eigenvalues)
+    raise ConfigError(f"data.colour_unit is eigenvalue or deviation; got {data.colour_unit!r}")
+
+
 def _mean(statistics, data: ConfigDict) -> np.ndarray:
-    mean = np.asarray(statistics.mean_image, np.float32)
-    if data.mean == "channel":
-        return np.broadcast_to(mean.mean((0, 1), dtype=np.float64), mean.shape)
+    shape = (SIZE, SIZE, 3)
     if data.mean == "values":
-        return np.broadcast_to(np.asarray(data.mean_values, np.float64), mean.shape)
+        return np.broadcast_to(np.asarray(data.mean_values, np.float64), shape)
     if data.mean == "file":
         return _mean_file(data.mean_file)
     if data.mean == "none":
-        return np.zeros_like(mean)
+        return np.zeros(shape, np.float32)
     if data.mean not in MEANS:
         raise ConfigError(f"data.mean is one of {', '.join(MEANS)}; got {data.mean!r}")
+    mean = np.asarray(statistics.mean_image, np.float32)
+    if data.mean == "channel":
+        return np.broadcast_to(mean.mean((0, 1), dtype=np.float64), shape)
     return mean
 
 

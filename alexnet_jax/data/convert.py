@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from alexnet_jax.data.images import BadImageError, decode_jpeg, encode_jpeg
+from alexnet_jax.data.resize import Resize
 from alexnet_jax.data.sources import Split
 from alexnet_jax.data.statistics import Accumulator
 
@@ -59,6 +60,7 @@ def convert(
     *,
     workers: int,
     storage: str,
+    resize: Resize,
     encode: Encode,
 ) -> Iterator[Chunk]:
     """Convert the items of shards in the pool and iterate over the chunks in order.
@@ -68,6 +70,7 @@ def convert(
       splits: of the source, by name.
       pool: threads; `workers` is how many there are.
       storage: "jpeg" or "raw".
+      resize: how the squares are made.
       encode: makes a record; called in the threads.
     """
     waiting: collections.deque[concurrent.futures.Future[Chunk]] = collections.deque()
@@ -76,7 +79,9 @@ def convert(
             for start in range(shard.start, shard.stop, CHUNK):
                 indices = range(start, min(start + CHUNK, shard.stop))
                 split = splits[shard.split]
-                waiting.append(pool.submit(_convert_chunk, shard, split, indices, storage, encode))
+                waiting.append(
+                    pool.submit(_convert_chunk, shard, split, indices, storage, resize, encode)
+                )
                 if len(waiting) >= _CHUNKS_PER_WORKER * workers:
                     yield waiting.popleft().result()
         while waiting:
@@ -92,10 +97,10 @@ def by_shard(chunks: Iterator[Chunk]) -> Iterator[tuple[Shard, Iterator[Chunk]]]
 
 
 def _convert_chunk(
-    shard: Shard, split: Split, indices: range, storage: str, encode: Encode
+    shard: Shard, split: Split, indices: range, storage: str, resize: Resize, encode: Encode
 ) -> Chunk:
     chunk = Chunk(shard, [], [], [], Accumulator() if shard.split == "train" else None)
-    pixels = _converted(chunk, split, indices, storage, encode)
+    pixels = _converted(chunk, split, indices, storage, resize, encode)
     if chunk.sums is not None:
         chunk.sums.add_all(pixels)
     else:
@@ -104,13 +109,13 @@ def _convert_chunk(
 
 
 def _converted(
-    chunk: Chunk, split: Split, indices: range, storage: str, encode: Encode
+    chunk: Chunk, split: Split, indices: range, storage: str, resize: Resize, encode: Encode
 ) -> Iterator[np.ndarray]:
     """Fill in a chunk, and iterate over the pixels as stored while they are in the cache."""
     for index in indices:
         try:
             item = split.item(index)
-            square, odd = item.load()
+            square, odd = item.load(resize)
         except BadImageError as error:
             chunk.bad.append(error)
             continue

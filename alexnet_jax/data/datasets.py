@@ -2,7 +2,7 @@
 
 Each has splits of {image, label, file_name} in ArrayRecord files, and beside them
 
-    statistics.npz  mean image and RGB covariance of train (statistics.py)
+    statistics.npz  mean image and RGB covariance of train (statistics.py); none without train
     skipped.json    {split, file, reason} of the images that could not be read
     odd.json        the names of odd images, by split and kind (odd.ODD)
     classes.json    what is known of each class, in the order of the labels
@@ -26,6 +26,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from alexnet_jax.data.convert import Shard
 from alexnet_jax.data.images import SIZE
+from alexnet_jax.data.resize import PAPER, Resize
 from alexnet_jax.data.shards import Note
 from alexnet_jax.data.sources import Source
 from alexnet_jax.data.statistics import Accumulator
@@ -47,10 +48,12 @@ class PrepareConfig(tfds.core.BuilderConfig):
     Attributes:
       class_names: in the order of the labels.
       storage: "jpeg" (quality 95, 4:2:0) or "raw" (uint8).
+      resize: how the squares were made.
     """
 
     class_names: tuple[str, ...] = dataclasses.field(repr=False)
     storage: str
+    resize: Resize = PAPER
 
 
 class _SquaresBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -74,7 +77,7 @@ class _SquaresBuilder(dataset_builder.FileReaderBuilder, skip_registration=True)
         label = tfds.features.ClassLabel(names=list(config.class_names))
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Shorter side scaled to 256, central 256x256, RGB (AlexNet, section 2).",
+            description=_description(config.resize),
             features=tfds.features.FeaturesDict(
                 {"image": image, "label": label, "file_name": tfds.features.Text()}
             ),
@@ -104,6 +107,14 @@ class Ilsvrc(_SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
     """The releases of ILSVRC (data.builder=ilsvrc); not to be confused with TFDS's imagenet2012."""
 
     name = "ilsvrc"
+
+
+def _description(resize: Resize) -> str:
+    if resize.form == "aspect":
+        text = "Shorter side scaled to 256, central 256x256, RGB (AlexNet, section 2)."
+    else:
+        text = "Each side scaled to 256, RGB."
+    return text if resize.filter == PAPER.filter else f"{text} Filter: {resize.filter}."
 
 
 BUILDERS = {"ilsvrc": Ilsvrc, "image_folder": ImageFolder, "shapes": Shapes}
@@ -142,9 +153,10 @@ def describe(
       directory: where the shards lie.
       source: what they were made of.
       notes: of every shard, in order.
-      sums: over train.
+      sums: over train, where it is there.
     """
-    sums.finalise().save(directory / STATISTICS_FILE)
+    if "train" in source.splits:
+        sums.finalise().save(directory / STATISTICS_FILE)
     odd: dict[str, dict[str, list[str]]] = {split: {} for split in source.splits}
     for shard, note in notes.items():
         for kind, name in note.odd:

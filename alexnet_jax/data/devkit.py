@@ -18,11 +18,12 @@ from alexnet_jax.errors import DataError
 
 @dataclasses.dataclass(frozen=True)
 class Synset:
-    """A class: WordNet id, its words, and the number that the kit gives it, from 1."""
+    """A class, or a node above classes: WordNet id, its words, and the kit's number, from 1."""
 
     wnid: str
     words: str
     ilsvrc_id: int
+    is_class: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,10 +88,12 @@ def _synsets(meta: bytes) -> dict[int, Synset]:
     """Return the synsets of a meta.mat by ILSVRC id: the classes, and the nodes above them."""
     table = scipy.io.loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
     (id_field,) = [name for name in table.dtype.names if name.endswith("_ID")]
-    return {
-        int(row[id_field]): Synset(str(row["WNID"]), str(row["words"]), int(row[id_field]))
-        for row in np.atleast_1d(table)
-    }
+    found = {}
+    for row in np.atleast_1d(table):
+        is_class = "num_children" not in table.dtype.names or int(row["num_children"]) == 0
+        number = int(row[id_field])
+        found[number] = Synset(str(row["WNID"]), str(row["words"]), number, is_class)
+    return found
 
 
 def _from_archives(folder: pathlib.Path, wanted: set[str]) -> dict[str, tuple[str, bytes]]:

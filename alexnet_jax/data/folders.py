@@ -6,6 +6,7 @@ import pathlib
 import stat
 
 from alexnet_jax.data.images import BadImageError, Square, read_square
+from alexnet_jax.data.resize import Resize
 from alexnet_jax.data.sources import Item, Source, Split, held_out, listing_digest
 from alexnet_jax.errors import DataError
 
@@ -21,8 +22,12 @@ def is_image_name(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
-def split_folders(root: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path | None]:
+def split_folders(
+    root: pathlib.Path, *, train_needed: bool = True
+) -> tuple[pathlib.Path, pathlib.Path | None]:
     """Return the folders of a source that hold the classes: of train, and of validation if any.
+
+    Where train is not needed and not there, that of validation stands for both.
 
     Raises:
       DataError: no such folder, or one without class folders.
@@ -37,6 +42,9 @@ def split_folders(root: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path | None
                 f"{root} holds no folders; expected train/<class>/<file> or <class>/<file>"
             )
         if set(names) <= set(_VALIDATION_FOLDERS):
+            if not train_needed:
+                folder = next(root / name for name in _VALIDATION_FOLDERS if name in names)
+                return folder, folder
             raise DataError(f"{root} holds {', '.join(names)} but no train folder; add train/")
         return root, None
     for name in _VALIDATION_FOLDERS:
@@ -47,25 +55,28 @@ def split_folders(root: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path | None
     return train, None
 
 
-def folder_source(root: pathlib.Path, validation_fraction: float) -> Source:
+def folder_source(
+    root: pathlib.Path, validation_fraction: float, only: str | None = None
+) -> Source:
     """Source of <class>/<file> or train/<class>/<file> with an optional validation folder.
 
     Args:
       root: the source folder (data.dir).
       validation_fraction: share of train, in (0, 1), held out where no validation folder is. Which
         files is decided by a hash of <class>/<file>, so that adding files moves no others.
+      only: "validation" if train is not needed, not even its folder; then the classes are those of
+        the validation folder.
 
     Raises:
       DataError: an empty folder, no classes, a class without images, a class of validation that
         train does not have, or an impossible fraction.
     """
-    train_folder, validation_folder = split_folders(root)
+    train_folder, validation_folder = split_folders(root, train_needed=only is None)
     class_names = tuple(class_folders(train_folder))
     if not class_names:
         raise DataError(f"{train_folder} holds no class folders; expected <class>/<file> in it")
-    train = [
-        (name, label) for label, c in enumerate(class_names) for name in images(train_folder, c)
-    ]
+    needed = class_names if only is None or validation_folder is None else ()
+    train = [(name, label) for label, c in enumerate(needed) for name in images(train_folder, c)]
     if validation_folder is None:
         held = held_out([name for name, _ in train], validation_fraction, str(train_folder))
         validation = [file for file, out in zip(train, held, strict=True) if out]
@@ -108,14 +119,14 @@ def files_split(
 ) -> Split:
     """Return the split of these (path below folder, label), called `names` if given."""
 
-    def load(path: pathlib.Path) -> Square:
+    def load(path: pathlib.Path, resize: Resize) -> Square:
         try:
             if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
                 raise BadImageError(str(path), "is no regular file")
             data = path.read_bytes()
         except OSError as error:
             raise BadImageError(str(path), f"cannot be opened ({error.strerror})") from error
-        return read_square(data, str(path))
+        return read_square(data, str(path), resize)
 
     def item(index: int) -> Item:
         path, label = files[index]

@@ -21,10 +21,11 @@ import functools
 import pathlib
 import re
 
-from alexnet_jax.data.archives import TarImages, images_of, members
+from alexnet_jax.data.archives import TarImages, images_of
 from alexnet_jax.data.devkit import Devkit, find_devkit
 from alexnet_jax.data.folders import class_folders, files_split, images, is_image_name
 from alexnet_jax.data.sources import Item, Source, Split, held_out, listing_digest
+from alexnet_jax.data.synsets import checked_wnids, find_synsets
 from alexnet_jax.errors import DataError
 
 RELEASES = ("2012", "2010", "fall2011")
@@ -41,16 +42,19 @@ _NUMBERED = {  # the archives of splits whose labels are in the kit, and their f
     },
     "fall2011": {},
 }
-_WNID = re.compile(r"n\d{8}")
 
 
-def ilsvrc_source(root: pathlib.Path, release: str, validation_fraction: float) -> Source:
+def ilsvrc_source(
+    root: pathlib.Path, release: str, validation_fraction: float, only: str | None = None
+) -> Source:
     """Source of one of RELEASES in a folder (data.dir); see the module.
 
     Args:
       root: the folder.
       release: of RELEASES.
       validation_fraction: share of fall2011, in (0, 1), held out: it has no validation images.
+      only: the one split that is needed. Of 2012 and 2010 the images of the others are not listed,
+        and train need not be there: then the kit tells the classes, or else val/<wnid>/.
 
     Raises:
       DataError: something is missing, damaged, or does not fit together.
@@ -58,17 +62,21 @@ def ilsvrc_source(root: pathlib.Path, release: str, validation_fraction: float) 
     if not root.is_dir():
         raise DataError(f"expected ILSVRC {release} in data.dir={root}, but it is not there")
     kit = find_devkit(root, release) if _NUMBERED[release] else None
-    train, wnids = _train(root, release)
-    splits = {"train": train}
+    train = find_synsets(root, _TRAIN[release])
+    wnids = train.wnids if train else _wnids_without_train(root, release, kit, only)
+    splits = {}
+    if train and (only is None or not _NUMBERED[release]):
+        splits["train"] = train.split()
     for split, (archive, folder) in _NUMBERED[release].items():
+        if only not in (None, split):
+            continue
         found = _numbered(split, root / archive, root / folder, kit, wnids)
         if found is not None:
             splits[split] = found
+        elif split == (only or "validation"):
+            raise DataError(f"expected {archive} or {folder}/ in {root}; add it")
     if not _NUMBERED[release]:
-        splits = _hold_out(train, validation_fraction, str(root))
-    elif "validation" not in splits:
-        archive, folder = _NUMBERED[release]["validation"]
-        raise DataError(f"expected {archive} or {folder}/ in {root}; add it")
+        splits = _hold_out(splits["train"], validation_fraction, str(root))
     parts = [(s, name, label) for s, split in splits.items() for name, label in _listing(split)]
     return Source(wnids, splits, listing_digest([*wnids, *parts]), _classes(wnids, kit, root))
 
@@ -99,55 +107,24 @@ def _classes(
     return tuple({"wnid": wnid, **known.get(wnid, {})} for wnid in wnids)
 
 
-def _train(root: pathlib.Path, release: str) -> tuple[Split, tuple[str, ...]]:
-    """Return the training split and the wnids in the order of their labels."""
-    archive, folder = root / _TRAIN[release], root / "train"
-    if archive.is_file():
-        tars = {
-            m.name.rpartition("/")[2][:-4]: (m.path, m.offset, m.size)
-            for m in members(archive)
-            if m.name.endswith(".tar")
-        }
-        return _tars_split(tars, str(archive))
-    for place in (folder, root):
-        if place.is_dir() and any(place.glob("n*.tar")):
-            found = {path.stem: (path, 0, None) for path in place.glob("n*.tar")}
-            return _tars_split(found, str(place))
-    if not folder.is_dir():
-        others = "train/" if release != "fall2011" else "n<digits>.tar"
-        raise DataError(f"expected {archive.name} or {others} in {root}; add it")
-    wnids = _checked_wnids(class_folders(folder), str(folder))
-    files = [(name, label) for label, w in enumerate(wnids) for name in images(folder, w)]
-    # Named as inside the archives, however deep they lie.
-    names = [f"{wnids[label]}/{pathlib.PurePath(name).name}" for name, label in files]
-    order = sorted(range(len(files)), key=lambda i: (files[i][1], names[i]))
-    return files_split(folder, [files[i] for i in order], [names[i] for i in order]), wnids
+def _wnids_without_train(
+    root: pathlib.Path, release: str, kit: Devkit | None, only: str | None
+) -> tuple[str, ...]:
+    """Return the sorted classes where only a split with labels of its own is needed.
 
-
-def _checked_wnids(names: list[str], where: str) -> tuple[str, ...]:
-    wrong = [name for name in names if not _WNID.fullmatch(name)]
-    if wrong or not names:
-        came = f"{wrong[0]!r}" if wrong else "nothing"
-        raise DataError(f"expected classes named n<8 digits> in {where}, but found {came}")
-    return tuple(sorted(names))
-
-
-def _tars_split(tars: dict[str, tuple], where: str) -> tuple[Split, tuple[str, ...]]:
-    """Return the split of one archive a class, by wnid, and the sorted wnids."""
-    wnids = _checked_wnids(list(tars), where)
-    found = TarImages()
-    for label, wnid in enumerate(wnids):
-        inner = images_of(*tars[wnid])
-        found.add(inner, [label] * len(inner))
-    if not found.names:
-        raise DataError(f"{where} holds no images")
-
-    def item(index: int) -> Item:
-        label = found.labels[index]
-        name = f"{wnids[label]}/{found.names[index]}"
-        return Item(name, label, functools.partial(found.load, index))
-
-    return Split(len(found.names), item), wnids
+    Raises:
+      DataError: train is needed, or nothing tells the classes.
+    """
+    numbered = _NUMBERED[release]
+    if only not in numbered:
+        others = "train/" if numbered else "n<digits>.tar"
+        raise DataError(f"expected {_TRAIN[release]} or {others} in {root}; add it")
+    if kit is not None:
+        return tuple(sorted(s.wnid for s in kit.synsets.values() if s.is_class))
+    folder = root / numbered[only][1]
+    if not folder.is_dir() or not class_folders(folder):
+        raise DataError(f"nothing in {root} tells the classes: add the development kit")
+    return checked_wnids(class_folders(folder), str(folder))
 
 
 def _numbered(

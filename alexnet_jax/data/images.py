@@ -5,9 +5,10 @@ was of length 256, and then cropped out the central 256x256 patch". Choices of o
 
 - Filter: pixel area average (Pillow BOX) to shrink, bicubic to enlarge, as in the data program
   that Krizhevsky released later (cuda-convnet2, make-data). Resizing and cropping are one step:
-  the central square of the source is resampled straight to 256x256.
+  the central square of the source is resampled straight to 256x256. Others: resize.py.
 - A JPEG whose shorter side is at least 1024 is decoded at 1/2, 1/4 or 1/8 (libjpeg's scaled
   decoding), never below 512, so that the area average still has two source pixels for each one.
+  Only for that filter: scaled decoding averages too, and any other one would see what it left.
 - EXIF orientation is applied. Transparency is composited on white.
 - 16-bit grey is scaled by 255/65535 and rounded; Pillow itself cuts 16-bit colour to its high byte.
 - Stored JPEG: quality 95, 4:2:0 (libjpeg's default, and a quarter smaller than 4:4:4).
@@ -27,9 +28,9 @@ import simplejpeg
 from PIL import ExifTags, Image, ImageChops
 
 from alexnet_jax.data.odd import odd_container, odd_pixels
+from alexnet_jax.data.resize import PAPER, SIZE, Resize, resized
 from alexnet_jax.errors import DataError
 
-SIZE = 256  # paper 2: side of the stored square, pixels
 MAX_PIXELS = 89_478_485  # what one image may have once decoded: Pillow's own first limit
 
 _UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright
@@ -59,33 +60,37 @@ class Square(NamedTuple):
     odd: tuple[str, ...] = ()
 
 
-def to_square(data: bytes, name: str) -> np.ndarray:
+def to_square(data: bytes, name: str, resize: Resize = PAPER) -> np.ndarray:
     """Return the pixels of `read_square`: (256, 256, 3) uint8, RGB."""
-    return read_square(data, name).pixels
+    return read_square(data, name, resize).pixels
 
 
-def read_square(data: bytes, name: str) -> Square:
-    """Decode an image file, scale its shorter side to 256 and crop the central square.
+def read_square(data: bytes, name: str, resize: Resize = PAPER) -> Square:
+    """Decode an image file and make its 256x256 square: as `resize` has it, upright.
 
     Args:
       data: the file's bytes, in any format and mode that Pillow reads; of several frames the first.
       name: the file's name, for the error, and to tell whether its ending is right.
+      resize: which part of the picture, and the filter.
 
     Raises:
       BadImageError: empty, not an image, truncated, damaged, too large, or of a pixel type without
         a known range.
+      DataError: OpenCV is needed and not installed.
     """
     if not data:
         raise BadImageError(name, "the file is empty")
     try:
         with _pillow_warnings_ignored(), Image.open(io.BytesIO(data)) as image:
-            return _square(image, name)
+            return _square(image, name, resize)
     except Image.UnidentifiedImageError:
         reason = f"not an image that Pillow knows ({len(data)} bytes, first {data[:4]!r})"
     except Image.DecompressionBombError:
         reason = f"decompression bomb: more than {2 * MAX_PIXELS} pixels"
     except _UnfitImage as error:
         reason = str(error)
+    except DataError:  # OpenCV is missing: no fault of the image
+        raise
     # Pillow's decoders raise nearly any exception on damaged bytes (SyntaxError, struct.error).
     except Exception as error:
         kind = "truncated" if "truncated" in str(error).lower() else "damaged"
@@ -121,22 +126,20 @@ class _UnfitImage(Exception):
     """The reason why a readable image is refused."""
 
 
-def _square(image: Image.Image, name: str) -> Square:
-    """Return the central square of an opened image, upright."""
+def _square(image: Image.Image, name: str, resize: Resize) -> Square:
+    """Return the square of an opened image, upright."""
     odd = [*odd_container(image, name), *odd_pixels(image, SIZE)]
-    image.draft(image.mode, (2 * SIZE, 2 * SIZE))  # acts on JPEG only; see the module's text
+    if resize.filter == "area":
+        image.draft(image.mode, (2 * SIZE, 2 * SIZE))  # acts on JPEG only; see the module's text
     if image.width * image.height > MAX_PIXELS:
         raise _UnfitImage(f"{image.width}x{image.height}: more than {MAX_PIXELS} pixels")
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
     if turn is not None:
         odd.append("turned by EXIF")
-    image = _to_rgb(image)
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    resample = Image.Resampling.BOX if side >= SIZE else Image.Resampling.BICUBIC
-    image = image.resize((SIZE, SIZE), resample, box=(left, top, left + side, top + side))
-    if turn is not None:  # after the crop: turning a small square is cheap, and the centre stays
+    image = resized(_to_rgb(image), resize)
+    # Turned last: that is cheap on a small square, and centre and whole are the same either way.
+    if turn is not None:
         image = image.transpose(turn)
     return Square(np.array(image), tuple(odd))
 

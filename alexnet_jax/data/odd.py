@@ -17,7 +17,7 @@ ODD = {  # what an image may be besides plain RGB -> what is done with it
     "turned by EXIF": "turned upright",
     "several frames": "the first frame taken",
     "ICC profile": "its numbers taken as sRGB",
-    "smaller than 256": "enlarged (bicubic)",
+    "smaller than 256": "enlarged",
 }
 _ODD_MODES = {"CMYK": "CMYK", "L": "grey", "LA": "grey", "La": "grey", "1": "two-level"}
 _ODD_MODES |= {"P": "palette", "PA": "palette"}

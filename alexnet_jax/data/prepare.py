@@ -7,8 +7,12 @@ The last line on stdout is one JSON object. What is already prepared is opened, 
 directory is prepared_dir/<builder>/<what decides the content>/<version>, and to prepare it again
 (after the source has changed) is to delete that directory. A preparation that was stopped, in
 whatever way, goes on where it was.
+
+--only=validation prepares that split alone, for evaluations: in a directory of its own, without
+statistics, and without a look at the training images, which need not be there.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -27,11 +31,12 @@ from alexnet_jax.data.building import Preparation, partial_directory
 from alexnet_jax.data.datasets import BUILDERS, BYTES_PER_IMAGE, VERSION, PrepareConfig
 from alexnet_jax.data.disk import only_one, os_error_line
 from alexnet_jax.data.prepared import PreparedDataset, quiet_tfds
+from alexnet_jax.data.resize import FILTERS, FORMS, PAPER, Resize, check_installed
 from alexnet_jax.data.sources import Source
 from alexnet_jax.errors import DataError
 
 
-def prepare(data: ConfigDict) -> PreparedDataset:
+def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
     """Open the prepared copy of a dataset, making it first where it is missing.
 
     A preparation that dies leaves only a directory named incomplete.*, in which the next one goes
@@ -39,40 +44,60 @@ def prepare(data: ConfigDict) -> PreparedDataset:
 
     Args:
       data: config.data of configs/ilsvrc2012.py: builder, release, dir, prepared_dir, storage,
-        validation_fraction, max_bad_fraction, workers.
+        resize, resize_filter, validation_fraction, max_bad_fraction, workers.
+      only: a split ("validation"; "test" of 2010) that is all that is needed. A whole copy is
+        opened where there is one; else a copy of that split, whose statistics are None.
 
     Raises:
       DataError: anything that the user can mend, in one line.
     """
     check_values(data)
-    directory = prepared_directory(data)
+    if only not in (None, "validation", "test"):
+        raise DataError(f"expected the only split to be validation or test, not {only}")
+    directory = prepared_directory(data, only)
     if not directory.exists():
         with only_one(directory):
             if not directory.exists():  # another process may have made it meanwhile
-                _make(data, directory)
+                _make(data, directory, only)
     # What a preparation left that died between its last two steps.
     shutil.rmtree(partial_directory(directory), ignore_errors=True)
     dataset = PreparedDataset(directory)
+    if only is not None and only not in dataset.splits:
+        raise DataError(f"{directory} has splits {', '.join(dataset.splits)}, not {only}")
     _check_skipped(dataset, data.max_bad_fraction)
     return dataset
 
 
-def prepared_directory(data: ConfigDict) -> pathlib.Path:
+def prepared_directory(data: ConfigDict, only: str | None = None) -> pathlib.Path:
     """Return where the prepared copy lies or will lie. Its name holds what decides the content.
+
+    Args:
+      data: config.data.
+      only: see `prepare`: the directory of that split's own copy, where there is no whole one.
 
     Raises:
       DataError: there is no source, and no copy made from it earlier.
     """
+    whole = _whole_directory(data, train_needed=only is None)
+    if only is None or whole.exists():
+        return whole
+    return whole.parent.with_name(f"{whole.parent.name}-only-{only}") / whole.name
+
+
+def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
+    """Return the directory of a copy of all splits."""
     folder = _root(data) / BUILDERS[data.builder].name
     if data.builder == "shapes":
         numbers = "-".join(str(n) for n in shapes.SPLIT_SIZES.values())
         return folder / f"{numbers}-{data.storage}" / VERSION
+    resize = _resize(data)
+    form = data.storage if resize == PAPER else f"{data.storage}-{resize.form}-{resize.filter}"
     tfds_copy = _tfds_copy(data)
     if tfds_copy is not None:
-        return folder / f"tfds-{tfds_copy.name}-{data.storage}" / VERSION
+        return folder / f"tfds-{tfds_copy.name}-{form}" / VERSION
     source = _source_folder(data)
     digest = hashlib.sha256(os.fsencode(source)).hexdigest()[:8]
-    name = f"{re.sub(r'[^A-Za-z0-9._]+', '_', source.name)}-{digest}-{data.storage}"
+    name = f"{re.sub(r'[^A-Za-z0-9._]+', '_', source.name)}-{digest}-{form}"
     if data.builder == "ilsvrc":
         name = f"{data.release}-{name}"
     whole = folder / name / VERSION
@@ -83,7 +108,8 @@ def prepared_directory(data: ConfigDict) -> pathlib.Path:
         for directory in (whole, held_out):
             if directory.exists():
                 return directory
-    return held_out if folders.split_folders(source)[1] is None else whole
+    validation = folders.split_folders(source, train_needed=train_needed)[1]
+    return held_out if validation is None else whole
 
 
 def check_values(data: ConfigDict) -> None:
@@ -95,6 +121,8 @@ def check_values(data: ConfigDict) -> None:
     for field, value, known in (
         ("builder", data.builder, BUILDERS),
         ("storage", data.storage, BYTES_PER_IMAGE),
+        ("resize", data.resize, FORMS),
+        ("resize_filter", data.resize_filter, FILTERS),
         ("release", data.release if data.builder == "ilsvrc" else "2012", ilsvrc.RELEASES),
     ):
         if value not in known:
@@ -123,27 +151,39 @@ def _source_folder(data: ConfigDict) -> pathlib.Path:
     return pathlib.Path(os.path.abspath(pathlib.Path(data.dir).expanduser()))
 
 
-def _find_source(data: ConfigDict) -> Source:
+def _resize(data: ConfigDict) -> Resize:
+    return Resize(data.resize, data.resize_filter)
+
+
+def _find_source(data: ConfigDict, only: str | None) -> Source:
     """List the images to prepare."""
+    fraction, tfds_copy = data.validation_fraction, _tfds_copy(data)
     if data.builder == "shapes":
-        return sources.shapes_source()
-    tfds_copy = _tfds_copy(data)
-    if tfds_copy is not None:
-        return tfds_source.tfds_source(tfds_copy)
-    if data.builder == "ilsvrc":
-        return ilsvrc.ilsvrc_source(_source_folder(data), data.release, data.validation_fraction)
-    return folders.folder_source(_source_folder(data), data.validation_fraction)
+        source = sources.shapes_source()
+    elif tfds_copy is not None:
+        source = tfds_source.tfds_source(tfds_copy, only)
+    elif data.builder == "ilsvrc":
+        source = ilsvrc.ilsvrc_source(_source_folder(data), data.release, fraction, only)
+    else:
+        source = folders.folder_source(_source_folder(data), fraction, only)
+    if only is None:
+        return source
+    if only not in source.splits:
+        raise DataError(f"the images of data.builder={data.builder} have no split {only}")
+    return dataclasses.replace(source, splits={only: source.splits[only]})
 
 
-def _make(data: ConfigDict, directory: pathlib.Path) -> None:
+def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
     """Prepare into `directory`, which appears only when it is whole."""
     tfds.disable_progress_bar()  # ours counts images
-    source = _find_source(data)
+    check_installed(_resize(data))
+    source = _find_source(data, only)
     config = PrepareConfig(
         name=directory.parent.name,
         version=VERSION,
         class_names=source.class_names,
         storage=data.storage,
+        resize=_resize(data),
     )
     try:
         with quiet_tfds():
@@ -171,14 +211,14 @@ def _check_skipped(dataset: PreparedDataset, max_bad_fraction: float) -> None:
             )
 
 
-def main(data: ConfigDict) -> None:
+def main(data: ConfigDict, only: str | None = None) -> None:
     """Prepare what config.data names and print the result as one JSON line."""
     start = time.monotonic()
     try:
         check_values(data)
-        directory = prepared_directory(data)
+        directory = prepared_directory(data, only)
         made = not directory.exists() and not partial_directory(directory).exists()
-        dataset = prepare(data)
+        dataset = prepare(data, only)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -201,5 +241,6 @@ def main(data: ConfigDict) -> None:
 if __name__ == "__main__":
     # Defined only here: alexnet_jax.main imports this module and has a flag of the same name.
     _CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, a file of configs/.")
+    _ONLY = flags.DEFINE_string("only", None, "The one split to prepare: validation, test.")
     flags.mark_flag_as_required("config")
-    app.run(lambda argv: main(_CONFIG.value.data))
+    app.run(lambda argv: main(_CONFIG.value.data, _ONLY.value))

@@ -36,7 +36,7 @@ class PreparedDataset:
       directory: where it lies.
       name: TFDS's name for it, builder/config/version.
       class_names: the class of each label.
-      statistics: of the train split.
+      statistics: of the train split; None where there is none.
       skipped: {"split", "file", "reason"} of each file that could not be read when preparing.
       odd: names of the images that were odd (odd.ODD), by split and kind.
       classes: what is known of each class: of ILSVRC wnid, words, ilsvrc_id; else nothing.
@@ -49,7 +49,6 @@ class PreparedDataset:
           DataError: it is missing, damaged, or not one of ours.
         """
         self.directory = pathlib.Path(directory)
-        self.statistics = Statistics.load(self.directory / STATISTICS_FILE)
         try:
             with quiet_tfds():
                 builder = tfds.builder_from_directory(self.directory)
@@ -71,6 +70,9 @@ class PreparedDataset:
                 f"{self.directory} is no prepared dataset that can be opened ({error}); delete it "
                 "and prepare again"
             ) from error
+        self.statistics: Statistics | None = None
+        if "train" in self._sources:
+            self.statistics = Statistics.load(self.directory / STATISTICS_FILE)
 
     def _json(self, name: str) -> Any:
         return json.loads((self.directory / name).read_text())

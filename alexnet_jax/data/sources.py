@@ -12,22 +12,17 @@ from collections.abc import Callable, Iterable
 
 from alexnet_jax.data import shapes
 from alexnet_jax.data.images import Square
+from alexnet_jax.data.resize import Resize
 from alexnet_jax.errors import DataError
-
-IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
-)
-_VALIDATION_FOLDERS = ("val", "validation", "test")  # the first that is there is used
 
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One image to prepare: its name, its label, and a call that returns its square."""
+    """One image to prepare: its name, its label, and a call that makes its square."""
 
     name: str
     label: int
-    load: Callable[[], Square]  # raises BadImageError
+    load: Callable[[Resize], Square]  # raises BadImageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +88,8 @@ def _hash(text: str) -> int:
 def shapes_source() -> Source:
     """The drawn shapes (shapes.py), of shapes.SPLIT_SIZES images."""
 
-    def draw(split: str, index: int) -> Square:
+    def draw(split: str, index: int, resize: Resize) -> Square:
+        del resize  # it is drawn at its size
         return Square(shapes.render(split, index)[0])
 
     def item(split: str, index: int) -> Item:

@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from alexnet_jax.data.images import BadImageError, Square, read_square
+from alexnet_jax.data.resize import Resize
 from alexnet_jax.data.sources import Item, Source, Split, listing_digest
 from alexnet_jax.errors import DataError
 
@@ -30,8 +31,12 @@ def find(prepared_dir: pathlib.Path) -> pathlib.Path | None:
     return max(versions, key=lambda p: [int(n) for n in p.name.split(".")], default=None)
 
 
-def tfds_source(directory: pathlib.Path) -> Source:
+def tfds_source(directory: pathlib.Path, only: str | None = None) -> Source:
     """Source of the `train` and `validation` splits that TFDS prepared in `directory`.
+
+    Args:
+      directory: of TFDS's imagenet2012.
+      only: one of the two, if the other one need not be listed.
 
     Raises:
       DataError: it holds other splits or features, or files that cannot be read here.
@@ -39,7 +44,11 @@ def tfds_source(directory: pathlib.Path) -> Source:
     try:
         builder = tfds.builder_from_directory(directory)
         class_names = tuple(builder.info.features["label"].names)
-        counts = {s: builder.info.splits[s].num_examples for s in ("train", "validation")}
+        counts = {
+            split: builder.info.splits[split].num_examples
+            for split in ("train", "validation")
+            if only in (None, split)
+        }
     except Exception as error:
         raise DataError(
             f"{directory} was expected to be TFDS's imagenet2012 with splits train and validation, "
@@ -76,8 +85,8 @@ def _item(read: Callable[[int], bytes], where: str, index: int) -> Item:
     return Item(name, label, functools.partial(_load, data, name, place))
 
 
-def _load(data: bytes, name: str, place: str) -> Square:
-    return read_square(data, f"{place} {name}")
+def _load(data: bytes, name: str, place: str, resize: Resize) -> Square:
+    return read_square(data, f"{place} {name}", resize)
 
 
 def _array_record_reader(builder: Any, split: str, count: int) -> Callable[[int], bytes]:

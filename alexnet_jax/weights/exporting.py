@@ -13,10 +13,10 @@ spec, classes, image_size, model (all fields of config.model that are set), step
 """
 
 import json
-import os
 import pathlib
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from alexnet_jax import spec
@@ -24,6 +24,7 @@ from alexnet_jax.errors import WeightsError
 from alexnet_jax.spec import Spec
 from alexnet_jax.weights.files import MEAN_IMAGE, TORCHVISION
 from alexnet_jax.weights.weights import Weights, mean_rgb
+from alexnet_jax.whole_file import whole_file
 
 
 def export_weights(weights: Weights, out: pathlib.Path) -> dict[str, str]:
@@ -47,19 +48,14 @@ def export_weights(weights: Weights, out: pathlib.Path) -> dict[str, str]:
     assert weights.mean is not None
     if weights.mean.ndim == 3:
         tensors[MEAN_IMAGE] = weights.mean.transpose(2, 0, 1)
-    half = out.with_name(f".{out.name}.half-{os.getpid()}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-        said = header(weights, net)
-        save_file(tensors, half, said)
-        half.replace(out)
-        return said
-    except Exception as error:  # the package has an error of its own beside the system's
-        raise WeightsError(f"{out} could not be written: {error}") from error
-    finally:
-        if half.exists():
-            half.unlink()
+    tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    said = header(weights, net)
+    with whole_file(out, WeightsError) as half:
+        try:
+            save_file(tensors, half, said)
+        except SafetensorError as error:  # which is no OSError, also where the system refuses
+            raise OSError(str(error)) from error
+    return said
 
 
 def header(weights: Weights, net: Spec) -> dict[str, str]:

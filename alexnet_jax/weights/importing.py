@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
@@ -12,10 +13,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax import run_folder, spec
+from alexnet_jax import run_data, run_folder, spec
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.config import fingerprint
 from alexnet_jax.errors import WeightsError
+from alexnet_jax.run_data import RunData
 from alexnet_jax.train_step import TrainState, initial_state
 from alexnet_jax.weights import layout
 from alexnet_jax.weights.weights import Weights, listed, misfits
@@ -51,6 +53,7 @@ def import_weights(
         run_folder.open_folder(folder, config)
         if weights.mean is not None and config.data.mean == "file":
             np.save(folder / MEAN_FILE, weights.mean)
+        run_data.write(folder, _known(weights, net))
         params, stats = layout.from_torch(net, weights.tensors)
         rest = jax.jit(lambda: _without_parameters(initial_state(config, net)))()
         state = dataclasses.replace(
@@ -87,6 +90,13 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
         raise WeightsError(f"{weights.source} sets what no net here has: {error}") from error
     config.model.spec = name
     return config
+
+
+def _known(weights: Weights, net: spec.Spec) -> RunData:
+    """Return the names of the classes, if the file says them."""
+    said = weights.extra.get("class_names")
+    names = tuple(json.loads(said)) if said else ()
+    return RunData(names, names) if len(names) == net.classes else RunData()
 
 
 def _only(weights: Weights) -> str:

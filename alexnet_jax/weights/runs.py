@@ -8,21 +8,15 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from alexnet_jax import sharding, spec
+from alexnet_jax import run_data, sharding, spec
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.config import check, fingerprint
-from alexnet_jax.data.constants import constants
-from alexnet_jax.data.images import SIZE
-from alexnet_jax.data.prepare import prepared_directory
-from alexnet_jax.data.prepared import PreparedDataset
-from alexnet_jax.data.statistics import Statistics
-from alexnet_jax.errors import DataError, WeightsError
+from alexnet_jax.data.constants import OF_THE_DATA
+from alexnet_jax.errors import WeightsError
 from alexnet_jax.run_folder import mean_file, read_config
 from alexnet_jax.train_step import TrainState, initial_state
 from alexnet_jax.weights import layout
 from alexnet_jax.weights.weights import Weights, checked
-
-_OF_THE_DATA = ("image", "centre", "channel")
 
 
 def read_run(
@@ -48,43 +42,30 @@ def read_run(
     config = read_config(workdir)
     check(config)
     config.data.mean_file = mean_file(workdir, config)
-    data_mean = config.data.mean in _OF_THE_DATA
-    dataset = _dataset(config, needed=config.model.classes == 0 or (with_mean and data_mean))
-    net = spec.resolve(config.model, len(dataset.class_names) if dataset else None)
+    known = run_data.read(workdir, config.data)
+    consts = None
+    if known.statistics is not None or with_mean or config.data.mean not in OF_THE_DATA:
+        consts = known.constants(config.data)
+    net = known.net(config.model)
     if mesh is None:
         one = ConfigDict({"data": 1, "group": 1})
         mesh = sharding.make_mesh(one, net.columns, 1, jax.devices()[:1])
     state = _restored(workdir, config, net, mesh, checkpoint)
     tensors = layout.to_torch(net, *jax.tree.map(np.asarray, (state.params, state.batch_stats)))
-    mean = _mean(dataset, config.data) if dataset or not data_mean else None
     extra = {"step": str(int(state.step))}
-    if dataset:
-        extra["class_names"] = json.dumps(dataset.class_names)
+    if known.class_names:
+        extra["class_names"] = json.dumps(known.class_names)
     return checked(
         Weights(
             str(workdir),
             tensors,
             (net.spec,),
             model={**_set(config.model), "classes": net.classes},
-            mean=mean,
+            mean=None if consts is None else _mean(consts),
             divide_by=tuple(config.data.divide_by),
             extra=extra,
         )
     )
-
-
-def _dataset(config: ConfigDict, *, needed: bool) -> PreparedDataset | None:
-    """Return the run's prepared data, or None where they are gone and not needed."""
-    try:
-        directory = prepared_directory(config.data)
-        if directory.exists():
-            return PreparedDataset(directory)
-        missing = f"{directory} is not there"
-    except DataError as error:
-        missing = str(error)
-    if not needed:
-        return None
-    raise DataError(f"the run's mean and classes are those of its data, which are gone: {missing}")
 
 
 def _restored(
@@ -104,11 +85,9 @@ def _restored(
     return state
 
 
-def _mean(dataset: PreparedDataset | None, data: ConfigDict) -> np.ndarray:
+def _mean(consts: dict[str, np.ndarray]) -> np.ndarray:
     """Return what an image loses: (3,) where that is the same everywhere, else (256, 256, 3)."""
-    unknown = Statistics(np.zeros((SIZE, SIZE, 3), np.float32), np.zeros(3), np.eye(3), 0)
-    consts = constants(dataset.statistics if dataset else unknown, data)
-    mean = consts["centre_mean" if data.mean == "centre" else "mean"]
+    mean = consts["centre_mean" if "centre_mean" in consts else "mean"]
     return mean[0, 0] if (mean == mean[0, 0]).all() else mean
 
 

@@ -1,0 +1,70 @@
+"""Image files that a user names, read to squares by threads, in their order."""
+
+import collections
+import concurrent.futures
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from alexnet_jax.data.folders import files_split, images
+from alexnet_jax.data.images import BadImageError
+from alexnet_jax.data.resize import PAPER, Resize
+from alexnet_jax.errors import DataError
+
+_AHEAD = 16  # files a thread: read or waiting, so that memory does not grow with their number
+
+
+def image_files(words: Sequence[str]) -> list[pathlib.Path]:
+    """Return the files that are named, and of folders all images below them, sorted.
+
+    Raises:
+      DataError: a name that is not there, or a folder without an image.
+    """
+    found = []
+    for word in words:
+        path = pathlib.Path(word).expanduser()
+        if path.is_dir():
+            names = images(path, ".", may_be_empty=True)
+            if not names:
+                raise DataError(f"{path} holds no image, by the endings of its files")
+            found += [path / name for name in names]
+        elif path.exists() or path.is_symlink():
+            found.append(path)
+        else:
+            raise DataError(f"expected an image or a folder of images at {path}, but none is there")
+    return found
+
+
+def squares(
+    paths: Sequence[pathlib.Path], resize: Resize = PAPER, workers: int = 0
+) -> Iterator[tuple[pathlib.Path, np.ndarray | BadImageError]]:
+    """Yield each file with its (256, 256, 3) uint8 RGB square, or with why it has none.
+
+    Args:
+      paths: of the files, read only a little ahead of what is asked for.
+      resize: how a picture becomes a square.
+      workers: threads; 0: one for each core.
+    """
+    split = files_split(pathlib.Path(), [(str(path), 0) for path in paths])
+
+    def read(index: int) -> np.ndarray | BadImageError:
+        try:
+            return split.item(index).load(resize).pixels
+        except BadImageError as error:
+            return error
+
+    threads = workers or os.cpu_count() or 1
+    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(threads, "read") as pool:
+        try:
+            for index in range(len(paths)):
+                waiting.append(pool.submit(read, index))
+                if len(waiting) >= _AHEAD * threads:
+                    yield paths[index + 1 - len(waiting)], waiting.popleft().result()
+            while waiting:
+                yield paths[len(paths) - len(waiting)], waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

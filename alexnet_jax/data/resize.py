@@ -1,0 +1,132 @@
+"""A picture to 256x256: which part of it, and by which filter.
+
+One to two points of error hang on this, so that a published figure is to be compared on images
+that were resized as its authors' were:
+
+    aspect, area           the paper's section 2; filter of Krizhevsky's later data program, fast
+    aspect, opencv_area    that program to the letter: OpenCV, the whole picture, then the crop
+    aspect, bilinear       torchvision: Resize(256), CenterCrop
+    warp, opencv_linear    Caffe's convert_imageset --resize_height=256 --resize_width=256
+    warp, lanczos          Caffe's page: ImageMagick's convert -resize 256x256!
+    warp, bilinear         theano_alexnet: scipy's imresize
+
+All but opencv_linear are antialiased: a pixel of the small picture weighs all those of the large
+one that it covers.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from alexnet_jax.errors import DataError
+
+SIZE = 256  # paper 2: side of the stored square, pixels
+FORMS = ("aspect", "warp")
+FILTERS = ("area", "bilinear", "lanczos", "opencv_area", "opencv_linear")
+_PILLOW = {"bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
+
+
+class Resize(NamedTuple):
+    """How a picture becomes a square.
+
+    Attributes:
+      form: of FORMS. aspect: the shorter side to 256, then the central square. warp: the whole
+        picture, each side to 256.
+      filter: of FILTERS. area and opencv_area: a side that shrinks is averaged (Pillow's BOX takes
+        whole pixels, OpenCV's INTER_AREA parts of them as well), a side that grows is bicubic.
+        bilinear, lanczos: Pillow's. opencv_linear: INTER_LINEAR, between the nearest four pixels.
+    """
+
+    form: str = "aspect"
+    filter: str = "area"
+
+
+PAPER = Resize()
+
+
+def resized(image: Image.Image, resize: Resize) -> Image.Image:
+    """Return the 256x256 picture of an RGB picture of any size.
+
+    Raises:
+      DataError: OpenCV is needed and not installed.
+    """
+    return _by_opencv(image, resize) if _is_opencv(resize) else _by_pillow(image, resize)
+
+
+def check_installed(resize: Resize) -> None:
+    """Refuse a filter of OpenCV where that is not installed.
+
+    Raises:
+      DataError: how to install it.
+    """
+    if _is_opencv(resize):
+        _opencv()
+
+
+def _is_opencv(resize: Resize) -> bool:
+    return resize.filter.startswith("opencv_")
+
+
+def _by_pillow(image: Image.Image, resize: Resize) -> Image.Image:
+    """Scale and crop in one step: the part of the picture that is asked for, to the square."""
+    width, height = image.size
+    if resize.form == "aspect":
+        width = height = min(image.size)
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    across, down = (_pillow_filter(resize.filter, side) for side in (width, height))
+    if across is not down:  # of a warp only: the sides one after the other
+        image = image.resize((SIZE, height), across)
+        width = SIZE
+    return image.resize((SIZE, SIZE), down, box=(left, top, left + width, top + height))
+
+
+def _pillow_filter(name: str, side: int) -> Image.Resampling:
+    if name == "area":
+        return Image.Resampling.BOX if side >= SIZE else Image.Resampling.BICUBIC
+    return _PILLOW[name]
+
+
+def _by_opencv(image: Image.Image, resize: Resize) -> Image.Image:
+    """Scale the whole picture, then crop at whole pixels, as the programs with OpenCV did."""
+    if resize.form == "warp":
+        width = height = SIZE
+    else:
+        short = min(image.size)
+        # Of 1x5000 pixels the whole would be 1 GB; the filters see nothing of what is so far away.
+        image = _centre(image, min(image.width, 16 * short), min(image.height, 16 * short))
+        width, height = (int(side * SIZE / short + 0.5) for side in image.size)
+    across, down = (
+        _opencv_filter(resize.filter, old, new)
+        for old, new in zip(image.size, (width, height), strict=True)
+    )
+    pixels = np.asarray(image)
+    if across != down:
+        pixels = _opencv().resize(pixels, (width, image.height), interpolation=across)
+    pixels = _opencv().resize(pixels, (width, height), interpolation=down)
+    return _centre(Image.fromarray(pixels), SIZE, SIZE)
+
+
+def _opencv_filter(name: str, old: int, new: int) -> int:
+    if name == "opencv_linear":
+        return int(_opencv().INTER_LINEAR)
+    return int(_opencv().INTER_AREA if old >= new else _opencv().INTER_CUBIC)
+
+
+def _centre(image: Image.Image, width: int, height: int) -> Image.Image:
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+@functools.cache
+def _opencv() -> Any:
+    try:
+        import cv2  # here: it is no requirement
+    except ImportError as error:
+        raise DataError(
+            "data.resize_filter=opencv_* needs OpenCV, which is not installed: "
+            'pip install "opencv-python-headless<5", or choose another filter'
+        ) from error
+    cv2.setNumThreads(1)  # pictures are resized side by side already
+    return cv2

@@ -1,0 +1,89 @@
+"""A trained net as one compiled function in one file, for use without this package.
+
+    python -m alexnet_jax.export --workdir=runs/ilsvrc2012 --out=alexnet.jaxexport --views=10
+
+The file is what `jax.export.deserialize` reads: images (b, 256, 256, 3) uint8 RGB, for any b, to a
+dictionary of logits (views, b, classes) and probabilities (b, classes) float32, averaged over the
+views. The weights and the mean are in it. It runs on CPU, CUDA and TPU. Beside it lies
+alexnet.json: classes (what they are called, in order), views, spec, step. The last line is one JSON
+object.
+"""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from flax import nnx
+from jax import Array, export, lax
+
+from alexnet_jax import command_line
+from alexnet_jax.data import augment
+from alexnet_jax.data.images import SIZE
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.run_folder import write_whole
+from alexnet_jax.saved_run import SavedNet, load_nets
+from alexnet_jax.train_step import graph_of
+from alexnet_jax.whole_file import whole_file
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_OUT = flags.DEFINE_string("out", None, "The file, ending in .jaxexport.", required=True)
+_VIEWS = flags.DEFINE_enum(
+    "views", "1", [str(views) for views in augment.VIEWS], "Views of each image (paper 4.1)."
+)
+_CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def main(_) -> None:
+    """Write the files that the flags name."""
+    out = pathlib.Path(_OUT.value)
+    if out.suffix != ".jaxexport":
+        raise ConfigError(f"--out ends in .jaxexport; got {out}")
+    (net,) = load_nets([pathlib.Path(_WORKDIR.value)], _CHECKPOINT.value)
+    views = int(_VIEWS.value)
+    said = {
+        "spec": net.net.spec,
+        "step": int(net.state.step),
+        "views": views,
+        "classes": net.data.words or [f"class {label}" for label in range(net.net.classes)],
+    }
+    with whole_file(out) as half:
+        half.write_bytes(exported(net, views))
+        write_whole(out.with_suffix(".json"), json.dumps(said, indent=1) + "\n")
+    result = {"file": str(out), "bytes": out.stat().st_size, "platforms": PLATFORMS}
+    print(json.dumps({**result, **said, "classes": net.net.classes}))
+
+
+def exported(net: SavedNet, views: int) -> bytearray:
+    """Return the serialized function of a net and a number of views."""
+    (batch,) = export.symbolic_shape("b")
+    images = jax.ShapeDtypeStruct((batch, SIZE, SIZE, 3), np.uint8)
+    return export.export(jax.jit(answer_of(net, views)), platforms=PLATFORMS)(images).serialize()
+
+
+def answer_of(net: SavedNet, views: int):
+    """Return answer(images) -> {logits, probabilities}, on one device, the weights inside it."""
+    graph, size = graph_of(net.net), net.net.image_size
+    params, stats = jax.tree.map(np.asarray, (net.state.params, net.state.batch_stats))
+    places = tuple(
+        jnp.asarray(column) for column in zip(*augment.view_corners(views, size), strict=True)
+    )
+
+    def answer(images: Array) -> dict[str, Array]:
+        module = nnx.merge(graph, params, stats)
+
+        def see(place):
+            return module(augment.view_at(images, net.consts, size, *place))[0]
+
+        logits = lax.map(see, places)  # (views, b, classes)
+        probabilities = jnp.mean(jax.nn.softmax(logits), axis=0)
+        return {"logits": logits, "probabilities": probabilities}
+
+    return answer
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,125 @@
+"""What a run keeps of its training images, so that it is of use where they are not: the names of
+its classes and the statistics that each image loses."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from alexnet_jax import spec
+from alexnet_jax.data import augment
+from alexnet_jax.data.constants import OF_THE_DATA
+from alexnet_jax.data.prepare import prepared_directory
+from alexnet_jax.data.prepared import PreparedDataset
+from alexnet_jax.data.statistics import Statistics
+from alexnet_jax.errors import CheckpointError, DataError
+from alexnet_jax.run_folder import write_whole
+
+CLASSES_FILE = "classes.json"
+STATISTICS_FILE = "statistics.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunData:
+    """What is known of a run's training images.
+
+    Attributes:
+      class_names: in the order of the labels; None: not known (weights that were imported).
+      words: what a person calls the classes: of ILSVRC the synset's words; else class_names.
+      statistics: of the training images; None: not known.
+      missing: why something is not known.
+    """
+
+    class_names: tuple[str, ...] | None = None
+    words: tuple[str, ...] | None = None
+    statistics: Statistics | None = None
+    missing: str = ""
+
+    def constants(self, data: ConfigDict) -> dict[str, np.ndarray]:
+        """Return `augment.constants` for config.data.
+
+        Raises:
+          DataError: the mean is that of the data, which are gone.
+        """
+        if self.statistics is None and data.mean in OF_THE_DATA:
+            raise DataError(f"the run's mean is that of its data, which are gone: {self.missing}")
+        return augment.constants(self.statistics, data)
+
+    def net(self, model: ConfigDict) -> spec.Spec:
+        """Return the net of config.model.
+
+        Raises:
+          DataError: the number of classes is that of the data, which are gone.
+        """
+        if self.class_names is not None:
+            return spec.resolve(model, len(self.class_names))
+        if model.classes == 0:
+            raise DataError(
+                f"the run's classes are those of its data, which are gone: {self.missing}"
+            )
+        return spec.resolve(model)
+
+
+def of_dataset(dataset: PreparedDataset) -> RunData:
+    """Return what a prepared dataset says."""
+    rows = dataset.classes or [{} for _ in dataset.class_names]
+    names = dataset.class_names
+    words = tuple(str(row.get("words") or name) for row, name in zip(rows, names, strict=True))
+    return RunData(names, words, dataset.statistics)
+
+
+def write(workdir: pathlib.Path, known: RunData) -> None:
+    """Write classes.json and statistics.npz, as far as they are known, each whole."""
+    if known.class_names is not None:
+        pairs = zip(known.class_names, known.words or known.class_names, strict=True)
+        rows = [{"name": name, "words": words} for name, words in pairs]
+        write_whole(workdir / CLASSES_FILE, json.dumps(rows, indent=1) + "\n")
+    if known.statistics is not None:
+        half = workdir / f"half.{STATISTICS_FILE}"  # NumPy wants the ending
+        known.statistics.save(half)
+        half.replace(workdir / STATISTICS_FILE)
+
+
+def read(workdir: pathlib.Path, data: ConfigDict) -> RunData:
+    """Return what the folder knows, and for the rest what the prepared data say if they are there.
+
+    Args:
+      workdir: the run's folder.
+      data: its config.data.
+
+    Raises:
+      CheckpointError: classes.json is damaged.
+      DataError: statistics.npz is damaged.
+    """
+    known = RunData(*_classes(workdir / CLASSES_FILE))
+    if (workdir / STATISTICS_FILE).exists():
+        known = dataclasses.replace(known, statistics=Statistics.load(workdir / STATISTICS_FILE))
+    if known.class_names is not None and known.statistics is not None:
+        return known
+    try:
+        directory = prepared_directory(data)
+        if not directory.exists():
+            raise DataError(f"{directory} is not there")
+        prepared = of_dataset(PreparedDataset(directory))
+    except DataError as error:
+        return dataclasses.replace(known, missing=str(error))
+    return RunData(
+        known.class_names or prepared.class_names,
+        known.words or prepared.words,
+        known.statistics or prepared.statistics,
+    )
+
+
+def _classes(path: pathlib.Path) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    try:
+        rows = json.loads(path.read_text())
+        return tuple(row["name"] for row in rows), tuple(row["words"] for row in rows)
+    except FileNotFoundError:
+        return None, None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}); restore it from a copy, or delete it where the "
+            "prepared data still are"
+        ) from error

@@ -1,0 +1,97 @@
+"""The command line: two runs alone and together, predictions kept and combined later."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tiny
+
+from alexnet_jax.predictions import load
+from alexnet_jax.train import train
+
+ONE_DEVICE = {"mesh__cpu_devices": 1, "mesh__data": 1, "mesh__group": 1}
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two runs of an epoch, a and b, on one folder of images."""
+    folder = tiny.write_images(tmp_path_factory.mktemp("runs"))
+    for name, seed in (("a", 0), ("b", 1)):
+        train(tiny.config(folder, seed=seed, epochs=1, **ONE_DEVICE), folder / name)
+    return folder
+
+
+def evaluated(folder, *flags):
+    """Return (lines of the table, JSON)."""
+    process = tiny.start(folder, *flags, module="evaluate")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    *table, last = out.splitlines()
+    return table, json.loads(last)
+
+
+def test_two_runs_alone_together_and_later_from_what_was_kept(folder, tmp_path):
+    runs = [f"--workdir={folder / name}" for name in "ab"]
+    out = tmp_path / "ab.npz"
+    table, found = evaluated(folder, *runs, "--views=10", f"--out={out}")
+    a, b, together = found["rows"]
+    assert (a["net"], b["net"]) == (str(folder / "a"), str(folder / "b"))
+    assert together["weights"] == [0.5, 0.5] and together["net"] == "together"
+    assert {row["images"] for row in found["rows"]} == {tiny.VALIDATION} and a["views"] == 10
+    assert found["top1_error"] == together["top1_error"] and found["images_per_second"] > 0
+    assert len(table) == 4 and table[-1].startswith("together (0.50 0.50)")
+
+    kept = load(out)
+    p = kept.probabilities.astype(np.float64)
+    assert p.shape == (2, tiny.VALIDATION, 3) and kept.class_names == ("ant", "bee", "cow")
+    assert [name.split("/")[0] for name in kept.files] == [
+        kept.class_names[label] for label in kept.labels
+    ]
+    for row, own in zip(found["rows"], [*p, p.mean(0)], strict=True):
+        answers = own.argmax(1)  # no two probabilities are equal here
+        assert row["top1_error"] == (answers != kept.labels).mean()
+        loss = -np.log(own[np.arange(len(own)), kept.labels]).mean()
+        np.testing.assert_allclose(row["loss"], loss, rtol=1e-6)
+
+    _, later = evaluated(folder, f"--predictions={out}")
+    assert later["rows"] == found["rows"] and "images_per_second" not in later
+
+
+def test_one_run_in_several_views_of_images_resized_in_two_ways(folder):
+    resizes = "--resize=aspect/area,warp/lanczos"
+    table, found = evaluated(folder, f"--workdir={folder / 'a'}", "--views=1,5", resizes)
+    assert len(table) == 5 and [(row["resize"], row["views"]) for row in found["rows"]] == [
+        (resize, views) for resize in ("aspect/area", "warp/lanczos") for views in (1, 5)
+    ]
+    one, five, other, _ = found["rows"]
+    assert other["images"] == tiny.VALIDATION and other["loss"] != one["loss"]
+    alone = [path.name for path in (folder / "prepared" / "image_folder").glob("*-only-*")]
+    assert len(alone) == 1 and "warp-lanczos" in alone[0]  # the training images were not read
+    (last,) = [line for line in tiny.lines(folder / "a") if line["split"] == "val"]
+    for name in ("top1_error", "top5_error", "loss"):
+        np.testing.assert_allclose(one[name], last[name], rtol=1e-6)
+    assert five["loss"] != one["loss"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--views=2", "--workdir={a}"], "--views is any of 1, 5, 10; got '2'"),
+        (["--resize=warp", "--workdir={a}"], "aspect|warp/area|bilinear|lanczos"),
+        (["--workdir={other}"], "label 1 is 'dog' to the net of"),
+    ],
+)
+def test_what_cannot_be_is_one_line(flags, said, folder, tmp_path):
+    if flags == ["--workdir={other}"]:  # its classes are not those of the images
+        shutil.copytree(folder / "a", tmp_path / "other")
+        path = tmp_path / "other" / "classes.json"
+        path.write_text(path.read_text().replace("bee", "dog"))
+        flags = [f"--workdir={tmp_path / 'other'}"]
+    flags = [flag.replace("{a}", str(folder / "a")) for flag in flags]
+    process = tiny.start(tmp_path, *flags, module="evaluate")
+    out, error = process.communicate(timeout=100)
+    assert process.returncode == 2 and not out
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert said in error
