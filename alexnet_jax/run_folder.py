@@ -1,4 +1,4 @@
-"""A run's folder: its configuration, data and environment, and what may go on in it."""
+"""A run's folder: its configuration, the environment it ran in, and what may go on in it."""
 
 import json
 import os
@@ -32,16 +32,6 @@ def open_folder(workdir: pathlib.Path, config: ConfigDict) -> None:
         )
     write_whole(path, configs.to_json(config))
     write_whole(workdir / "environment.json", json.dumps(environment(), indent=2) + "\n")
-
-
-def describe_data(workdir: pathlib.Path, dataset) -> None:
-    """Write data.json: what only the images could say, for those who have the folder alone."""
-    content = {
-        "name": dataset.name,
-        "classes": len(dataset.class_names),
-        "images": {split: dataset.num_examples(split) for split in dataset.splits},
-    }
-    write_whole(workdir / "data.json", json.dumps(content, indent=2) + "\n")
 
 
 def read_config(workdir: pathlib.Path) -> ConfigDict:

@@ -63,8 +63,6 @@ def train(
     if first:
         run_folder.open_folder(workdir, config)
     dataset = prepare(config.data)
-    if first:
-        run_folder.describe_data(workdir, dataset)
     distributed.wait_for_all("prepared")
     net = spec.resolve(config.model, len(dataset.class_names))
     if first:

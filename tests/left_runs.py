@@ -88,6 +88,7 @@ def findings() -> dict[str, dict]:
             "step": 30,
             "columns": [0.125, 0.75],
             "difference": 0.625,
+            "difference_by_chance": 0.125,
             "per_filter": [[0.1, 0.2, 0.1], [0.7, 0.8, 0.9]],
             "over_steps": [
                 {"step": 0, "columns": [0.6, 0.7]},
@@ -96,10 +97,12 @@ def findings() -> dict[str, dict]:
         },
         "classes": {
             "step": 30,
+            "views": 1,
             "classes": [
                 {"class": name, "images": 10, "top1_error": k / 10, "top5_error": k / 20}
                 for k, name in enumerate(names * 5)
-            ],
+            ]
+            + [{"class": "yak", "images": 0, "top1_error": None, "top5_error": None}],
             "confusions": [{"class": names[0], "taken_for": "bee", "images": 4}],
         },
     }
@@ -112,8 +115,8 @@ def write_findings(workdir: pathlib.Path, content: dict[str, dict]) -> None:
         (workdir / "analysis" / f"{name}.json").write_text(json.dumps(found))
 
 
-def ilsvrc(release: str, train: int, validation: int) -> list[dict]:
+def ilsvrc(train: int, validation: int) -> list[dict]:
     """Return the last lines of a run of that many images, in batches of 128."""
     step = math.ceil(90 * train / 128)
-    last = {"epoch": round(step * 128 / train, 4), "images": validation, "release": release}
+    last = {"epoch": round(step * 128 / train, 4), "images": validation}
     return [line(step - 1, epoch=89.9), line(step, "val", **last, top1_error=0.42, top5_error=0.2)]

@@ -55,7 +55,8 @@ WEIGHTS_FLOORS = [
 ANALYSIS_FLOORS = [
     {"report"},
     {"curves", "findings", "settings"},
-    {"paper", "standing"},
+    {"paper", "colour_plot"},
+    {"standing"},
     {"chart", "run_record"},
     {"markup"},
 ]

@@ -3,19 +3,23 @@
 import html.parser
 import json
 import re
+import shlex
 import shutil
 import sys
 import time
 
 import left_runs
+import numpy as np
 import pytest
 import tiny
 
-from alexnet_jax import main
+from alexnet_jax import main, run_data
 from alexnet_jax.analysis import curves, findings, markup, paper, report, settings, standing
 from alexnet_jax.analysis.run_record import read
+from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import CheckpointError, ConfigError
 
+STATISTICS = (np.zeros((256, 256, 3), np.float32), np.ones(3), np.eye(3))  # of no image in truth
 OLD_RUN = tiny.REPOSITORY / "experiments" / "records" / "tiny_imagenet_40"
 
 
@@ -167,7 +171,7 @@ def test_only_runs_of_the_same_images_stand_beside_the_paper(
     tmp_path, changes, train, validation, comparable
 ):
     values = {"data__builder": "ilsvrc", "model__classes": 1000, "batch_size": 128} | changes
-    lines = left_runs.ilsvrc("", train, validation)
+    lines = left_runs.ilsvrc(train, validation)
     workdir = left_runs.write(tmp_path / "run", lines, **values)
     record, text = read(workdir), seen(workdir).text
     assert paper.release_of(record) == comparable
@@ -185,11 +189,20 @@ def test_what_the_images_say_is_taken_from_where_training_left_it(tmp_path):
     workdir = left_runs.write(tmp_path / "run", left_runs.lines(2), model__classes=0)
     assert read(workdir).classes is None
     assert "Chance is not shown" in seen(workdir).text
-    data = {"name": "shapes", "classes": 40, "images": {"train": 641, "validation": 99}}
-    (workdir / "data.json").write_text(json.dumps(data))
+    known = run_data.RunData(
+        tuple("abcdefg"), tuple("ABCDEFG"), Statistics(*STATISTICS, images=641)
+    )
+    run_data.write(workdir, known)
     record = read(workdir)
-    assert (record.classes, record.images("train"), record.images("validation")) == (40, 641, 99)
-    assert "40 classes, 641 training images" in seen(workdir).text
+    assert (record.classes, record.images("train"), record.images("validation")) == (7, 641, 100)
+    text = seen(workdir).text
+    assert (
+        "7 classes, 641 training images" in text and "chance, 7 classes 85.7% 28.6% 1.946" in text
+    )
+    for name in (run_data.CLASSES_FILE, run_data.STATISTICS_FILE):
+        (workdir / name).write_text("[")
+    record = read(workdir)
+    assert (record.classes, record.images("train")) == (None, 640)  # 20 steps of 64 in 2 epochs
 
 
 def test_the_config_is_held_against_the_papers_recipe(workdir):
@@ -235,13 +248,14 @@ def test_a_net_that_this_version_does_not_know_is_said(workdir):
 
 def test_what_they_found_is_shown_and_what_is_missing_has_its_command(workdir):
     text = seen(workdir).text
-    for name in ("colour", "predictions", "neighbours", "classes"):
-        assert f"python -m alexnet_jax.analysis.{name} --workdir={workdir}" in text
+    for name in ("colour", "figure4", "classes"):
+        assert text.count(f"python -m alexnet_jax.analysis.{name} --workdir={workdir}") == 1
     left_runs.write_findings(workdir, left_runs.findings())
     page = seen(workdir)
     assert "python -m" not in page.text
     assert page.tags.count("img") == 1 + 5 + 5 * 7  # filters, predictions, rows of neighbours
-    for said in ("50.0%", "10.5", "The columns differ by 0.625", "step 30", "bee 10 10.0% 5.0%"):
+    differ = "The columns differ by 0.625; filters dealt out at random by 0.125 at most"
+    for said in ("50.0%", "10.5", differ, "step 30", "bee 10 10.0% 5.0%", "All 25 classes"):
         assert said in page.text, said
     fills = [value for key, value in page.attributes if key == "style" and "width" in value]
     assert fills[1:6] == [f"width:{100 * 0.5 / k:.1f}%" for k in (1, 2, 3, 4, 5)]
@@ -258,10 +272,23 @@ def test_a_file_of_another_shape_takes_only_its_own_place(workdir, name, content
     (workdir / "analysis" / f"{name}.json").write_text(content)
     text = seen(workdir).text
     assert f"analysis/{name}.json is not what this page expects" in text
-    assert f"python -m alexnet_jax.analysis.{name}" in text
-    for other, (title, _) in findings.PARTS.items():
+    assert f"python -m alexnet_jax.analysis.{findings.PARTS[name][1]}" in text
+    for other, (title, *_) in findings.PARTS.items():
         assert title in text
         assert (f"analysis/{other}.json is not" in text) == (other == name)
+
+
+def test_a_net_of_one_column_has_no_difference(workdir):
+    one = {"columns": [0.5], "per_filter": [[0.5]], "difference": None, "over_steps": []}
+    left_runs.write_findings(workdir, {"colour": {"step": 30, **one, "difference_by_chance": None}})
+    text = seen(workdir).text
+    assert "column 1 0.500" in text and "columns differ" not in text
+
+
+def test_the_command_line_of_a_folder_can_be_pasted(tmp_path):
+    workdir = left_runs.write(tmp_path / "a'; rm -rf $HOME #", [])
+    (line, *_) = [text for text in seen(workdir).texts if text.startswith("python -m")]
+    assert shlex.split(line)[-1] == f"--workdir={workdir}"
 
 
 def test_a_picture_that_is_none_is_not_put_in(workdir):

@@ -30,9 +30,7 @@ def curves(records: Sequence[Record]) -> Markup:
         "Curves",
         _legend(records, marked=bool(marks)),
         element("div", charts, class_="charts"),
-        element("p", "Learning rate: ", "; ".join(said for _, said in marks), ".")
-        if marks
-        else None,
+        element("p", f"Learning rate: {'; '.join(said for _, said in marks)}.") if marks else None,
         [_validations(record, named=not alone) for record in records if record.validations],
     )
 
@@ -113,6 +111,8 @@ def _validations(record: Record, *, named: bool) -> Markup:
         speed = f"{line['images_per_second']:.0f}" if "images_per_second" in line else ""
         row = [f"{line['epoch']:.4g}", f"{line['step']:,}", rate, *told, speed]
         rows.append([element("strong", x) for x in row] if line is record.best else row)
-    many = f"{len(rows)} validation{'s' if len(rows) > 1 else ''}, the best in bold"
-    summary = [foreign(record.name), f": {many}"] if named else f"All {many}"
-    return details(summary, table(head, rows, class_="numbers"))
+    of = [" of ", foreign(record.name)] if named else None
+    return details(
+        [f"Table of {len(rows)} validations", of, ", the best in bold"],
+        table(head, rows, class_="numbers"),
+    )

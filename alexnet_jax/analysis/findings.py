@@ -5,22 +5,14 @@ the place says so and the rest of the page stands.
 """
 
 import json
+import shlex
 
-from alexnet_jax.analysis.chart import Series, chart, percent
-from alexnet_jax.analysis.markup import (
-    Markup,
-    command,
-    details,
-    element,
-    foreign,
-    picture,
-    section,
-    table,
-)
+from alexnet_jax.analysis.chart import percent
+from alexnet_jax.analysis.colour_plot import colour_shares
+from alexnet_jax.analysis.markup import Markup, details, element, foreign, picture, section, table
 from alexnet_jax.analysis.run_record import Record
-from alexnet_jax.analysis.standing import colour, swatch
 
-WORST = 10  # classes and confusions that are not folded
+MOST = 10  # lines of a table
 
 
 def filters(record: Record) -> Markup:
@@ -36,189 +28,115 @@ def filters(record: Record) -> Markup:
 
 def found(record: Record) -> list[Markup]:
     """Return a section for each file in analysis/, and one with the commands for the others."""
-    sections, missing = [], []
-    for name, (title, draw) in PARTS.items():
-        line = command(f"python -m alexnet_jax.analysis.{name} --workdir={record.workdir}")
+    sections = []
+    missing: dict[str, list[str]] = {}
+    for name, (title, module, draw) in PARTS.items():
         try:
             content = json.loads((record.workdir / "analysis" / f"{name}.json").read_bytes())
-            sections.append(section(name, title, draw(content)))
+            step = element("p", f"At step {content['step']:,}.", class_="remark")
+            sections.append(section(name, title, draw(content), step))
         except FileNotFoundError:
-            missing.append((title, line))
+            missing.setdefault(module, []).append(title)
         except Exception as error:  # any shape may come, and none may take the page down
-            said = f"analysis/{name}.json is not what this page expects: {type(error).__name__}."
-            sections.append(section(name, title, element("p", said, " Make it anew:", line)))
+            said = f"analysis/{name}.json is not what this page expects: {type(error).__name__}. "
+            anew = element("p", said, "Make it anew:", _command(module, record))
+            sections.append(section(name, title, anew))
     if missing:
-        lines = [element("p", title, line) for title, line in missing]
+        lines = [
+            element("p", ", ".join(titles), _command(module, record))
+            for module, titles in missing.items()
+        ]
         sections.append(section("missing", "Not looked at yet", lines))
     return sections
 
 
-def _step(content: dict) -> Markup:
-    return element("p", f"At step {content['step']:,}.", class_="remark")
+def _command(module: str, record: Record) -> Markup:
+    """Return the line to type; a folder's name may be anything."""
+    folder = shlex.quote(str(record.workdir))
+    line = f"python -m alexnet_jax.analysis.{module} --workdir={folder}"
+    return element("code", line, class_="command")
 
 
-def _colour(content: dict) -> list:
-    """Draw each column's share of colour, with its filters, and the shares over the steps."""
-    rows = []
-    for number, (share, ofs) in enumerate(
-        zip(content["columns"], content["per_filter"], strict=True)
-    ):
-        dots = [
-            element(
-                "circle",
-                element("title", f"filter {k + 1}: {of:.2f}"),
-                cx=f"{200 * of:.1f}",
-                cy=8 + 5 * (k % 3),
-                r=2,
-            )
-            for k, of in enumerate(ofs)
-        ]
-        mark = element("path", d=f"M{200 * share:.1f} 1V25", class_="line")
-        strip = element(
-            "svg",
-            element("path", d="M0 26H200", class_="axis"),
-            dots,
-            mark,
-            viewBox="-3 0 206 28",
-            class_=f"strip-plot val {colour(number)}",
-            role="img",
-            aria_label=f"column {number + 1}",
-        )
-        rows.append(([swatch(number), f"column {number + 1}"], f"{share:.3f}", strip))
-    said = (
-        "The share of its weights' energy with which a filter looks at colour: 0 at brightness "
-        "only, 1 at colour only; noise has 2/3. A dot is a filter, the stroke the column."
-    )
-    parts = [element("p", said), table(("", "share", "0 to 1"), rows, class_="strips")]
-    if content.get("difference") is not None:
-        by_chance = content.get("difference_by_chance")
-        chance = (
-            f"; dealt out at random, 95 times of 100 at most {by_chance:.3f}"
-            if by_chance is not None
-            else ""
-        )
-        parts.append(element("p", f"The columns differ by {content['difference']:.3f}{chance}."))
-    over = content.get("over_steps") or []
-    if len(over) > 1:
-        lines = [
-            Series(
-                f"column {k + 1}",
-                [(x["step"], x["columns"][k]) for x in over],
-                f"val {colour(k)}",
-                dots=True,
-            )
-            for k in range(len(content["columns"]))
-        ]
-        parts.append(element("div", chart("Share by step", lines, across="step"), class_="charts"))
-    return [*parts, _step(content)]
-
-
-def _predictions(content: dict) -> list:
+def _predictions(content: dict) -> list[Markup]:
     """Draw images with their five best classes as bars: figure 4 of the paper, left."""
-    cards = []
-    for image in content["images"]:
-        bars = []
-        for answer in image["top"]:
-            share, right = float(answer["probability"]), answer["class"] == image["label"]
-            bar = element("span", style=f"width:{min(1.0, max(0.0, share)):.1%}", class_="fill")
-            bars.append(
-                element(
-                    "li",
-                    bar,
-                    foreign(answer["class"]),
-                    element("em", percent(share)),
-                    class_="right" if right else None,
-                )
-            )
-        cards.append(
-            element(
-                "figure",
-                picture(image["jpeg"], image["file"]),
-                element("figcaption", foreign(image["label"])),
-                element("ol", bars, class_="answers"),
-                class_="card",
-            )
-        )
-    views = content.get("views", 1)
-    averaged = "one view" if views == 1 else f"the mean of {views} views"
-    said = f"Below each image its class and the five best answers of {averaged}; green is right."
-    return [element("p", said), element("div", cards, class_="cards"), _step(content)]
-
-
-def _neighbours(content: dict) -> list:
-    """Draw images and what lies nearest to them: figure 4 of the paper, right."""
-    rows = []
-    for image in content["images"]:
-        query = element(
+    cards = [
+        element(
             "figure",
             picture(image["jpeg"], image["file"]),
             element("figcaption", foreign(image["label"])),
-            class_="query",
+            element("ol", [_bar(x, image["label"]) for x in image["top"]], class_="answers"),
+            class_="card",
         )
-        near = [
-            element(
-                "figure",
-                picture(
-                    x["jpeg"], x["file"], class_="right" if x["label"] == image["label"] else None
-                ),
-                element("figcaption", foreign(x["label"]), element("em", f"{x['distance']:.1f}")),
-            )
-            for x in image["neighbours"]
-        ]
+        for image in content["images"]
+    ]
+    views = content["views"]
+    averaged = "one view" if views == 1 else f"the mean of {views} views"
+    said = f"Below each image its class and the five best answers of {averaged}; green is right."
+    return [element("p", said), element("div", cards, class_="cards")]
+
+
+def _bar(answer: dict, label: str) -> Markup:
+    share = min(1.0, max(0.0, float(answer["probability"])))
+    right = "right" if answer["class"] == label else None
+    bar = element("span", style=f"width:{share:.1%}", class_="fill")
+    said = foreign(answer["class"]), element("em", percent(share))
+    return element("li", bar, *said, class_=right)
+
+
+def _neighbours(content: dict) -> list[Markup]:
+    """Draw images and what lies nearest to them: figure 4 of the paper, right."""
+    rows = []
+    for image in content["images"]:
+        label = element("figcaption", foreign(image["label"]))
+        query = element("figure", picture(image["jpeg"], image["file"]), label, class_="query")
+        near = [_neighbour(x, image["label"]) for x in image["neighbours"]]
         rows.append(element("div", query, near, class_="near"))
     said = (
         f"First in each row the image asked for, then the nearest of {content['searched']:,} by "
         f"Euclidean distance in {content['layer']}; those of the same class have a frame."
     )
-    return [element("p", said), rows, _step(content)]
+    return [element("p", said), *rows]
 
 
-def _classes(content: dict) -> list:
-    """Return the classes with most errors, and what is taken for what."""
-    classes = sorted(content["classes"], key=lambda x: (-x["top1_error"], -x["top5_error"]))
+def _neighbour(image: dict, label: str) -> Markup:
+    same = "right" if image["label"] == label else None
+    shown = picture(image["jpeg"], image["file"], class_=same)
+    distance = element("em", f"{image['distance']:.1f}")
+    return element("figure", shown, element("figcaption", foreign(image["label"]), distance))
+
+
+def _classes(content: dict) -> list[Markup]:
+    """Return the classes with most errors and fewest, and what is taken for what."""
+    seen = [x for x in content["classes"] if x["images"]]
+    seen.sort(key=lambda x: (-x["top1_error"], -x["top5_error"]))
     head = ("class", "images", "top-1", "top-5")
     rows = [
-        (
-            foreign(x["class"]),
-            f"{x['images']:,}",
-            percent(x["top1_error"]),
-            percent(x["top5_error"]),
-        )
-        for x in classes
+        (foreign(x["class"]), f"{x['images']:,}", *(percent(x[f"top{k}_error"]) for k in (1, 5)))
+        for x in seen
     ]
-    parts = []
-    worst, best = rows[:WORST], rows[WORST:][-WORST:]
-    parts.append(element("div", element("h3", "Most errors"), table(head, worst, class_="numbers")))
-    if best:
-        parts.append(
-            element(
-                "div", element("h3", "Fewest errors"), table(head, best[::-1], class_="numbers")
-            )
-        )
     confused = [
         (foreign(x["class"]), foreign(x["taken_for"]), f"{x['images']:,}")
-        for x in content.get("confusions", [])
+        for x in content["confusions"][:MOST]
     ]
-    if confused:
-        parts.append(
-            element(
-                "div",
-                element("h3", "Taken for another"),
-                table(("class", "taken for", "images"), confused[:WORST], class_="numbers"),
-            )
-        )
-    every = (
-        details(f"All {len(rows):,} classes", table(head, rows, class_="numbers"))
-        if len(rows) > 2 * WORST
-        else None
-    )
-    return [element("div", parts, class_="side"), every, _step(content)]
+    tables: list[tuple[str, tuple, list]] = [
+        ("Most errors", head, rows[:MOST]),
+        ("Fewest errors", head, rows[MOST:][: -MOST - 1 : -1]),
+        ("Taken for another", ("class", "taken for", "images"), confused),
+    ]
+    shown = [
+        element("div", element("h3", title), table(names, lines, class_="numbers"))
+        for title, names, lines in tables
+        if lines
+    ]
+    every = f"All {len(rows):,} classes", table(head, rows, class_="numbers")
+    folded = details(*every) if len(rows) > 2 * MOST else Markup()
+    return [element("div", shown, class_="side"), folded]
 
 
-# File and command -> heading, and what draws it.
+# File -> heading, the command that makes it, and what draws it.
 PARTS = {
-    "colour": ("Share of colour", _colour),
-    "predictions": ("Predictions", _predictions),
-    "neighbours": ("Neighbours in the last hidden layer", _neighbours),
-    "classes": ("Errors by class", _classes),
+    "colour": ("Share of colour", "colour", colour_shares),
+    "predictions": ("Predictions", "figure4", _predictions),
+    "neighbours": ("Neighbours in the last hidden layer", "figure4", _neighbours),
+    "classes": ("Errors by class", "classes", _classes),
 }

@@ -69,11 +69,6 @@ def section(key: str, title: str, *children: Any) -> Markup:
     return element("section", element("h2", title), *children, class_=key)
 
 
-def command(text: str) -> Markup:
-    """Return a line to be typed."""
-    return element("code", text, class_="command")
-
-
 def picture(data: bytes | str, what: str, **attributes: Any) -> Markup:
     """Return a JPEG or PNG, bytes or their base64, inside the page.
 

@@ -6,11 +6,13 @@ import itertools
 import json
 import math
 import pathlib
+import zipfile
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax import run_folder, spec
+from alexnet_jax import run_data, run_folder, spec
 from alexnet_jax.errors import ConfigError
 
 Line = dict[str, Any]
@@ -25,7 +27,8 @@ class Record:
       name: what the page calls the run.
       config: as config.json has it.
       environment: environment.json; empty where it cannot be read.
-      data: data.json, likewise.
+      class_count: how many classes.json names; None where that is not there.
+      train_images: how many statistics.npz is of; likewise.
       lines: those of metrics.jsonl that are whole, by step; of two for the same, the later.
       damaged: how many are not.
     """
@@ -34,7 +37,8 @@ class Record:
     name: str
     config: ConfigDict
     environment: dict
-    data: dict
+    class_count: int | None
+    train_images: int | None
     lines: list[Line]
     damaged: int
 
@@ -73,9 +77,8 @@ class Record:
     @property
     def classes(self) -> int | None:
         """How many classes there are; None where the data decide and did not leave it here."""
-        found = self.data.get("classes")
-        if type(found) is int and found > 1:
-            return found
+        if self.class_count is not None:
+            return self.class_count
         net = self.net
         return net.classes if net and self.config.model.get("classes") != 0 else None
 
@@ -89,13 +92,10 @@ class Record:
 
     def images(self, split: str) -> int | None:
         """Return how many images a split has, "train" or "validation", as far as is known."""
-        told = self.data.get("images")
-        if isinstance(told, dict) and type(told.get(split)) is int:
-            return told[split]
         if split == "validation":
-            return next(
-                (int(line["images"]) for line in self.validations if "images" in line), None
-            )
+            return next((int(x["images"]) for x in self.validations if "images" in x), None)
+        if self.train_images is not None:
+            return self.train_images
         batch = self.config.get("batch_size")
         last = self.lines[-1] if self.lines else None
         if not last or not last["epoch"] or not _is_number(batch):
@@ -130,23 +130,38 @@ def read(workdir: pathlib.Path, name: str = "") -> Record:
     """
     config = run_folder.read_config(workdir)
     lines, damaged = _lines(workdir / "metrics.jsonl")
+    environment = _json(workdir / "environment.json")
     return Record(
         workdir=workdir,
         name=name or workdir.resolve().name,
         config=config,
-        environment=_object(workdir / "environment.json"),
-        data=_object(workdir / "data.json"),
+        environment=environment if isinstance(environment, dict) else {},
+        class_count=_class_count(workdir / run_data.CLASSES_FILE),
+        train_images=_train_images(workdir / run_data.STATISTICS_FILE),
         lines=lines,
         damaged=damaged,
     )
 
 
-def _object(path: pathlib.Path) -> dict:
+def _json(path: pathlib.Path) -> Any:
     try:
-        found = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+
+
+def _class_count(path: pathlib.Path) -> int | None:
+    found = _json(path)
+    return len(found) if isinstance(found, list) and len(found) > 1 else None
+
+
+def _train_images(path: pathlib.Path) -> int | None:
+    """Return what statistics.npz says, without reading its mean image."""
+    try:
+        with np.load(path) as file:
+            return int(file["images"])
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 def _lines(path: pathlib.Path) -> tuple[list[Line], int]:

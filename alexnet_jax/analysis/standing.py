@@ -24,7 +24,7 @@ def subject(record: Record) -> str:
     if record.classes:
         said.append(f"{record.classes:,} classes")
     if train := record.images("train"):
-        about = "" if "images" in record.data else "about "
+        about = "" if record.train_images else "about "
         said.append(f"{about}{train:,} training images")
     return f"{', '.join(said)} of {of.get(builder, builder)}"
 
