@@ -45,7 +45,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
         return configs.from_json(path.read_text())
     except FileNotFoundError:
         raise CheckpointError(f"{workdir} holds no run: {path} is not there") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 

@@ -243,6 +243,21 @@ def test_a_net_that_this_version_does_not_know_is_said(workdir):
     assert "a net that this version does not know" in seen(workdir).text
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        "{}",
+        '{"model": 3, "data": "x", "epochs": "many", "evaluate": [], "log": 7}',
+        '{"data": {"dir": 5}, "model": {"spec": ["a"]}, "batch_size": null}',
+    ],
+)
+def test_a_config_of_any_shape_leaves_the_curves(workdir, config):
+    (workdir / "config.json").write_text(config)
+    page = seen(workdir)
+    assert page.tags.count("figure") == 4 and "best top-1 error 50.6%" in page.text
+    assert "Epoch 4" in page.text
+
+
 # What the analysis commands left.
 
 

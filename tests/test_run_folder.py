@@ -51,9 +51,10 @@ def test_what_does_not_change_the_numbers_may_change_and_is_written(tmp_path):
 def test_a_folder_without_a_readable_run_says_so(tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no run: .*config.json is not there"):
         run_folder.read_config(tmp_path)
-    (tmp_path / "config.json").write_text('{"seed": 0, "epo')
-    with pytest.raises(CheckpointError, match=r"config.json cannot be read"):
-        run_folder.read_config(tmp_path)
+    for text in ('{"seed": 0, "epo', "[]", '"a word"'):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(CheckpointError, match=r"config.json cannot be read"):
+            run_folder.read_config(tmp_path)
 
 
 def test_a_file_is_the_old_one_or_the_new_one(tmp_path, monkeypatch):

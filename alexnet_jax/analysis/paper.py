@@ -37,9 +37,8 @@ CLOSE = 1e-3  # the images that an epoch of four decimals gives are not to the i
 
 def release_of(record: Record) -> str | None:
     """Return the release of ILSVRC that a run is of, all its classes and images; else None."""
-    data = record.config.get("data") or {}
-    release = data.get("release", "2012")
-    if data.get("builder") != "ilsvrc" or release not in ("2010", "2012"):
+    release = record.setting("data.release", "2012")
+    if record.setting("data.builder") != "ilsvrc" or release not in ("2010", "2012"):
         return None
     facts = FACTS[release]
     train, validation = record.images("train"), record.images("validation")
@@ -86,7 +85,7 @@ def beside_the_paper(records: Sequence[Record]) -> Markup:
 
 def _ours(record: Record, *, alone: bool) -> list[Any]:
     best, release = record.best or {}, release_of(record)
-    views = (record.config.get("evaluate") or {}).get("views", 1)
+    views = record.setting("evaluate.views", 1)
     images = f"ILSVRC-{release} validation" if release else "its own validation images"
     after = f"epoch {best['epoch']:.0f}, {images}, {_views(views)}"
     name = element("strong", "this run" if alone else foreign(record.name))

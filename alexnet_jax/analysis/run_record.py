@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from alexnet_jax import config as configs
 from alexnet_jax import run_data, run_folder, spec
 from alexnet_jax.errors import ConfigError
 
@@ -47,6 +48,19 @@ class Record:
         lines = (line for line in self.lines if line["split"] == split and field in line)
         return [(line["epoch"], line[field]) for line in lines]
 
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        """The config with dotted names."""
+        return configs.flattened(self.config)
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        """Return a setting, or `default` where the run's version had none of that name."""
+        return self.settings.get(name, default)
+
+    def _number(self, name: str) -> float | None:
+        found = self.setting(name)
+        return found if _is_number(found) else None
+
     @property
     def validations(self) -> list[Line]:
         """The lines of validations that have an error."""
@@ -65,8 +79,7 @@ class Record:
     @property
     def epochs(self) -> float | None:
         """Epochs to do."""
-        found = self.config.get("epochs")
-        return found if _is_number(found) else None
+        return self._number("epochs")
 
     @property
     def finished(self) -> bool:
@@ -80,7 +93,7 @@ class Record:
         if self.class_count is not None:
             return self.class_count
         net = self.net
-        return net.classes if net and self.config.model.get("classes") != 0 else None
+        return net.classes if net and self.setting("model.classes") != 0 else None
 
     @functools.cached_property
     def net(self) -> spec.Spec | None:
@@ -96,9 +109,8 @@ class Record:
             return next((int(x["images"]) for x in self.validations if "images" in x), None)
         if self.train_images is not None:
             return self.train_images
-        batch = self.config.get("batch_size")
-        last = self.lines[-1] if self.lines else None
-        if not last or not last["epoch"] or not _is_number(batch):
+        batch, last = self._number("batch_size"), self.lines[-1] if self.lines else None
+        if not batch or not last or not last["epoch"]:
             return None
         return round(last["step"] * batch / last["epoch"])  # of an epoch with four decimals
 
@@ -107,7 +119,7 @@ class Record:
         if split == "val":
             timed = [x for x in self.validations if x.get("images_per_second")]
             return sum(x.get("images", 0) / x["images_per_second"] for x in timed)
-        total, batch = 0.0, self.config.get("batch_size", 0)
+        total, batch = 0.0, self._number("batch_size") or 0
         train = [x for x in self.lines if x["split"] == "train"]
         for before, line in itertools.pairwise([{"step": 0}, *train]):
             if rate := line.get("images_per_second"):

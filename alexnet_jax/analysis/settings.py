@@ -33,7 +33,7 @@ def differences(record: Record) -> list[tuple[str, str, str]]:
 
     A field that the run's version of the program did not know is no difference.
     """
-    paper, own = configs.flattened(recipe()), configs.flattened(record.config)
+    paper, own = configs.flattened(recipe()), record.settings
     found = []
     for name in (*paper, *(name for name in own if name not in paper)):
         known = name in own and not name.startswith(("model.", *ASIDE))
@@ -67,7 +67,7 @@ def _field(name: str) -> list[Any]:
 def against_the_recipe(record: Record) -> Markup:
     """Return the section: what differs from the paper's recipe first, the rest folded."""
     different = differences(record)
-    own = configs.flattened(record.config)
+    own = record.settings
     rest = [(_field(name), said(value)) for name, value in sorted(own.items()) if value is not None]
     absent = [name for name in configs.flattened(recipe()) if name not in own]
     intro = "This run differs from configs/ilsvrc2012.py, the paper's recipe, in:"

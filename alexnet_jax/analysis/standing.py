@@ -10,15 +10,14 @@ from alexnet_jax.analysis.run_record import Record
 
 def subject(record: Record) -> str:
     """Return what a run is in a line: net, classes, images."""
-    data = record.config.get("data") or {}
-    source = str(data.get("dir", "")).rstrip("/").rpartition("/")[2]
-    builder = data.get("builder", "images")
+    source = str(record.setting("data.dir", "")).rstrip("/").rpartition("/")[2]
+    builder = record.setting("data.builder", "images")
     of = {
-        "ilsvrc": f"ILSVRC-{data.get('release', '2012')}",
+        "ilsvrc": f"ILSVRC-{record.setting('data.release', '2012')}",
         "shapes": "drawn shapes",
         "image_folder": f"the folder {source}",
     }
-    said = [f"spec {(record.config.get('model') or {}).get('spec', 'not known')}"]
+    said = [f"spec {record.setting('model.spec', 'not known')}"]
     if record.net and record.net.width != 1:
         said.append(f"width {record.net.width:g}")
     if record.classes:
