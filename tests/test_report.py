@@ -272,6 +272,8 @@ def test_what_they_found_is_shown_and_what_is_missing_has_its_command(workdir):
     differ = "The columns differ by 0.625; filters dealt out at random by 0.125 at most"
     for said in ("50.0%", "10.5", differ, "step 30", "bee 10 10.0% 5.0%", "All 25 classes"):
         assert said in page.text, said
+    assert "Most errors class images top-1 top-5 eel 10 240.0% 120.0% dog 10 230.0%" in page.text
+    assert "0.0% 0.0% bee 10 10.0% 5.0% cow 10 20.0%" in page.text.partition("Fewest errors")[2]
     fills = [value for key, value in page.attributes if key == "style" and "width" in value]
     assert fills[1:6] == [f"width:{100 * 0.5 / k:.1f}%" for k in (1, 2, 3, 4, 5)]
     assert page.attributes.count(("class", "right")) == 5 + 5 + 1  # one answer each; one's twin
