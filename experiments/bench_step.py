@@ -4,16 +4,23 @@
 
 The contenders take turns, step by step, so that a machine whose speed drifts is the same for all;
 a rate is of the median step, a ratio the median of the rounds' ratios. Ours is the step that
-training uses, with its crops, mirrors and colour; PyTorch gets finished float images. The last
+training uses, with its crops, mirrors and colour; PyTorch gets finished float images. Of our own
+step also: the seconds until it has run once (since the process began, and of those the compiling
+and running), and the memory that was in use at most by then, PyTorch not being loaded yet. The last
 line is one JSON object.
 """
 
 import functools
+import importlib.util
 import json
+import os
+import pathlib
+import resource
 import statistics
 import sys
 import time
 import types
+from importlib import metadata
 
 import jax
 import jax.numpy as jnp
@@ -27,12 +34,6 @@ from alexnet_jax.model import AlexNet
 from alexnet_jax.train_step import create_state, make_train_step
 from configs import ilsvrc2012
 
-try:
-    import torch
-    from torch_net import TorchAlexNet
-except ImportError:
-    torch = None  # type: ignore[assignment]
-
 _BATCH = flags.DEFINE_integer("batch", 32, "Images a step.")
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Steps that are timed, of each contender.")
@@ -40,10 +41,19 @@ _COMPILE = flags.DEFINE_bool("compile", True, "Also torch.compile.")
 MATMUL = 4096  # of the product that measures the machine's rate, on an accelerator; CPU: half
 
 
-def ours(batch: int, dtype: str):
-    """Return (train, infer): functions that take one step and wait for it."""
+def ours(batch: int, dtype: str, **model):
+    """Return (train, infer): functions that take one step and wait for it.
+
+    Args:
+      batch: images a step.
+      dtype: of the activations.
+      model: fields of config.model; lrn__n stands for lrn.n.
+    """
     config = ilsvrc2012.get_config()
     config.batch_size, config.model.compute_dtype = batch, dtype
+    config.model.update_from_flattened_dict(
+        {name.replace("__", "."): value for name, value in model.items()}
+    )
     config.mesh.data = config.mesh.group = 1
     net = spec.resolve(config.model)
     mesh = sharding.make_mesh(config.mesh, net.columns, batch)
@@ -74,8 +84,31 @@ def ours(batch: int, dtype: str):
     return train, infer
 
 
+def started(train) -> dict:
+    """Take the first step; return what it took until then. Linux only."""
+    begin = time.perf_counter()
+    train()
+    compiling = time.perf_counter() - begin
+    ticks = int(pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    since = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    stats = jax.devices()[0].memory_stats()
+    peak = stats["peak_bytes_in_use"] if stats else 1024 * _peak_kilobytes()
+    return {
+        "seconds_to_first_step": round(since, 2),
+        "compile_and_first_step_seconds": round(compiling, 2),
+        "peak_bytes": peak,
+    }
+
+
+def _peak_kilobytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def torchs(batch: int, dtype: str, *, compiled: bool):
     """Return (train, infer) of the same net in PyTorch: grouped convolutions, channels_last."""
+    import torch
+    from torch_net import TorchAlexNet
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
@@ -167,7 +200,8 @@ def main(_) -> None:
     batch, dtype = _BATCH.value, _DTYPE.value
     train, infer = {}, {}
     train["ours"], infer["ours"] = ours(batch, dtype)
-    if torch is not None:
+    start = started(train["ours"])
+    if importlib.util.find_spec("torch"):
         train["torch_eager"], infer["torch_eager"] = torchs(batch, dtype, compiled=False)
         if _COMPILE.value:
             train["torch_compiled"], infer["torch_compiled"] = torchs(batch, dtype, compiled=True)
@@ -182,9 +216,13 @@ def main(_) -> None:
         "train": report(train_seconds, batch, training, rate),
         "inference": report(infer_seconds, batch, forward, rate),
         "matmul_gflops": rate / 1e9,
+        "start": start,
         "device": f"{jax.devices()[0].platform}:{jax.devices()[0].device_kind}",
         "dtype": dtype,
-        "versions": {"jax": jax.__version__, "torch": torch.__version__ if torch else None},
+        "versions": {
+            "jax": jax.__version__,
+            "torch": metadata.version("torch") if "torch" in sys.modules else None,
+        },
     }
     print(json.dumps(result))
 
