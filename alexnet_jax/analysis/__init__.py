@@ -1,1 +1,1 @@
-"""What was learned: filters, predictions, neighbours, errors by class, and the report page."""
+"""What a trained net learned: its filters, its colours, its answers, its features."""
