@@ -1,0 +1,1 @@
+"""What a trained net learned: its filters, its colours, its answers, its features."""
