@@ -9,7 +9,7 @@ from absl import flags
 from rich.console import Console
 
 from alexnet_jax import saved_run
-from alexnet_jax.errors import ConfigError
+from alexnet_jax.errors import CheckpointError, ConfigError
 from alexnet_jax.run_folder import write_whole
 
 FOLDER = "analysis"
@@ -30,9 +30,11 @@ class RunFlags:
         self._checkpoint = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
         self._data_dir = None
         if images:
-            self._data_dir = flags.DEFINE_string(
-                "data_dir", "", "Images, train/<class>/<file> and val/<class>/<file>, in place."
-            )
+            said = "Images, train/<class>/<file> and val/<class>/<file>, in place of the run's."
+            self._data_dir = flags.DEFINE_string("data_dir", "", said)
+        for name in ("workdir", "checkpoint", *(["data_dir"] if images else [])):
+            # So that --help of the command shows it.
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
     @property
     def workdir(self) -> pathlib.Path:
@@ -47,8 +49,15 @@ class RunFlags:
 
     @property
     def checkpoint(self) -> str:
-        """Which checkpoint is asked for."""
-        return self._checkpoint.value
+        """Which checkpoint is asked for.
+
+        Raises:
+          CheckpointError: it is no step and has no name that we know.
+        """
+        which = self._checkpoint.value
+        if which not in ("best", "latest") and not which.isdigit():
+            raise CheckpointError(f"--checkpoint is best, latest or a step; got {which!r}")
+        return which
 
     @property
     def data_dir(self) -> str:
