@@ -23,10 +23,10 @@ from alexnet_jax import config, run_data, run_folder, saved_run, sharding, spec,
 from alexnet_jax.analysis import classes, colour, command, figure4, filters, similar
 from alexnet_jax.analysis.extraction import extractor
 from alexnet_jax.analysis.features import features
-from alexnet_jax.analysis.images import file_images, split_images
+from alexnet_jax.analysis.images import split_images
 from alexnet_jax.analysis.names import class_names
 from alexnet_jax.checkpoint import Checkpoints
-from alexnet_jax.data.files import image_files, squares
+from alexnet_jax.data.files import batches, image_files, squares
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 
@@ -224,11 +224,11 @@ def test_features_of_files_as_records(run, folder, tmp_path):
     (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
     paths, bad = image_files([str(tmp_path / "photos")]), []
     out = tmp_path / "a.array_record"
-    made = features([run], file_images(squares(paths), 4, bad.append), "pool1", out)
+    made = features([run], batches(squares(paths), 4, bad.append), "pool1", out)
     assert [pathlib.Path(error.name).name for error in bad] == ["bad.jpg"]
     assert made["shape"] == [5, *made["shape"][1:]] and len(made["shape"]) == 4
     records = array_record_module.ArrayRecordReader(str(out)).read_all()
-    pictures = [np.asarray(b["image"]) for b in file_images(squares(paths), 5, bad.append)]
+    pictures = [np.asarray(b["image"]) for b in batches(squares(paths), 5, bad.append)]
     expected = np.asarray(extractor(run, "pool1")(pictures[0]))
     assert len(records) == 5
     for record, value, path in zip(records, expected, paths[1:], strict=True):

@@ -33,8 +33,8 @@ from absl import flags
 from alexnet_jax import command_line, saved_run
 from alexnet_jax.analysis import command, feature_export
 from alexnet_jax.analysis.extraction import extractor, feature_shape, last_hidden
-from alexnet_jax.analysis.images import file_images, split_images
-from alexnet_jax.data.files import image_files, squares
+from alexnet_jax.analysis.images import split_images
+from alexnet_jax.data.files import batches, image_files, squares
 from alexnet_jax.data.images import BadImageError
 from alexnet_jax.data.loader import Batch
 from alexnet_jax.data.resize import Resize
@@ -44,13 +44,13 @@ from alexnet_jax.saved_run import SavedNet
 
 
 def features(
-    nets: Sequence[SavedNet], batches: Iterator[Batch], layer: str, out: pathlib.Path
+    nets: Sequence[SavedNet], images: Iterator[Batch], layer: str, out: pathlib.Path
 ) -> dict[str, Any]:
     """Write the features of some images and return what FILE.json holds.
 
     Args:
       nets: whose features stand side by side.
-      batches: with `file`, as of images.py.
+      images: batches with `file`, as of images.py or files.py.
       layer: name of an activation; "": the last hidden one.
       out: .npz or .array_record.
 
@@ -64,7 +64,7 @@ def features(
     if len(set(shapes)) > 1:
         raise ConfigError(f"{layer} has shapes {shapes} in these nets: give nets of one kind")
     shape = (*shapes[0][:-1], len(nets) * shapes[0][-1])
-    answers = predicted([extractor(net, layer) for net in nets], batches)
+    answers = predicted([extractor(net, layer) for net in nets], images)
     parts = ((np.concatenate(list(values), axis=-1), batch) for values, batch in answers)
     count = feature_export.write(out, shape, parts)
     return {
@@ -92,14 +92,14 @@ def main(flags_of_run: command.RunFlags, words: list[str], **asked: str) -> int:
     size = batch_size_for(*(net.mesh for net in nets), asked=config.evaluate.batch_size)
     if words:
         resize = Resize(config.data.resize, config.data.resize_filter)
-        batches = file_images(squares(paths, resize, config.data.workers), size, name)
+        found = batches(squares(paths, resize, config.data.workers), size, name)
         known: dict[str, Any] = {"split": None, "class_names": None}
     else:
         train = asked["split"] == "train"
         dataset = saved_run.images(nets[0], flags_of_run.data_dir, train=train)
-        batches = split_images(dataset, asked["split"], size, config.data.workers)
+        found = split_images(dataset, asked["split"], size, config.data.workers)
         known = {"split": asked["split"], "class_names": dataset.class_names}
-    made = features(nets, batches, asked["layer"], out)
+    made = features(nets, found, asked["layer"], out)
     command.write_json(out.with_name(out.name + ".json"), {**made, **known})
     speed = round(made["images"] / (time.perf_counter() - begin), 2)
     said = {"file": str(out), "images": made["images"], "bad": bad, "shape": made["shape"]}
