@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.analysis import colour, filters
-from alexnet_jax.filters import filter_grid
+from alexnet_jax.filters import energies, filter_grid
 
 GREY, RED = np.array([1.0, 1, 1]), np.array([1.0, 0, 0])
 OPPONENT = np.array([1.0, -1, 0])  # red against green: no brightness at all
@@ -60,7 +60,7 @@ def test_noise_is_two_thirds_colour_and_its_columns_differ_by_chance_only():
 
 def test_chance_is_what_dealing_in_every_way_gives():
     mixed = kernels([GREY, GREY, RED], [OPPONENT, RED, GREY])
-    energy, chromatic = (values.ravel() for values in colour.energies(mixed))
+    energy, chromatic = (values.ravel() for values in energies(mixed))
     differences = []
     for first in itertools.combinations(range(6), 3):
         rest = [k for k in range(6) if k not in first]

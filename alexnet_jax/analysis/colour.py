@@ -18,9 +18,9 @@ filters give when dealt out to the columns at random, 95 times of 100 at most, i
 `difference_by_chance`: only what is above it says that the columns have divided the work.
 
 Writes DIR/analysis/colour.json: step, columns, difference, difference_by_chance, per_filter (a list
-for each column), over_steps (step and columns of every checkpoint that is kept, and of step 0
-as it was drawn). The last line is one JSON object: runs, with workdir, step, columns, difference
-and difference_by_chance of each.
+for each column), over_steps (step and columns of each validation that the run has logged, of every
+checkpoint that is kept, and of step 0 as it was drawn). The last line is one JSON object: runs,
+with workdir, step, columns, difference and difference_by_chance of each.
 """
 
 import json
@@ -32,21 +32,11 @@ from rich.table import Table
 
 from alexnet_jax import command_line
 from alexnet_jax.analysis import command
-from alexnet_jax.analysis.conv1 import Kernels, drawn_kernels, kept_steps, read_kernels
+from alexnet_jax.analysis.conv1 import drawn_kernels, kept_steps, read_kernels
+from alexnet_jax.filters import colour_shares, energies, share
 
 DEALS = 10_000
-
-
-def energies(kernels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (energy, chromatic energy) of each filter, (columns, maps) float64.
-
-    Args:
-      kernels: (columns, kh, kw, 3, maps).
-    """
-    kernels = kernels.astype(np.float64)
-    grey = kernels.mean(axis=3, keepdims=True)  # the part along the axis, in each of r, g, b
-    energy = np.square(kernels).sum(axis=(1, 2, 3))
-    return energy, np.square(kernels - grey).sum(axis=(1, 2, 3))
+COLOUR = "conv1_colour"  # of a validation's line in metrics.jsonl
 
 
 def shares(kernels: np.ndarray) -> dict[str, Any]:
@@ -58,23 +48,37 @@ def shares(kernels: np.ndarray) -> dict[str, Any]:
       kernels: (columns, kh, kw, 3, maps).
     """
     energy, chromatic = energies(kernels)
-    columns = _share(chromatic.sum(axis=1), energy.sum(axis=1))
+    columns = share(chromatic.sum(axis=1), energy.sum(axis=1))
     several = len(columns) > 1
     return {
         "columns": columns.tolist(),
         "difference": float(np.ptp(columns)) if several else None,
         "difference_by_chance": _by_chance(energy, chromatic) if several else None,
-        "per_filter": _share(chromatic, energy).tolist(),
+        "per_filter": share(chromatic, energy).tolist(),
     }
 
 
 def over_steps(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """Return {"step", "columns"} of the draw and of every kept checkpoint, in order."""
+    """Return {"step", "columns"} of the draw, of each validation and of every kept checkpoint."""
+    told = _told(workdir / "metrics.jsonl")
     steps = kept_steps(workdir)
     drawn = None if 0 in steps else drawn_kernels(workdir)
     found = [] if drawn is None else [drawn]
-    found += [read_kernels(workdir, step) for step in steps]
-    return [_columns(kernels) for kernels in found]
+    found += [read_kernels(workdir, step) for step in steps if step not in told]
+    told |= {kernels.step: colour_shares(kernels.values) for kernels in found}
+    return [{"step": step, "columns": columns} for step, columns in sorted(told.items())]
+
+
+def _told(path: pathlib.Path) -> dict[int, list[float]]:
+    """Return the shares that the run itself has logged, by step."""
+    found = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            record = json.loads(line)
+            found[int(record["step"])] = [float(value) for value in record[COLOUR]]
+        except (ValueError, KeyError, TypeError):  # of training, or half written
+            continue
+    return found
 
 
 def colour(workdir: pathlib.Path, checkpoint: str | int = "best") -> dict[str, Any]:
@@ -89,21 +93,13 @@ def colour(workdir: pathlib.Path, checkpoint: str | int = "best") -> dict[str, A
     return content
 
 
-def _share(chromatic: np.ndarray, energy: np.ndarray) -> np.ndarray:
-    return np.divide(chromatic, energy, out=np.zeros_like(energy), where=energy > 0)
-
-
 def _by_chance(energy: np.ndarray, chromatic: np.ndarray) -> float:
     """Return the 95th percentile of the difference where filters are dealt to columns at random."""
     rng = np.random.default_rng(0)
     dealt = rng.permuted(np.tile(np.arange(energy.size), (DEALS, 1)), axis=1)
     dealt = dealt.reshape(DEALS, *energy.shape)
     sums = [values.ravel()[dealt].sum(axis=2) for values in (chromatic, energy)]
-    return float(np.percentile(np.ptp(_share(*sums), axis=1), 95))
-
-
-def _columns(kernels: Kernels) -> dict[str, Any]:
-    return {"step": kernels.step, "columns": shares(kernels.values)["columns"]}
+    return float(np.percentile(np.ptp(share(*sums), axis=1), 95))
 
 
 def _table(runs: list[dict[str, Any]]) -> Table:
