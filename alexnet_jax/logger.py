@@ -3,7 +3,7 @@
 import json
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -77,9 +77,8 @@ class Logger:
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         if self._events is not None:
-            for name, value in line.items():
-                if name not in ("step", "epoch", "split"):
-                    self._events.add_scalar(f"{line['split']}/{name}", float(value), line["step"])
+            for name, value in _scalars(line):
+                self._events.add_scalar(f"{line['split']}/{name}", value, line["step"])
         figures = (
             f"{line['split']} loss {line['loss']:.4f} top-1 error {line['top1_error']:.3f} "
             f"{line['images_per_second']:.0f} images/s"
@@ -117,6 +116,15 @@ class Silence:
 
     def __getattr__(self, _: str) -> Callable[..., dict[str, Any]]:
         return lambda *_, **__: {}
+
+
+def _scalars(line: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield name and value of what TensorBoard is told; of a list, name_1, name_2, ...."""
+    for name, value in line.items():
+        if isinstance(value, list):
+            yield from ((f"{name}_{k}", float(part)) for k, part in enumerate(value, start=1))
+        elif name not in ("step", "epoch", "split"):
+            yield name, float(value)
 
 
 def _known(line: str, step: int, validated: int) -> bool:

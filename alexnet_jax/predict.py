@@ -12,15 +12,14 @@ import json
 import pathlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 from absl import flags
 
 from alexnet_jax import command_line
 from alexnet_jax.data import augment
-from alexnet_jax.data.files import image_files, squares
-from alexnet_jax.data.images import SIZE, BadImageError
+from alexnet_jax.data.files import batches, image_files, squares
+from alexnet_jax.data.images import BadImageError
 from alexnet_jax.data.resize import Resize
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.evaluation import Predictor, batch_size_for, make_predict, predicted
@@ -34,7 +33,6 @@ _VIEWS = flags.DEFINE_enum(
 _JSON = flags.DEFINE_bool("json", False, "Print a line of JSON for each picture.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 BATCH = 64  # pictures at a time, or fewer where there are fewer
-Read = tuple[pathlib.Path, np.ndarray | BadImageError]
 
 
 def main(argv: list[str]) -> int:
@@ -47,47 +45,28 @@ def main(argv: list[str]) -> int:
     predictor = Predictor(
         net.mesh, net.state, net.consts, make_predict(net.net, net.mesh, int(_VIEWS.value))
     )
-    begin, good = time.perf_counter(), 0
-    bad: list[str] = []
+    begin, good, bad = time.perf_counter(), 0, 0
+
+    def name_bad(error: BadImageError) -> None:
+        nonlocal bad
+        bad += 1
+        print(f"error: {error}", file=sys.stderr, flush=True)
+
     size = batch_size_for(net.mesh, asked=min(BATCH, len(paths)))
     resize = Resize(net.config.data.resize, net.config.data.resize_filter)
-    batches = _batches(squares(paths, resize), size, bad)
-    for (probabilities,), batch in predicted([predictor], batches):
-        for path, row in zip(batch["path"], probabilities, strict=True):
-            _say(str(path), [(names[label], float(row[label])) for label in best(row, _TOP.value)])
+    pictures = batches(squares(paths, resize, net.config.data.workers), size, name_bad)
+    for (probabilities,), batch in predicted([predictor], pictures):
+        for file, row in zip(batch["file"], probabilities, strict=True):
+            _say(file, [(names[label], float(row[label])) for label in best(row, _TOP.value)])
             good += 1
     speed = good / (time.perf_counter() - begin)
-    print(json.dumps({"images": good, "bad": len(bad), "images_per_second": round(speed, 2)}))
+    print(json.dumps({"images": good, "bad": bad, "images_per_second": round(speed, 2)}))
     return 1 if bad else 0
 
 
 def best(probabilities: np.ndarray, count: int) -> list[int]:
     """Return the labels of the highest of (classes,) probabilities, the smaller first of equals."""
     return np.argsort(-probabilities, kind="stable")[:count].tolist()
-
-
-def _batches(read: Iterable[Read], size: int, bad: list[str]) -> Iterator[dict]:
-    """Yield batches of the pictures that can be read; name the others, and add them to `bad`."""
-    waiting: list[tuple[pathlib.Path, np.ndarray]] = []
-    for path, found in read:
-        if isinstance(found, BadImageError):
-            print(f"error: {found}", file=sys.stderr, flush=True)
-            bad.append(str(path))
-            continue
-        waiting.append((path, found))
-        if len(waiting) == size:
-            yield _batch(waiting, size)
-            waiting = []
-    if waiting:
-        yield _batch(waiting, size)
-
-
-def _batch(pictures: list[tuple[pathlib.Path, np.ndarray]], size: int) -> dict:
-    image = np.zeros((size, SIZE, SIZE, 3), np.uint8)
-    path = np.full(size, None, object)
-    for row, (name, pixels) in enumerate(pictures):
-        image[row], path[row] = pixels, name
-    return {"image": image, "path": path, "mask": np.arange(size) < len(pictures)}
 
 
 def _say(path: str, top: list[tuple[str, float]]) -> None:

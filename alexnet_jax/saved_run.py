@@ -49,13 +49,19 @@ class SavedRun(SavedNet):
     dataset: PreparedDataset
 
 
-def load(workdir: pathlib.Path, checkpoint: str | int = "best", data_dir: str = "") -> SavedRun:
+def load(
+    workdir: pathlib.Path,
+    checkpoint: str | int = "best",
+    data_dir: str = "",
+    *,
+    train: bool = False,
+) -> SavedRun:
     """Return the run in `workdir` as its checkpoint has it, with its images.
 
     Args:
       workdir: the run's folder.
       checkpoint: best, latest or a step.
-      data_dir: what `images` takes.
+      data_dir, train: what `images` takes.
 
     Raises:
       CheckpointError: no run, or no such checkpoint.
@@ -64,7 +70,7 @@ def load(workdir: pathlib.Path, checkpoint: str | int = "best", data_dir: str = 
     """
     (net,) = load_nets([workdir], checkpoint)
     parts = {field.name: getattr(net, field.name) for field in dataclasses.fields(net)}
-    return SavedRun(**parts, dataset=images(net, data_dir))
+    return SavedRun(**parts, dataset=images(net, data_dir, train=train))
 
 
 def load_nets(workdirs: Sequence[pathlib.Path], checkpoint: str | int = "best") -> list[SavedNet]:
@@ -109,13 +115,16 @@ def _load_net(workdir: pathlib.Path, config: ConfigDict, checkpoint: str | int) 
     return SavedNet(workdir, config, net, mesh, state, known, consts)
 
 
-def images(net: SavedNet, data_dir: str = "", resize: Resize | None = None) -> PreparedDataset:
+def images(
+    net: SavedNet, data_dir: str = "", resize: Resize | None = None, *, train: bool = False
+) -> PreparedDataset:
     """Return the validation images of a net, or others; where they must be prepared, only they are.
 
     Args:
       net: the net.
       data_dir: a folder of images, or of ILSVRC's archives, in place of the run's own.
       resize: how they are made square; None: as in training.
+      train: whether the training images are needed too.
 
     Raises:
       DataError: they are not there, or have other classes.
@@ -127,7 +136,7 @@ def images(net: SavedNet, data_dir: str = "", resize: Resize | None = None) -> P
     if resize is not None:
         data.resize, data.resize_filter = resize
     try:
-        dataset = prepare(data, only=SPLIT)
+        dataset = prepare(data, only=None if train else SPLIT)
     except DataError as error:
         if data.dir or data.builder == "shapes":
             raise

@@ -28,7 +28,7 @@ from alexnet_jax.data.loader import eval_batches, train_batches
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.errors import TrainingError
 from alexnet_jax.evaluation import SPLIT, batch_size_for, evaluate, make_evaluate_step
-from alexnet_jax.filters import filter_grid
+from alexnet_jax.filters import colour_shares, filter_grid
 from alexnet_jax.interrupt import Interrupt, Stopped
 from alexnet_jax.logger import Logger, Silence
 from alexnet_jax.signal_check import ChanceWatch
@@ -230,8 +230,9 @@ class Run:
         )
         batches = self.unless_stopped(batches)
         found = evaluate(self.evaluate_step, self.state, batches, self.consts, self.mesh)
-        self.log.metrics({**self.where("val"), **found})
         conv1 = sharding.whole(self.mesh, self.state.params["conv1"]["kernel"])
+        colour = colour_shares(conv1 / np.asarray(self.config.data.divide_by)[:, None])
+        self.log.metrics({**self.where("val"), **found, "conv1_colour": colour})
         self.log.image("conv1", filter_grid(conv1), self.step)
         self.plateau_state = jax.device_get(
             schedule.after_validation(self.plateau, self.plateau_state, found["top1_error"])

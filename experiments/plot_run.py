@@ -1,8 +1,6 @@
 """Draw the curve of a run: loss, errors and learning rate by epoch.
 
-    python experiments/plot_run.py runs/mine [--out=runs/mine/curve.svg]
-
-Needs matplotlib (requirements-dev.txt).
+python experiments/plot_run.py runs/mine [--out=runs/mine/curve.svg]
 """
 
 import itertools

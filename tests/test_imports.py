@@ -53,12 +53,15 @@ WEIGHTS_FLOORS = [
     {"layout"},
 ]
 ANALYSIS_FLOORS = [
-    {"report"},
+    {"report", "filters", "figure4", "features", "classes"},
     {"curves", "findings", "settings"},
     {"paper", "colour_plot"},
     {"standing"},
     {"chart", "run_record"},
     {"markup"},
+    {"colour", "similar", "figure4_picture"},
+    {"conv1", "extraction", "neighbours", "feature_file", "feature_export"},
+    {"images", "shown", "names", "command"},
 ]
 INNER = {
     "analysis": ANALYSIS_FLOORS,

@@ -221,8 +221,7 @@ def test_evaluate_counts_every_image_once_and_agrees_with_the_run(folder, unbrok
     code, out, rest = end(tiny.start(folder, *flags, module="evaluate"))
     assert (code, rest) == (0, [])
     found = json.loads(out.splitlines()[-1])
-    names = ["images", "views", "loss", "top1_error", "top5_error", "images_per_second"]
-    assert list(found) == names
+    assert found["images_per_second"] > 0 and len(found["rows"]) == 1
     assert (found["images"], found["views"]) == (tiny.VALIDATION, 10)
     told = tiny.lines(unbroken)[-1]  # of ten views too, as RUN has it
     assert found["loss"] == pytest.approx(told["loss"], rel=1e-6)
@@ -240,7 +239,7 @@ def test_evaluate_refuses_in_one_line(folder, unbroken, tmp_path):
     cases = [
         ([run, "--checkpoint=newest"], "best, latest or a step; got 'newest'"),
         ([run, "--checkpoint=3"], "no checkpoint 3 in"),
-        ([run, "--views=5"], "views"),
+        ([run, "--views=2"], "views"),
         ([f"--workdir={tmp_path}"], "holds no run"),
     ]
     refuse(folder, "evaluate", cases)

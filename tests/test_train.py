@@ -58,7 +58,9 @@ def test_lines_have_these_fields_in_these_units(unbroken):
     workdir, result = unbroken
     common = {"step", "epoch", "split", "learning_rate", "loss", "top1_error", "top5_error"}
     for line in tiny.lines(workdir):
-        assert line.keys() == common | ({"images"} if line["split"] == "val" else set())
+        assert line.keys() == common | (
+            {"images", "conv1_colour"} if line["split"] == "val" else set()
+        )
         count = 8 if line["split"] == "train" else tiny.VALIDATION
         wrong = line["top1_error"] * count  # a fraction of whole images
         assert 0 <= line["top1_error"] <= 1 and wrong == pytest.approx(round(wrong), abs=1e-6)

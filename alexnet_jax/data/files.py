@@ -1,18 +1,21 @@
-"""Image files that a user names, read to squares by threads, in their order."""
+"""Image files that a user names, read to squares by threads, in their order, and batched."""
 
 import collections
 import concurrent.futures
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from alexnet_jax.data.folders import files_split, images
-from alexnet_jax.data.images import BadImageError
+from alexnet_jax.data.images import SIZE, BadImageError
 from alexnet_jax.data.resize import PAPER, Resize
 from alexnet_jax.errors import DataError
 
+UNKNOWN = -1  # label of an image without one
+Read = tuple[pathlib.Path, np.ndarray | BadImageError]
+Batch = dict[str, np.ndarray]
 _AHEAD = 16  # files a thread: read or waiting, so that memory does not grow with their number
 
 
@@ -39,7 +42,7 @@ def image_files(words: Sequence[str]) -> list[pathlib.Path]:
 
 def squares(
     paths: Sequence[pathlib.Path], resize: Resize = PAPER, workers: int = 0
-) -> Iterator[tuple[pathlib.Path, np.ndarray | BadImageError]]:
+) -> Iterator[Read]:
     """Yield each file with its (256, 256, 3) uint8 RGB square, or with why it has none.
 
     Args:
@@ -68,3 +71,38 @@ def squares(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def batches(
+    read: Iterable[Read], batch_size: int, bad: Callable[[BadImageError], None]
+) -> Iterator[Batch]:
+    """Iterate over image files as loader.eval_batches does over a split.
+
+    Args:
+      read: what `squares` gives.
+      batch_size: images in a batch; the last one is filled up with black ones.
+      bad: is told of each file that cannot be read; it is left out.
+
+    Yields:
+      image (b, 256, 256, 3) uint8 RGB, label (b,) int32 UNKNOWN, mask (b,) float32, 1 an image, and
+      file (b,) str.
+    """
+    waiting: list[tuple[str, np.ndarray]] = []
+    for path, found in read:
+        if isinstance(found, BadImageError):
+            bad(found)
+            continue
+        waiting.append((str(path), found))
+        if len(waiting) == batch_size:
+            yield _batch(waiting, batch_size)
+            waiting = []
+    if waiting:
+        yield _batch(waiting, batch_size)
+
+
+def _batch(pictures: list[tuple[str, np.ndarray]], size: int) -> Batch:
+    image, file = np.zeros((size, SIZE, SIZE, 3), np.uint8), np.full(size, "", object)
+    for row, (name, pixels) in enumerate(pictures):
+        image[row], file[row] = pixels, name
+    mask = (np.arange(size) < len(pictures)).astype(np.float32)
+    return {"image": image, "label": np.full(size, UNKNOWN, np.int32), "mask": mask, "file": file}

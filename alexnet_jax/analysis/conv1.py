@@ -1,0 +1,63 @@
+"""The first layer's kernels of a run, at any of its checkpoints and before its first step."""
+
+import pathlib
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from alexnet_jax import spec
+from alexnet_jax.checkpoint import Checkpoints
+from alexnet_jax.config import check, fingerprint
+from alexnet_jax.run_folder import read_config
+from alexnet_jax.train_step import ONCE, initial_state
+from alexnet_jax.weights.runs import read_run
+
+
+class Kernels(NamedTuple):
+    """conv1's kernels, (columns, kh, kw, 3, maps) float32, as they act on RGB 0-255."""
+
+    step: int
+    values: np.ndarray
+
+
+def kept_steps(workdir: pathlib.Path) -> list[int]:
+    """Return the steps of a run's checkpoints, oldest first."""
+    config = read_config(workdir)
+    folder = (workdir, fingerprint(config), config.checkpoint.dir)
+    with Checkpoints(*folder, read_only=True) as checkpoints:
+        return checkpoints.steps()
+
+
+def read_kernels(workdir: pathlib.Path, checkpoint: str | int) -> Kernels:
+    """Return the kernels of a checkpoint.
+
+    Raises:
+      CheckpointError: no run, or no such checkpoint.
+      DataError: the number of classes is that of the run's data, which are gone.
+    """
+    weights = read_run(workdir, checkpoint, with_mean=False)
+    columns = spec.resolve(read_config(workdir).model).columns
+    kernels = weights.tensors["conv1.weight"]  # (columns x maps, 3, kh, kw)
+    kernels = kernels.reshape(columns, -1, *kernels.shape[1:]).transpose(0, 3, 4, 2, 1)
+    return Kernels(int(weights.extra["step"]), _on_pixels(kernels, weights.divide_by))
+
+
+def drawn_kernels(workdir: pathlib.Path) -> Kernels | None:
+    """Return the kernels before the first step, None where other weights were the beginning."""
+    config = read_config(workdir)
+    check(config)
+    if config.init_from:
+        return None
+    net = spec.resolve(config.model, config.model.classes or 2)  # conv1 knows nothing of classes
+
+    def draw():
+        return initial_state(config, net).params["conv1"]["kernel"]
+
+    kernels = np.asarray(jax.jit(draw, compiler_options=ONCE)())
+    return Kernels(0, _on_pixels(kernels, tuple(config.data.divide_by)))
+
+
+def _on_pixels(kernels: np.ndarray, divide_by: tuple[float, ...]) -> np.ndarray:
+    """Take the division of the input into the kernels (columns, kh, kw, 3, maps)."""
+    return kernels / np.asarray(divide_by, np.float32)[None, None, None, :, None]

@@ -1,0 +1,101 @@
+"""The first layer's filters by column, as figure 3 of the paper has them.
+
+    python -m alexnet_jax.analysis.filters --workdir=DIR [--checkpoint=best] [--each]
+
+Writes DIR/analysis/filters.png: column 1 above column 2, each with its share of colour (colour.py),
+all filters on one scale; with --each each on its own, as zero mean and unit variance, so that the
+weak can be seen beside the strong. The last line is one JSON object: file, step, columns, filters.
+"""
+
+import json
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+from absl import flags
+from PIL import Image, ImageDraw, ImageFont
+
+from alexnet_jax import command_line
+from alexnet_jax.analysis import command
+from alexnet_jax.analysis.colour import shares
+from alexnet_jax.analysis.conv1 import read_kernels
+from alexnet_jax.filters import filter_grid
+
+MAGNIFICATION = 5  # pixels for each weight
+LABEL, GAP = 30, 14  # pixels high
+INK, PAPER = "black", "white"
+
+
+def picture(kernels: np.ndarray, labels: list[str], magnification: int) -> Image.Image:
+    """Return the filters, each column below its label.
+
+    Args:
+      kernels: (columns, kh, kw, 3, maps); all are scaled jointly.
+      labels: of each column.
+      magnification: pixels for each weight.
+    """
+    grid = filter_grid(kernels)
+    columns = kernels.shape[0]
+    height = (len(grid) - 1) // columns  # of a column's rows, the line below them not counted
+    parts = [grid[c * height : (c + 1) * height + 1] for c in range(columns)]
+    parts = [part.repeat(magnification, 0).repeat(magnification, 1) for part in parts]
+    each = parts[0].shape[0] + LABEL
+    font = ImageFont.load_default(18)
+    width = max(parts[0].shape[1], *(math.ceil(font.getlength(label)) for label in labels))
+    made = Image.new("RGB", (width, columns * each + (columns - 1) * GAP), PAPER)
+    draw = ImageDraw.Draw(made)
+    for c, (part, label) in enumerate(zip(parts, labels, strict=True)):
+        top = c * (each + GAP)
+        draw.text((0, top + LABEL / 2), label, INK, font, anchor="lm")
+        made.paste(Image.fromarray(part), (0, top + LABEL))
+    return made
+
+
+def standardized(kernels: np.ndarray) -> np.ndarray:
+    """Return kernels (columns, kh, kw, 3, maps), each filter with zero mean and unit variance."""
+    axes = (1, 2, 3)
+    deviation = kernels.std(axis=axes, keepdims=True)
+    return (kernels - kernels.mean(axis=axes, keepdims=True)) / np.maximum(deviation, 1e-12)
+
+
+def filters(
+    workdir: pathlib.Path,
+    checkpoint: str | int = "best",
+    *,
+    each: bool = False,
+    magnification: int = MAGNIFICATION,
+) -> dict[str, Any]:
+    """Draw analysis/filters.png of a run and return what it shows."""
+    step, kernels = read_kernels(workdir, checkpoint)
+    labels = [
+        f"column {c + 1}: {share:.0%} of the energy is colour"
+        for c, share in enumerate(shares(kernels)["columns"])
+    ]
+    made = picture(standardized(kernels) if each else kernels, labels, magnification)
+    path = command.output_folder(workdir) / "filters.png"
+    half = path.with_name(path.name + ".tmp")
+    made.save(half, format="PNG", optimize=True)
+    half.replace(path)
+    maps = kernels.shape[-1]
+    return {"file": str(path), "step": step, "columns": len(kernels), "filters": maps * len(labels)}
+
+
+if __name__ == "__main__":
+    _RUN = command.RunFlags(images=False)
+    _EACH = flags.DEFINE_bool("each", False, "Scale each filter by itself.")
+    _MAGNIFICATION = flags.DEFINE_integer(
+        "magnification", MAGNIFICATION, "Pixels for each weight.", lower_bound=1
+    )
+    command_line.run(
+        lambda _: print(
+            json.dumps(
+                filters(
+                    _RUN.workdir,
+                    _RUN.checkpoint,
+                    each=_EACH.value,
+                    magnification=_MAGNIFICATION.value,
+                )
+            )
+        )
+    )
