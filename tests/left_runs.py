@@ -37,7 +37,16 @@ def lines(epochs: int, every: int = 5) -> list[dict]:
         rate = 0.01 if step <= 20 else 0.001
         found.append(line(step, learning_rate=rate))
         if step % 10 == 0:
-            found.append(line(step, "val", learning_rate=rate, images=100, loss=2.5 - step / 100))
+            found.append(
+                line(
+                    step,
+                    "val",
+                    learning_rate=rate,
+                    images=100,
+                    loss=2.5 - step / 100,
+                    conv1_colour=[0.6 - step / 100, 0.65],
+                )
+            )
     return found
 
 

@@ -86,7 +86,7 @@ def test_a_damaged_line_is_left_out_and_counted(tmp_path, half):
 
 
 def test_a_figure_that_is_no_number_is_left_out_of_its_line(tmp_path):
-    broken = {"loss": float("nan"), "top5_error": None, "images_per_second": True}
+    broken = {"loss": float("nan"), "top5_error": [0.5], "images_per_second": True}
     lines = [left_runs.line(1), left_runs.line(2, **broken), left_runs.line(3)]
     record = read(left_runs.write(tmp_path / "run", lines))
     assert record.of("train", "loss") == [(0.1, 3.0), (0.3, 2.0 + 1 / 3)]
@@ -254,7 +254,7 @@ def test_a_net_that_this_version_does_not_know_is_said(workdir):
 def test_a_config_of_any_shape_leaves_the_curves(workdir, config):
     (workdir / "config.json").write_text(config)
     page = seen(workdir)
-    assert page.tags.count("figure") == 4 and "best top-1 error 50.6%" in page.text
+    assert page.tags.count("figure") == 5 and "best top-1 error 50.6%" in page.text
     assert "Epoch 4" in page.text
 
 
@@ -317,6 +317,19 @@ def test_a_picture_that_is_none_is_not_put_in(workdir):
     assert "analysis/predictions.json is not what" in text and "No conv1.png yet" in text
 
 
+def test_the_share_of_colour_that_validations_logged_is_drawn(tmp_path):
+    lines = left_runs.lines(4)
+    lines[5]["conv1_colour"] = [0.5, float("nan")]  # the second validation
+    workdir = left_runs.write(tmp_path / "run", lines)
+    record = read(workdir)
+    assert record.colour(0) == [(1.0, 0.5), (3.0, 0.6 - 0.3), (4.0, 0.6 - 0.4)]
+    assert record.colour(1) == [(1.0, 0.65), (3.0, 0.65), (4.0, 0.65)] and record.colour(2) == []
+    page = seen(workdir)
+    assert page.tags.count("figure") == 4 + 1 and "noise 2/3" in page.text
+    left_runs.write_findings(workdir, {"colour": left_runs.findings()["colour"]})
+    assert seen(workdir).tags.count("figure") == 4 + 1  # once, by step
+
+
 # Whatever the names are.
 
 
@@ -355,8 +368,9 @@ def test_several_runs_stand_side_by_side(tmp_path):
     page = seen(*runs, out=tmp_path / "both.html")
     assert [str(run) for run in runs] == page.names[:2]  # two folders of one name
     assert "2 runs side by side" in page.text
-    for style in ("val s0", "val s1"):  # loss, two errors, rate; the keys of cards and legend
-        assert page.attributes.count(("class", style)) == 4 + 2
+    for style in ("val s0", "val s1"):
+        # Loss, two errors, rate; its own card and legend; and as a column in both runs' colours.
+        assert page.attributes.count(("class", style)) == 4 + 2 + 2 * 2
     assert "model.lrn.enabled True False" in re.sub(r"(?<=[._]) ", "", page.text)
     assert "model.width" not in re.sub(r"(?<=[._]) ", "", page.text.partition("Each run")[0])
     assert not (runs[0] / "report.html").exists()

@@ -1,6 +1,8 @@
 """The share of colour of each column's filters: a dot each, on a line from 0 to 1."""
 
-from alexnet_jax.analysis.chart import Series, chart
+from collections.abc import Sequence
+
+from alexnet_jax.analysis.chart import Point, Series, chart
 from alexnet_jax.analysis.markup import Markup, element, table
 from alexnet_jax.analysis.standing import colour, swatch
 
@@ -30,18 +32,30 @@ def colour_shares(content: dict) -> list[Markup]:
             said += f"; filters dealt out at random by {by_chance:.3f} at most, 95 times of 100"
         parts.append(element("p", f"{said}."))
     steps = content["over_steps"]
+    lines = [[(x["step"], x["columns"][k]) for x in steps] for k in range(len(columns))]
+    return [*parts, over_time(lines, "step")]
+
+
+def over_time(columns: Sequence[Sequence[Point]], across: str) -> Markup:
+    """Draw each column's share over training; nothing where no line has two points.
+
+    Args:
+      columns: of each column (step or epoch, share).
+      across: which of the two.
+    """
     lines = [
-        Series(
-            f"column {k + 1}",
-            [(x["step"], x["columns"][k]) for x in steps],
-            f"val {colour(k)}",
-            dots=True,
-        )
-        for k in range(len(columns))
+        Series(f"column {k + 1}", points, f"val {colour(k)}", dots=True)
+        for k, points in enumerate(columns)
+        if len(points) > 1
     ]
-    if len(steps) > 1:
-        parts.append(element("div", chart("Share by step", lines, across="step"), class_="charts"))
-    return parts
+    if not lines:
+        return Markup()
+    noise = (2 / 3, "noise 2/3")
+    drawn = chart("Share of colour", lines, levels=[noise], across=across)
+    keys = [element("span", swatch(k), f"column {k + 1}") for k in range(len(columns))]
+    return element(
+        "div", element("p", keys, class_="legend"), element("div", drawn, class_="charts")
+    )
 
 
 def _strip(column: int, share: float, filters: list[float]) -> Markup:

@@ -8,8 +8,17 @@ import json
 import shlex
 
 from alexnet_jax.analysis.chart import percent
-from alexnet_jax.analysis.colour_plot import colour_shares
-from alexnet_jax.analysis.markup import Markup, details, element, foreign, picture, section, table
+from alexnet_jax.analysis.colour_plot import colour_shares, over_time
+from alexnet_jax.analysis.markup import (
+    Markup,
+    details,
+    element,
+    foreign,
+    markup,
+    picture,
+    section,
+    table,
+)
 from alexnet_jax.analysis.run_record import Record
 
 MOST = 10  # lines of a table
@@ -23,7 +32,10 @@ def filters(record: Record) -> Markup:
         return element("p", "No conv1.png yet: training writes it with each validation.")
     columns = record.net.columns if record.net else 1
     names = [element("span", f"column {k + 1}") for k in range(columns)]
-    return element("div", element("div", names, class_="names"), shown, class_="filters")
+    grid = element("div", element("div", names, class_="names"), shown, class_="filters")
+    if (record.workdir / "analysis" / "colour.json").exists():  # which says more
+        return grid
+    return markup([grid, over_time([record.colour(k) for k in range(columns)], "epoch")])
 
 
 def found(record: Record) -> list[Markup]:

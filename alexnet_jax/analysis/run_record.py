@@ -17,6 +17,7 @@ from alexnet_jax import run_data, run_folder, spec
 from alexnet_jax.errors import ConfigError
 
 Line = dict[str, Any]
+COLOUR = "conv1_colour"  # of validations: a share for each column
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +44,14 @@ class Record:
     lines: list[Line]
     damaged: int
 
-    def of(self, split: str, field: str) -> list[tuple[float, float]]:
+    def of(self, split: str, field: str) -> list[tuple[float, Any]]:
         """Return (epoch, value) of a figure, where a line has it."""
         lines = (line for line in self.lines if line["split"] == split and field in line)
         return [(line["epoch"], line[field]) for line in lines]
+
+    def colour(self, column: int) -> list[tuple[float, float]]:
+        """Return (epoch, share of colour) of a column of conv1, where a validation has it."""
+        return [(x, shares[column]) for x, shares in self.of("val", COLOUR) if column < len(shares)]
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
@@ -199,11 +204,17 @@ def _line(text: bytes) -> Line | None:
         return None
     if not isinstance(found, dict) or found.get("split") not in ("train", "val"):
         return None
-    line = {key: value for key, value in found.items() if _is_number(value)}
+    line = {key: value for key, value in found.items() if _is_figure(key, value)}
     step, epoch = line.get("step"), line.get("epoch", -1)
     if type(step) is not int or step < 0 or epoch < 0:
         return None
     return {**line, "split": found["split"]}
+
+
+def _is_figure(key: str, value: Any) -> bool:
+    if key == COLOUR:
+        return isinstance(value, list) and all(map(_is_number, value))
+    return _is_number(value)
 
 
 def _is_number(value: Any) -> bool:
