@@ -367,7 +367,7 @@ def test_several_runs_stand_side_by_side(tmp_path):
         report.write(runs)
     page = seen(*runs, out=tmp_path / "both.html")
     assert [str(run) for run in runs] == page.names[:2]  # two folders of one name
-    assert "2 runs side by side" in page.text
+    assert "2 runs side by side" in page.text and "These runs are not comparable" in page.text
     for style in ("val s0", "val s1"):
         # Loss, two errors, rate; its own card and legend; and as a column in both runs' colours.
         assert page.attributes.count(("class", style)) == 4 + 2 + 2 * 2

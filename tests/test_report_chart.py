@@ -78,8 +78,9 @@ def test_points_are_where_the_axes_say(say, log, low, high):
         ([0.01, 0.00001], True, [1e-5, 1e-4, 1e-3, 1e-2]),
         ([0.02, 0.002], True, [1e-3, 1e-2, 1e-1]),
         ([0.0, 0.01], True, [0, 0.002, 0.004, 0.006, 0.008, 0.01]),  # no logarithm of 0
+        ([-0.2, 0.67], False, [-0.2, 0, 0.2, 0.4, 0.6, 0.8]),
         ([3, 3], False, [1, 2, 3, 4, 5]),
-        ([0, 0], False, [-0.5, 0, 0.5]),
+        ([0, 0], False, [-0.6, -0.4, -0.2, 0, 0.2, 0.4, 0.6]),
     ],
 )
 def test_axes_end_at_round_numbers(values, log, ticks):

@@ -36,37 +36,42 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """Where values lie between two places of the drawing."""
+    """Where values lie between two places of the drawing.
+
+    Attributes:
+      low, high: the values at its ends.
+      start, end: the places of these.
+      step: from tick to tick; 0: logarithmic, a tick for each power of ten.
+    """
 
     low: float
     high: float
     start: float
     end: float
-    log: bool = False
+    step: float
 
     def at(self, value: float) -> float:
         """Return the place of a value."""
-        scale = math.log if self.log else float
+        scale = float if self.step else math.log
         low, high, value = map(scale, (self.low, self.high, value))
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Return round values between the ends: multiples of 1, 2 or 5, or powers of ten."""
-        if self.log:
+        """Return the round values between the ends."""
+        if not self.step:
             powers = range(round(math.log10(self.low)), round(math.log10(self.high)) + 1)
             return [10.0**power for power in powers]
-        step = round_step(self.high - self.low)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [number * step for number in range(first, last + 1)]
+        first = math.ceil(self.low / self.step - 1e-9)
+        last = math.floor(self.high / self.step + 1e-9)
+        return [number * self.step for number in range(first, last + 1)]
 
     def labels(self, *, percents: bool = False) -> list[str]:
         """Return the ticks as they are written, with as many decimals as tell them apart."""
-        if self.log:
+        if not self.step:
             return [f"{tick:g}" for tick in self.ticks()]
         factor, sign = (100, "%") if percents else (1, "")
-        step = round_step(self.high - self.low) * factor
-        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-        return [f"{tick * factor:.{decimals}f}{sign}" for tick in self.ticks()]
+        digits = max(0, -math.floor(math.log10(self.step * factor) + 1e-9))
+        return [f"{tick * factor:.{digits}f}{sign}" for tick in self.ticks()]
 
 
 def round_step(span: float, most: int = 5) -> float:
@@ -82,11 +87,11 @@ def axis(values: Iterable[float], start: float, end: float, *, log: bool = False
     if log and low > 0:
         lower, upper = math.floor(math.log10(low)), math.ceil(math.log10(high))
         alone = lower == upper  # one power of ten: in the middle
-        return Axis(10.0 ** (lower - alone), 10.0 ** (upper + alone), start, end, log=True)
+        return Axis(10.0 ** (lower - alone), 10.0 ** (upper + alone), start, end, step=0)
     if low == high:
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
     step = round_step(high - low)
-    return Axis(math.floor(low / step) * step, math.ceil(high / step) * step, start, end)
+    return Axis(math.floor(low / step) * step, math.ceil(high / step) * step, start, end, step)
 
 
 def thinned(points: Sequence[Point], most: int = MOST) -> list[tuple[float, float, float, float]]:
@@ -102,6 +107,11 @@ def thinned(points: Sequence[Point], most: int = MOST) -> list[tuple[float, floa
 def plain(value: float) -> str:
     """Return a value with four figures."""
     return f"{value:.4g}"
+
+
+def decimals(value: float) -> str:
+    """Return a value with three decimals."""
+    return f"{value:.3f}"
 
 
 def percent(value: float) -> str:

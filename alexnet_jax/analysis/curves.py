@@ -4,13 +4,13 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from alexnet_jax.analysis import paper
-from alexnet_jax.analysis.chart import Point, Series, chart, percent, plain
+from alexnet_jax.analysis.chart import Point, Series, chart, decimals, percent
 from alexnet_jax.analysis.markup import Markup, details, element, foreign, section, table
 from alexnet_jax.analysis.run_record import Record
 from alexnet_jax.analysis.standing import colour, swatch
 
 FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
-    "loss": ("Loss, nats", plain),
+    "loss": ("Loss, nats", decimals),
     "top1_error": ("Top-1 error", percent),
     "top5_error": ("Top-5 error", percent),
 }

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from alexnet_jax.analysis.chart import percent, plain
+from alexnet_jax.analysis.chart import decimals, percent
 from alexnet_jax.analysis.markup import Markup, element, foreign, section, table
 from alexnet_jax.analysis.run_record import Record
 from alexnet_jax.data.release_facts import FACTS
@@ -74,7 +74,8 @@ def beside_the_paper(records: Sequence[Record]) -> Markup:
     rows += [_theirs(result) for result in RESULTS if result.release in releases]
     known = {record.classes for record in records}
     rows += [_chance(classes) for classes in sorted(x for x in known if x)]
-    notes = [_note(releases, others=any(release_of(record) is None for record in records))]
+    others = [record for record in records if release_of(record) is None]
+    notes = [_note(releases, len(others))]
     if None in known:
         said = "Chance is not shown where a run's folder does not say how many classes there are."
         notes.append(element("p", said))
@@ -107,11 +108,11 @@ def _views(views: Any) -> str:
 
 
 def _figures(line: dict[str, float]) -> list[str]:
-    ways = {"top1_error": percent, "top5_error": percent, "loss": plain}
+    ways = {"top1_error": percent, "top5_error": percent, "loss": decimals}
     return [say(line[name]) if name in line else "" for name, say in ways.items()]
 
 
-def _note(releases: set, *, others: bool) -> Markup:
+def _note(releases: set, others: int) -> Markup:
     """Say what may be compared with what."""
     said = []
     if "2012" in releases:
@@ -124,7 +125,8 @@ def _note(releases: set, *, others: bool) -> Markup:
             "Of ILSVRC-2010 the paper's are of the 150,000 test images, ours of validation."
         )
     if others:
-        which = "Runs of other images are" if releases else "This run is"
+        one = "This run is" if others == 1 else "These runs are"
+        which = "Runs of other images are" if releases else one
         said.append(
             f"{which} not comparable with the paper, whose numbers are of all images and all 1,000 "
             "classes of ILSVRC-2010 and 2012."

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from alexnet_jax.analysis.chart import percent, plain
+from alexnet_jax.analysis.chart import decimals, percent, plain
 from alexnet_jax.analysis.markup import Markup, element, foreign
 from alexnet_jax.analysis.run_record import Record
 
@@ -50,7 +50,10 @@ def figures(record: Record) -> list[tuple[str, str, str]]:
     if best := record.best:
         at = f"validation, epoch {best['epoch']:.0f}"
         found.append(("best top-1 error", percent(best["top1_error"]), at))
-        for name, field, say in (("top-5 error", "top5_error", percent), ("loss", "loss", plain)):
+        for name, field, say in (
+            ("top-5 error", "top5_error", percent),
+            ("loss", "loss", decimals),
+        ):
             if field in best:
                 found.append((name, say(best[field]), at))
     if speed := images_per_second(record):
