@@ -24,8 +24,8 @@ from alexnet_jax.analysis.run_record import Record, read
 from alexnet_jax.errors import ConfigError
 
 FILE = "report.html"
+FILTERS = ("filters-of", "Filters of the first layer")  # of a section
 # Whatever a name or a file may hold, the page can fetch nothing and run nothing.
-FILTERS = ("filters-of", "Filters of the first layer")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 
 

@@ -105,7 +105,7 @@ class Record:
         """The net, or None where this version does not know it."""
         try:
             return spec.resolve(self.config.model)
-        except (ConfigError, AttributeError, TypeError, KeyError):
+        except (ConfigError, AttributeError, KeyError, TypeError, ValueError):
             return None
 
     def images(self, split: str) -> int | None:

@@ -1,5 +1,6 @@
 """What a run was told and what it ran on: its config against the paper's recipe, its machine."""
 
+import collections
 import functools
 import pathlib
 import re
@@ -135,5 +136,5 @@ def _listed(devices: Any) -> str | None:
     """Return 4 x cpu:cpu for four devices of a kind."""
     if not isinstance(devices, list):
         return None
-    kinds = dict.fromkeys(map(str, devices))
-    return ", ".join(f"{devices.count(kind)} x {kind}" for kind in kinds)
+    kinds = collections.Counter(map(str, devices))
+    return ", ".join(f"{count} x {kind}" for kind, count in kinds.items())

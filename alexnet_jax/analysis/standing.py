@@ -11,7 +11,7 @@ from alexnet_jax.analysis.run_record import Record
 def subject(record: Record) -> str:
     """Return what a run is in a line: net, classes, images."""
     source = str(record.setting("data.dir", "")).rstrip("/").rpartition("/")[2]
-    builder = record.setting("data.builder", "images")
+    builder = str(record.setting("data.builder", "images"))
     of = {
         "ilsvrc": f"ILSVRC-{record.setting('data.release', '2012')}",
         "shapes": "drawn shapes",
