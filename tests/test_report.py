@@ -248,7 +248,7 @@ def test_a_net_that_this_version_does_not_know_is_said(workdir):
     [
         "{}",
         '{"model": 3, "data": "x", "epochs": "many", "evaluate": [], "log": 7}',
-        '{"data": {"dir": 5, "builder": [], "release": {}}, "model": {"spec": ["a"]}, "batch_size": null}',
+        '{"data": {"dir": 5, "builder": [], "release": {}}, "model": {"spec": ["a"]}}',
     ],
 )
 def test_a_config_of_any_shape_leaves_the_curves(workdir, config):
