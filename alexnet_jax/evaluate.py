@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from absl import flags
 
-from alexnet_jax import command_line
+from alexnet_jax import command_line, evaluations
 from alexnet_jax.comparison import FIT, Answers, Weights, compare, compared, table, weights_of
 from alexnet_jax.data import augment
 from alexnet_jax.data.loader import eval_batches
@@ -85,9 +85,13 @@ def _run(weights: Weights) -> tuple[list[dict], int]:
             kept = _kept(heads, dataset, answers)
             if _OUT.value:
                 kept.save(pathlib.Path(_OUT.value))
-            rows += compare(kept, weights)
+            found = compare(kept, weights)
         else:
-            rows += compared(heads, answers, weights)
+            found = compared(heads, answers, weights)
+        if weights != FIT and not _DATA_DIR.value:
+            for net, row in zip(nets, found[: len(nets)], strict=True):
+                evaluations.remember(net.workdir, {"step": int(net.state.step), **row})
+        rows += found
         seen += rows[-1]["images"]
     return rows, seen
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
+from alexnet_jax import evaluations
 from alexnet_jax.predictions import load
 from alexnet_jax.train import train
 
@@ -55,6 +56,8 @@ def test_two_runs_alone_together_and_later_from_what_was_kept(folder, tmp_path):
         loss = -np.log(own[np.arange(len(own)), kept.labels]).mean()
         np.testing.assert_allclose(row["loss"], loss, rtol=1e-6)
 
+    (told,) = evaluations.read(folder / "b")
+    assert told == {"step": 6, **b}
     _, later = evaluated(folder, f"--predictions={out}")
     assert later["rows"] == found["rows"] and "images_per_second" not in later
 

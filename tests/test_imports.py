@@ -17,7 +17,7 @@ FLOORS = [
     {"train"},
     {"analysis"},
     {"signal_check"},
-    {"saved_run", "evaluation", "comparison"},
+    {"saved_run", "evaluation", "comparison", "evaluations"},
     {"weights"},
     {"checkpoint", "logger", "run_data"},
     {"train_step", "run_folder", "command_line"},

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tiny
 
-from alexnet_jax import main, run_data
+from alexnet_jax import evaluations, main, run_data
 from alexnet_jax.analysis import curves, findings, markup, paper, report, settings, standing
 from alexnet_jax.analysis.run_record import read
 from alexnet_jax.data.statistics import Statistics
@@ -183,6 +183,23 @@ def test_only_runs_of_the_same_images_stand_beside_the_paper(
     assert ("the paper, ten views:" in text) == (comparable is not None)
     errors = "99.0% 95.0% 4.605" if "model__classes" in changes else "99.9% 99.5% 6.908"
     assert f"classes {errors}" in text  # chance: 1 - 1/n, 1 - 5/n, ln n
+
+
+def test_what_evaluate_found_stands_beside_the_paper(tmp_path):
+    workdir = left_runs.write(tmp_path / "run", left_runs.lines(2))
+    line = {"step": 20, "views": 10, "resize": "aspect/area", "images": 100, "loss": 1.25}
+    errors = {"top1_error": 0.4, "top5_error": 0.15}
+    evaluations.remember(workdir, {**line, "top1_error": 0.5, "top5_error": 0.25})
+    evaluations.remember(workdir, {**line, **errors})  # done again: in the place of the first
+    evaluations.remember(workdir, {**line, **errors, "views": 1, "resize": "<b>"})
+    with (workdir / evaluations.FILE).open("a") as file:
+        file.write('{"step": 3, "views": 1, "resize": 4}\n{"step": "x"\n[]\n')
+    text = seen(workdir).text
+    assert text.count("this run, evaluated") == 2
+    own = "step 20, its own validation images"
+    assert f"{own}, 10 views, aspect/area 40.0% 15.0% 1.250" in text
+    assert f"{own}, one view, <b> 40.0% 15.0% 1.250" in text  # as text
+    evaluations.remember(workdir / "nowhere", {**line, **errors})  # cannot be written: no error
 
 
 def test_what_the_images_say_is_taken_from_where_training_left_it(tmp_path):

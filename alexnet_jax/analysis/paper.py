@@ -70,7 +70,11 @@ def chance(classes: int) -> dict[str, float]:
 def beside_the_paper(records: Sequence[Record]) -> Markup:
     """Return the section: ours and the paper's in one table, or why that cannot be, and chance."""
     releases = {release_of(record) for record in records} - {None}
-    rows = [_ours(record, alone=len(records) == 1) for record in records if record.best]
+    alone = len(records) == 1
+    rows = [_ours(record, alone=alone) for record in records if record.best]
+    rows += [
+        _evaluated(record, line, alone=alone) for record in records for line in record.evaluations
+    ]
     rows += [_theirs(result) for result in RESULTS if result.release in releases]
     known = {record.classes for record in records}
     rows += [_chance(classes) for classes in sorted(x for x in known if x)]
@@ -85,12 +89,25 @@ def beside_the_paper(records: Sequence[Record]) -> Markup:
 
 
 def _ours(record: Record, *, alone: bool) -> list[Any]:
-    best, release = record.best or {}, release_of(record)
-    views = record.setting("evaluate.views", 1)
-    images = f"ILSVRC-{release} validation" if release else "its own validation images"
-    after = f"epoch {best['epoch']:.0f}, {images}, {_views(views)}"
+    best = record.best or {}
+    views = _views(record.setting("evaluate.views", 1))
+    after = f"epoch {best['epoch']:.0f}, {_images(record)}, {views}"
     name = element("strong", "this run" if alone else foreign(record.name))
     return [[name, element("div", after, class_="remark")], *_figures(best)]
+
+
+def _evaluated(record: Record, line: dict[str, Any], *, alone: bool) -> list[Any]:
+    name = element("strong", "this run" if alone else foreign(record.name), ", evaluated")
+    of = f"step {line['step']}, {_images(record)}, {_views(line['views'])}, "
+    return [
+        [name, element("div", of, foreign(line["resize"]), class_="remark")],
+        *_figures(line),
+    ]
+
+
+def _images(record: Record) -> str:
+    release = release_of(record)
+    return f"ILSVRC-{release} validation" if release else "its own validation images"
 
 
 def _theirs(result: Result) -> list[Any]:

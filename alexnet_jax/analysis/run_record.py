@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax import config as configs
-from alexnet_jax import run_data, run_folder, spec
+from alexnet_jax import evaluations, run_data, run_folder, spec
 from alexnet_jax.errors import ConfigError
 
 Line = dict[str, Any]
@@ -33,6 +33,7 @@ class Record:
       train_images: how many statistics.npz is of; likewise.
       lines: those of metrics.jsonl that are whole, by step; of two for the same, the later.
       damaged: how many are not.
+      evaluations: what evaluate found: step, views, resize, images, loss, top1_error, top5_error.
     """
 
     workdir: pathlib.Path
@@ -43,6 +44,7 @@ class Record:
     train_images: int | None
     lines: list[Line]
     damaged: int
+    evaluations: list[Line]
 
     def of(self, split: str, field: str) -> list[tuple[float, Any]]:
         """Return (epoch, value) of a figure, where a line has it."""
@@ -157,6 +159,7 @@ def read(workdir: pathlib.Path, name: str = "") -> Record:
         train_images=_train_images(workdir / run_data.STATISTICS_FILE),
         lines=lines,
         damaged=damaged,
+        evaluations=[line for line in evaluations.read(workdir) if _is_evaluation(line)],
     )
 
 
@@ -215,6 +218,11 @@ def _is_figure(key: str, value: Any) -> bool:
     if key == COLOUR:
         return isinstance(value, list) and all(map(_is_number, value))
     return _is_number(value)
+
+
+def _is_evaluation(line: Line) -> bool:
+    figures = ("step", "views", "images", "loss", "top1_error", "top5_error")
+    return isinstance(line["resize"], str) and all(_is_number(line.get(name)) for name in figures)
 
 
 def _is_number(value: Any) -> bool:
