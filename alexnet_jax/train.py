@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import math
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -26,6 +25,7 @@ from alexnet_jax.clock import Clock
 from alexnet_jax.data import augment
 from alexnet_jax.data.loader import eval_batches, train_batches
 from alexnet_jax.data.prepare import prepare
+from alexnet_jax.epochs import Epochs
 from alexnet_jax.errors import TrainingError
 from alexnet_jax.evaluation import SPLIT, batch_size_for, evaluate, make_evaluate_step
 from alexnet_jax.filters import colour_shares, filter_grid
@@ -93,8 +93,9 @@ class Run:
         self.config, self.net, self.mesh, self.dataset = config, net, mesh, dataset
         self.checkpoints, self.log, self.interrupt = checkpoints, log, interrupt
         self.after_validation = after_validation
-        self.images = dataset.num_examples("train")
-        self.steps = self.epoch_end(config.epochs)
+        images = dataset.num_examples("train")
+        self.epochs = Epochs(images, config.batch_size, config.epochs, config.evaluate.every_epochs)
+        self.steps = self.epochs.steps
         self.consts = augment.constants(dataset.statistics, config.data)
         self.consts_epoch: int | None = None  # of those that are on the devices
         self.train_step = make_train_step(config, net, mesh)
@@ -143,8 +144,9 @@ class Run:
         self.log.begin(self.step, int(state.validated), self.steps)
         begins = f"goes on from step {self.step}" if self.step else "begins"
         self.log.say(
-            f"{begins}: {self.steps} steps of {config.batch_size} images, {self.images} images and "
-            f"{self.net.classes} classes, mesh {dict(self.mesh.shape)} of {jax.devices()[0]}"
+            f"{begins}: {self.steps} steps of {config.batch_size} images, "
+            f"{self.epochs.images} images and {self.net.classes} classes, "
+            f"mesh {dict(self.mesh.shape)} of {jax.devices()[0]}"
         )
         self.batches = train_batches(
             self.dataset,
@@ -159,7 +161,7 @@ class Run:
 
     def update(self) -> None:
         """Make one step of the optimizer."""
-        epoch = self.epochs_done()
+        epoch = self.epochs.done(self.step)
         rates = schedule.rates(
             self.config,
             self.state.params,
@@ -213,9 +215,7 @@ class Run:
 
     def validation_is_due(self) -> bool:
         """Whether an epoch has just ended whose validation is not yet done."""
-        epoch, ends = self.epochs_done(), self.step == self.epoch_end(self.epochs_done())
-        wanted = epoch % self.config.evaluate.every_epochs == 0 or self.step == self.steps
-        return ends and wanted and self.step > 0 and int(self.state.validated) != self.step
+        return self.epochs.validates(self.step) and int(self.state.validated) != self.step
 
     def validate(self) -> None:
         """Evaluate, tell the plateau, save. A signal on the way saves without it and leaves."""
@@ -268,15 +268,7 @@ class Run:
         rate = self.state.opt_state.rates.base
         return {
             "step": self.step,
-            "epoch": round(self.step * self.config.batch_size / self.images, 4),
+            "epoch": self.epochs.passed(self.step),
             "split": split,
             "learning_rate": float(f"{float(rate):.6g}"),  # as it was set, not as float32 has it
         }
-
-    def epoch_end(self, epoch: int) -> int:
-        """Return the step that ends this many epochs; batches run across their bounds."""
-        return math.ceil(epoch * self.images / self.config.batch_size)
-
-    def epochs_done(self) -> int:
-        """Return the epochs that the steps so far have ended."""
-        return self.step * self.config.batch_size // self.images

@@ -22,7 +22,7 @@ FLOORS = [
     {"checkpoint", "logger", "run_data"},
     {"train_step", "run_folder", "command_line"},
     {"model", "data"},
-    {"layers", "schedule", "sharding", "config", "interrupt", "clock", "filters"},
+    {"layers", "schedule", "sharding", "config", "interrupt", "clock", "epochs", "filters"},
     {"distributed", "optimizer"},
     {"spec", "metrics", "ops", "convolution", "random_streams", "peer_watch"},
     {"ensemble", "predictions"},
