@@ -35,6 +35,7 @@ class PreparedDataset:
     Attributes:
       directory: where it lies.
       name: TFDS's name for it, builder/config/version.
+      is_jpeg: whether images are stored as JPEG; else as raw bytes.
       class_names: the class of each label.
       statistics: of the train split; None where there is none.
       skipped: {"split", "file", "reason"} of each file that could not be read when preparing.
@@ -55,7 +56,7 @@ class PreparedDataset:
             self.name: str = builder.info.full_name
             features = builder.info.features
             self.class_names: tuple[str, ...] = tuple(features["label"].names)
-            self._is_jpeg = isinstance(features["image"], tfds.features.Image)
+            self.is_jpeg = isinstance(features["image"], tfds.features.Image)
             # Serialized examples, parsed below: TFDS's own parsing takes three times as long.
             raw = tfds.decode.DeserializeMethod.RAW_BYTES
             self._sources: dict[str, Any] = {
@@ -109,7 +110,7 @@ class PreparedDataset:
             data = feature["image"].bytes_list.value[0]
             labels[i] = feature["label"].int64_list.value[0]
             try:
-                if self._is_jpeg:
+                if self.is_jpeg:
                     decode_jpeg(data, images[i])
                 else:
                     images[i] = np.frombuffer(data, np.uint8).reshape(SIZE, SIZE, 3)
@@ -119,6 +120,10 @@ class PreparedDataset:
                     "the directory and prepare again"
                 ) from error
         return images, labels
+
+    def stored(self, split: str, indices: Sequence[int] | np.ndarray) -> list[bytes]:
+        """Return images as they are stored, JPEG or 196,608 raw bytes."""
+        return [f["image"].bytes_list.value[0] for f in self._features(split, indices)]
 
     def file_names(self, split: str, indices: Sequence[int] | np.ndarray) -> list[str]:
         """Return the source's names of images (files below the split's folder)."""
