@@ -33,6 +33,7 @@ from absl import app, flags
 from ml_collections import ConfigDict
 from PIL import Image
 
+from alexnet_jax.data.convert import CHUNK
 from alexnet_jax.data.images import SIZE, encode_jpeg, read_square
 from alexnet_jax.data.prepare import prepare
 
@@ -91,14 +92,14 @@ def plain(path: pathlib.Path) -> None:
 
 
 def in_threads(work: Callable[[pathlib.Path], None], photos: list[pathlib.Path]) -> None:
-    """Do the work on each photograph, 16 to a call as the preparation does."""
+    """Do the work on each photograph, as many to a call as the preparation does."""
 
     def chunk(start: int) -> None:
-        for path in photos[start : start + 16]:
+        for path in photos[start : start + CHUNK]:
             work(path)
 
     with concurrent.futures.ThreadPoolExecutor(_WORKERS.value) as pool:
-        list(pool.map(chunk, range(0, len(photos), 16)))
+        list(pool.map(chunk, range(0, len(photos), CHUNK)))
 
 
 def measured(call: Callable[[], object], images: int) -> dict[str, float]:

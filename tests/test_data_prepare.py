@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 import types
 
 import numpy as np
@@ -17,7 +18,7 @@ import tiny
 from array_record.python import array_record_module
 from PIL import Image
 
-from alexnet_jax.data import building, shapes, shards
+from alexnet_jax.data import building, prepared, shapes, shards
 from alexnet_jax.data.building import partial_directory
 from alexnet_jax.data.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.prepare import prepare, prepared_directory
@@ -129,6 +130,34 @@ def test_same_bytes_with_any_number_of_workers(tmp_path, source):
         assert dataset.directory.is_relative_to(root)
     assert made[0] == made[1] == made[2]
     assert len(made[0]) == 10
+
+
+def test_a_slow_disk_is_asked_for_all_at_once(tmp_path, source):
+    dataset = prepare(config(tmp_path))
+    indices = [30, 2, 30, 7, 11]
+    expected = dataset.read("train", indices)
+    quick, asked = dataset._sources["train"], []
+
+    class Slow:
+        def __len__(self):
+            return len(quick)
+
+        def __getitem__(self, key):
+            asked.append(key)
+            if key == 2:
+                time.sleep(0.01)
+            return quick[key]
+
+        def __getitems__(self, keys):
+            asked.append(tuple(keys))
+            return quick.__getitems__(keys)
+
+    dataset._sources["train"] = Slow()
+    for found, one in zip(dataset.read("train", indices), expected, strict=True):
+        np.testing.assert_array_equal(found, one)
+    assert asked in ([30, 2, (30, 7, 11)], [30, (2, 30, 7, 11)])  # the first may be late as well
+    dataset._sources["train"] = quick
+    assert prepared._read(quick, []) == []
 
 
 def test_opened_again_without_its_source(tmp_path, source):

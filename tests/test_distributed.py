@@ -121,14 +121,20 @@ def test_a_death_is_named_and_the_run_goes_on(folder, unbroken):
 def test_a_signal_stops_all_and_one_device_goes_on(folder, unbroken):
     half_each = {"mesh__data": 2, "mesh__group": 1}
     processes = pair(folder, "stopped", **half_each)
-    wait_for_step(folder, "stopped", 3)
+    wait_for_step(folder, "stopped", 7)  # the first validation was after 6
     processes[1].send_signal(signal.SIGTERM)
     for process in processes:
         code, said = ended(process)
         assert code == 128 + signal.SIGTERM, said
         assert "stopped by SIGTERM: saved at step" in said.splitlines()[-1]
     stopped_at = len([line for line in lines(folder / "stopped") if line["split"] == "train"])
-    assert 3 <= stopped_at < STEPS
+    assert 7 <= stopped_at < STEPS
+    of_both = [line for line in lines(folder / "stopped") if line["split"] == "val"]
+    expected = [line for line in unbroken[0] if line["split"] == "val"][: len(of_both)]
+    for one, other in zip(of_both, expected, strict=True):  # each process had half of each batch
+        assert one["images"] == other["images"] == tiny.VALIDATION  # which no batch divides
+        for name in ("loss", "top1_error", "top5_error"):
+            assert one[name] == pytest.approx(other[name], rel=1e-5)
     alone(folder, "stopped", devices=1)
     got, expected = lines(folder / "stopped"), unbroken[0]
     assert [line["step"] for line in got] == [line["step"] for line in expected]

@@ -42,7 +42,7 @@ DATA_FLOORS = [
     {"sources", "statistics"},
     {"shapes", "release_facts"},
     {"images"},
-    {"odd", "resize"},
+    {"odd", "resize", "recycled"},
 ]
 SPEC_FLOORS = [{"__main__"}, {"figure"}, {"listing"}, {"resolving"}, {"table"}, {"fields"}]
 WEIGHTS_FLOORS = [

@@ -1,8 +1,8 @@
 """Batches of a prepared dataset, in an order that is a pure function of (seed, epoch).
 
-One Grain element is one whole batch: Grain's cost for an element is paid once a batch, and one
-request reads all its records. Any step can be the first at no cost, since a batch's images follow
-from its number alone.
+One Grain element is one whole batch: Grain's cost for an element is paid once a batch, and where
+the disk is slow one request reads all its records. Any step can be the first at no cost, since a
+batch's images follow from its number alone.
 """
 
 import functools
