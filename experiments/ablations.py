@@ -102,8 +102,6 @@ ABLATIONS = (
     Ablation("net145-half", {"model.spec": "half"}, _COLUMNS, (1.7, 1.2), *_HALF, "code2012"),
 )
 
-_NAMES = flags.DEFINE_list("names", ["lrn", "pooling", "columns", "dropout"], "Or: help.")
-
 
 def named(names: Sequence[str], spec: str) -> list[Ablation]:
     """Return the ablations of these names.
@@ -166,13 +164,19 @@ def said(points: Points | None) -> str:
     return " / ".join("-" if x is None else f"{x:g}" for x in points) if points else "-"
 
 
+def define_flags() -> None:
+    """Define the command line."""
+    sweep_flags.define()
+    flags.DEFINE_list("names", ["lrn", "pooling", "columns", "dropout"], "Or: help.")
+
+
 def main(_) -> None:
     """Run the ablations named."""
-    if _NAMES.value == ["help"]:
+    if flags.FLAGS.names == ["help"]:
         sweep_flags.show(listing())
         return
     spec = read_config(sweep_flags.given()).model.spec
-    ablations = named(_NAMES.value, spec)
+    ablations = named(flags.FLAGS.names, spec)
     result = sweep_flags.sweep(settings(ablations))
     sweep_flags.show(beside(ablations, result["settings"]))
     for one, row in zip(ablations, result["settings"][1:], strict=True):
@@ -183,4 +187,5 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main)

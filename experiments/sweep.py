@@ -23,13 +23,18 @@ from sweep_runs import grid
 
 from alexnet_jax import command_line
 
-_VARY = flags.DEFINE_multi_string("vary", [], "field=value,value,...; the first is the reference.")
+
+def define_flags() -> None:
+    """Define the command line."""
+    sweep_flags.define()
+    flags.DEFINE_multi_string("vary", [], "field=value,value,...; the first is the reference.")
 
 
 def main(_) -> None:
     """Run the grid."""
-    sweep_flags.end(sweep_flags.sweep(grid(_VARY.value)))
+    sweep_flags.end(sweep_flags.sweep(grid(flags.FLAGS.vary)))
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main)

@@ -20,17 +20,21 @@ from sweep_slurm import Slurm, options
 from alexnet_jax.errors import UserError
 from alexnet_jax.run_folder import write_whole
 
-config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
-_OUT = flags.DEFINE_string("out", None, "Folder of the runs' folders.")
-_SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each setting.", lower_bound=1)
-_WHERE = flags.DEFINE_enum("where", "local", ["local", "slurm"], "Who runs them.")
-_JOBS = flags.DEFINE_integer(
-    "jobs", 0, "Runs at once; 0: one for each GPU, one on a CPU, SLURM's choice.", lower_bound=0
-)
-_SLURM = flags.DEFINE_list("slurm", [], "Of each job: timeout_min=600,gpus_per_node=1,...")
 WIDTH = 160  # characters, where no terminal says
-flags.mark_flag_as_required("config")
 FAILED = 1  # exit code where some run did
+
+
+def define() -> None:
+    """Define the flags."""
+    config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
+    flags.DEFINE_string("out", None, "Folder of the runs' folders.")
+    flags.DEFINE_integer("seeds", 3, "Runs of each setting.", lower_bound=1)
+    flags.DEFINE_enum("where", "local", ["local", "slurm"], "Who runs them.")
+    flags.DEFINE_integer(
+        "jobs", 0, "Runs at once; 0: one for each GPU, one on a CPU, SLURM's choice.", lower_bound=0
+    )
+    flags.DEFINE_list("slurm", [], "Of each job: timeout_min=600,gpus_per_node=1,...")
+    flags.mark_flag_as_required("config")
 
 
 def sweep(settings: Sequence[Setting]) -> dict[str, Any]:
@@ -39,10 +43,10 @@ def sweep(settings: Sequence[Setting]) -> dict[str, Any]:
     Args:
       settings: the first is what the others are compared with.
     """
-    if not _OUT.value:
+    if not flags.FLAGS.out:
         raise UserError("give --out=FOLDER for the runs' folders")
-    out = pathlib.Path(_OUT.value)
-    runs = plan(settings, given(), _SEEDS.value, out)
+    out = pathlib.Path(flags.FLAGS.out)
+    runs = plan(settings, given(), flags.FLAGS.seeds, out)
     run_all = _runner(out)
     todo = [run for run in runs if not run.finished()]
     say(f"{len(runs)} runs of {len(settings)} settings; {len(runs) - len(todo)} are finished")
@@ -71,11 +75,11 @@ def given() -> list[str]:
 
 
 def _runner(out: pathlib.Path) -> Callable[[Sequence[Run]], dict[str, str]]:
-    if _WHERE.value == "slurm":
-        return Slurm(out, _JOBS.value, options(_SLURM.value), say)
+    if flags.FLAGS.where == "slurm":
+        return Slurm(out, flags.FLAGS.jobs, options(flags.FLAGS.slurm), say)
     # Settings and seeds share most of what is compiled, unless the user keeps it somewhere.
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(out.absolute() / "compiled"))
-    places = sweep_local.places(_JOBS.value, sweep_local.gpus())
+    places = sweep_local.places(flags.FLAGS.jobs, sweep_local.gpus())
     shared = {"JAX_COMPILATION_CACHE_DIR": cache}
     return sweep_local.Local([{**place, **shared} for place in places], say)
 

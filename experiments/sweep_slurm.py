@@ -103,6 +103,12 @@ class Slurm:
             run.note_finished()
             self.say(f"finished {run.name}")
             return
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        failed[run.name] = f"{lines[-1] if lines else job.state} (see {job.paths.stderr})"
+        failed[run.name] = f"{_reason(str(error)) or job.state} (see {job.paths.stderr})"
         self.say(f"FAILED {run.name} {failed[run.name]}")
+
+
+def _reason(text: str) -> str:
+    """Return of submitit's report the line of alexnet_jax.main, else its last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    ours = [line[line.index("error:") :] for line in lines if "error:" in line]
+    return (ours or lines or [""])[-1]

@@ -34,7 +34,7 @@ note("BEGAN")
 while named_in("WAIT") and not (out / "GO").exists():
     time.sleep(0.02)
 if named_in("FAIL"):
-    print("error: this one\nfails", file=sys.stderr)
+    print("about this one:\nerror: this one fails\n", file=sys.stderr)
     sys.exit(2)
 seed = int(flags["config.seed"])
 errors = [0.9, 0.5 + 0.01 * seed, 0.6 + 0.01 * seed]

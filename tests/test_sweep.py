@@ -120,7 +120,7 @@ def test_one_that_fails_stops_no_other_and_only_it_is_run_again(tmp_path):
     failed = run_all(runs, places=({}, {}))
     assert list(failed) == [runs[1].name]
     output = f"{runs[1].workdir}/output.txt"
-    assert failed[runs[1].name] == f"exit code 2: fails (see {output})"
+    assert failed[runs[1].name] == f"exit code 2: error: this one fails (see {output})"
     assert sorted(names(tmp_path / "ENDED")) == sorted(run.name for run in runs if run != runs[1])
     (tmp_path / "FAIL").unlink()
     assert run_all(runs) == {}
@@ -256,7 +256,7 @@ class FakeJob:
         self.job_id, self.state = job_id, "FAILED"
         self.paths = types.SimpleNamespace(stderr="log.err")
         done = subprocess.run(command, capture_output=True, text=True)
-        self.error = RuntimeError(done.stderr) if done.returncode else None
+        self.error = RuntimeError(f"Failed: {done.stderr}\nsee logs") if done.returncode else None
 
     def done(self, force_check=False):
         return True
@@ -296,7 +296,7 @@ def test_slurm_runs_the_same_runs_as_an_array(tmp_path, monkeypatch):
         **{"folder": tmp_path / "slurm", "cluster": "slurm", "name": "alexnet"},
         **{"slurm_array_parallelism": 2, "timeout_min": 60, "slurm_partition": "gpu"},
     }
-    assert slurm(runs) == {runs[1].name: "fails (see log.err)"}
+    assert slurm(runs) == {runs[1].name: "error: this one fails (see log.err)"}
     assert [run.finished() for run in runs] == [True, False, True, True]
 
 
