@@ -111,12 +111,10 @@ def draw(settings: Sequence[Setting], finished: Sequence[Run], path: pathlib.Pat
         errors = [[100 * line["top1_error"] for line in curve] for curve in curves]
         means = [sum(row) / len(row) for row in zip(*errors, strict=False)]
         style = {"color": f"C{i % 10}", "linestyle": "-" if i < 10 else "--"}
-        right.plot(epochs, means, label=setting.name, **style)
+        right.plot(epochs, means, **style)
     left.set_yticks(range(len(settings)), [setting.name for setting in settings], fontsize="small")
     left.invert_yaxis()
     left.set(xlabel="last top-1 validation error, %: runs, mean ± standard deviation")
-    right.set(xlabel="epoch", ylabel="mean top-1 validation error, %")
-    if right.lines:
-        right.legend(fontsize="small")
+    right.set(xlabel="epoch", ylabel="mean top-1 validation error, %, colours as on the left")
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

@@ -95,12 +95,13 @@ def layers_with(pull: float, **spread: float):
 
 def test_verdicts_are_those_of_the_measured_recipes():
     assert doctor.judge(layers_with(1.5), 40)[0] == "starts"
-    assert doctor.judge(layers_with(0.011), 40)[0] == "starts late"
-    verdict, reason = doctor.judge(layers_with(2e-5, conv3=0.005, fc6=0.0003), 1000)
+    assert doctor.judge(layers_with(0.017), 40)[0] == "starts late"
+    assert doctor.judge(layers_with(8.9e-6), 10)[0] == "starts late"
+    verdict, reason = doctor.judge(layers_with(2e-7, conv3=0.005, fc6=0.0003), 1000)
     assert verdict == "not known to start"
-    assert "2e-05 nats" in reason and "ln(1000) = 6.908" in reason
+    assert "2e-07 nats" in reason and "ln(1000) = 6.908" in reason
     assert "images hardly differ any more in conv3 (0.005)" in reason
-    assert "hardly differ" not in doctor.judge(layers_with(2e-5), 1000)[1]
+    assert "hardly differ" not in doctor.judge(layers_with(2e-7), 1000)[1]
     assert doctor.judge(layers_with(math.nan), 40)[0] == "does not start"
 
 
