@@ -73,6 +73,8 @@ class Run:
         """
         state, done = self.restore()
         lines = self._lines(done)
+        if done:
+            print(f"{self.folder.name} goes on after epoch {done}", file=sys.stderr, flush=True)
         for epoch in range(done, len(self.rates)):
             begin, rate = time.monotonic(), self.rates[epoch]
             places = order(self.seed, epoch, len(pictures.labels))

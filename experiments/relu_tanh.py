@@ -155,7 +155,7 @@ def define_flags() -> None:
     flags.DEFINE_string("data_dir", None, "CIFAR-10 (experiments/cifar.py).", required=True)
     flags.DEFINE_string("out", None, "Folder of the runs.", required=True)
     flags.DEFINE_list("activations", ["relu", "tanh", "sigmoid"], "Those to compare.")
-    flags.DEFINE_list("rates", ["0.003", "0.01", "0.03", "0.001", "0.1"], "As tried.")
+    flags.DEFINE_list("rates", ["0.01", "0.03", "0.003", "0.1", "0.001"], "As tried.")
     flags.DEFINE_integer("seeds", 3, "Runs at the fastest rate.", lower_bound=1)
     flags.DEFINE_integer("epochs", 60, "Of each run, at most.", lower_bound=1)
 
