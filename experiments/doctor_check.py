@@ -1,7 +1,7 @@
 """Is the doctor right: the pull of the labels before training, and when the recipe then starts.
 
-    python experiments/doctor_check.py --config=configs/quickstart.py --factors=1,0.7,0.5,0.35 \
-        --steps=450 --out=runs/doctor_check
+    python experiments/doctor_check.py --config=configs/quickstart.py --factors=1,0.7,0.5,0.35,0.25 \
+        --steps=600 --out=runs/doctor_check
 
 All initial deviations of the recipe are multiplied by each factor: the smaller, the weaker the
 signal. For each factor and seed a line goes to OUT/runs.jsonl and is not made again: the pull of
@@ -50,9 +50,9 @@ def run(recipe: ConfigDict, factor: float, seed: int, steps: int) -> dict[str, A
 def define_flags() -> None:
     """Define the command line."""
     config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
-    flags.DEFINE_list("factors", ["1", "0.7", "0.5", "0.35"], "On all initial deviations.")
+    flags.DEFINE_list("factors", ["1", "0.7", "0.5", "0.35", "0.25"], "On all initial deviations.")
     flags.DEFINE_integer("seeds", 1, "Runs of each.", lower_bound=1)
-    flags.DEFINE_integer("steps", 450, "Of each run, at most.", lower_bound=60)
+    flags.DEFINE_integer("steps", 600, "Of each run, at most.", lower_bound=60)
     flags.DEFINE_string("out", None, "Folder of the record.", required=True)
     flags.mark_flag_as_required("config")
 
