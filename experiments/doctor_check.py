@@ -1,7 +1,7 @@
 """Is the doctor right: the pull of the labels before training, and when the recipe then starts.
 
-    python experiments/doctor_check.py --config=configs/quickstart.py --factors=1,0.7,0.5,0.35,0.25 \
-        --steps=600 --out=runs/doctor_check
+    python experiments/doctor_check.py --config=configs/quickstart.py --out=runs/doctor_check \
+        --factors=1,0.7,0.5,0.35,0.25 --steps=600
 
 All initial deviations of the recipe are multiplied by each factor: the smaller, the weaker the
 signal. For each factor and seed a line goes to OUT/runs.jsonl and is not made again: the pull of
