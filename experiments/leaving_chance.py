@@ -14,16 +14,11 @@ import math
 import pathlib
 
 import jax
-import numpy as np
 from absl import app, flags
+from first_steps import WINDOW, left_at, losses, windows
 from ml_collections import ConfigDict
 
-from alexnet_jax import sharding, spec
-from alexnet_jax.data import augment
-from alexnet_jax.data.loader import train_batches
-from alexnet_jax.data.prepare import prepare
 from alexnet_jax.run_folder import write_whole
-from alexnet_jax.train_step import create_state, make_train_step
 
 _DATA = flags.DEFINE_string("data_dir", None, "Folder of class folders.", required=True)
 _PREPARED = flags.DEFINE_string("prepared_dir", "", "Where its 256x256 copy lives.")
@@ -31,8 +26,6 @@ _RECIPES = flags.DEFINE_list("recipes", ["image_folder", "ilsvrc2012_code2012"],
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "One run each.")
 _STEPS = flags.DEFINE_integer("steps", 500, "Of each run.")
 _OUT = flags.DEFINE_string("out", None, "Folder of the curves.", required=True)
-WINDOW = 10  # steps in a mean
-LEFT = 0.98  # of ln(classes)
 
 
 def config_of(recipe: str, seed: int) -> ConfigDict:
@@ -46,48 +39,21 @@ def config_of(recipe: str, seed: int) -> ConfigDict:
     return config
 
 
-def losses(config: ConfigDict, steps: int):
-    """Yield the loss of each step."""
-    dataset = prepare(config.data)
-    net = spec.resolve(config.model, len(dataset.class_names))
-    mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
-    state = create_state(config, net, mesh)
-    step = make_train_step(config, net, mesh)
-    consts = augment.constants(dataset.statistics, config.data)
-    batches = train_batches(
-        dataset, batch_size=config.batch_size, seed=config.seed, start_step=0, steps=steps
-    )
-    for batch in batches:
-        state, loss = step(state, sharding.put_batch(mesh, batch), consts)
-        yield float(loss), math.log(net.classes)
-
-
 def run(recipe: str, seed: int, out: pathlib.Path) -> tuple[pathlib.Path, str]:
     """Make one run, or find it made as long; return its file and its spec."""
     config = config_of(recipe, seed)
     path = out / f"{config.model.spec}_{seed}.jsonl"
     if _steps_in(path) < _STEPS.value // WINDOW * WINDOW:
-        lines, window = [], []
-        for step, (loss, chance) in enumerate(losses(config, _STEPS.value), start=1):
-            window.append(loss)
-            if step % WINDOW == 0:
-                line = {"step": step, "loss": round(float(np.mean(window)), 5), "chance": chance}
-                lines.append(json.dumps(line))
-                print(path.stem, lines[-1], flush=True)
-                window = []
+        lines = []
+        for line in windows(losses(config, _STEPS.value)):
+            lines.append(json.dumps(line))
+            print(path.stem, lines[-1], flush=True)
         write_whole(path, "\n".join(lines) + "\n")
     return path, config.model.spec
 
 
 def _steps_in(path: pathlib.Path) -> int:
     return json.loads(path.read_text().splitlines()[-1])["step"] if path.exists() else 0
-
-
-def left_at(lines: list[dict]) -> int | None:
-    """Return the first step from which every mean is below LEFT of chance, or None."""
-    below = [line["loss"] < LEFT * line["chance"] for line in lines]
-    first = next((i for i in range(len(below)) if all(below[i:])), None)
-    return None if first is None else lines[first]["step"]
 
 
 def draw(curves: dict[str, list[dict]], path: pathlib.Path) -> None:

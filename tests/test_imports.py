@@ -13,7 +13,7 @@ PACKAGE = tiny.REPOSITORY / "alexnet_jax"
 # From the top down: a module imports only from the floors below its own, a module of data/
 # besides from its neighbours, in the order of the second table.
 FLOORS = [
-    {"main", "evaluate", "predict", "export"},
+    {"main", "evaluate", "predict", "export", "doctor"},
     {"train"},
     {"analysis"},
     {"signal_check"},

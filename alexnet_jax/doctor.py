@@ -1,0 +1,212 @@
+"""Whether a recipe will start: what its first step would be like, layer by layer, before any.
+
+    python -m alexnet_jax.doctor --config=configs/ilsvrc2012.py --config.data.dir=/path/to/imagenet
+
+A net that gives every image the same answer has the loss ln(classes), and stays there until its
+weights have grown enough to tell images apart. How soon that is shows in the pull of the labels:
+by how much the first step would lower the loss of its own batch through what differs between its
+images. This prints the signal's and the gradients' sizes of each layer and that pull beside those
+of recipes whose start was measured. The last line is one JSON object.
+"""
+
+import dataclasses
+import functools
+import json
+import math
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from flax import nnx
+from jax import Array
+from ml_collections import ConfigDict, config_flags
+from rich.console import Console
+from rich.table import Table
+
+from alexnet_jax import command_line, sharding, spec
+from alexnet_jax import config as configs
+from alexnet_jax.data import augment
+from alexnet_jax.data.loader import train_batches
+from alexnet_jax.data.prepare import prepare
+from alexnet_jax.random_streams import stream
+from alexnet_jax.signal_check import LOOKED_AT, first_dead_layer, spreads
+from alexnet_jax.train_step import ONCE, TrainState, create_state, graph_of
+
+# Bounds of the pull of the labels, nats a step, from recipes whose start was measured: the first
+# step from which the loss stays 2 % below ln(classes). On 40 classes of Tiny ImageNet
+# (experiments/records/leaving_chance) 1.5 (spec code2012) 60 to 70 steps, 0.017 (paper) 150 to 160;
+# the quickstart with weaker and weaker initial weights (experiments/records/doctor_check.json)
+# 3.6, 20 steps; 0.067, 30; 0.0013, 90; 8.9e-6, 260; 9.5e-8, not in 600.
+STARTS = 0.05
+STARTS_LATE = 5e-6
+WIDTH = 120  # characters, where no terminal says
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One layer before the first step; sizes are root mean squares."""
+
+    spread: float  # how far images differ in what it passes on (signal_check.spreads)
+    weights: float
+    gradient: float  # of the loss, with respect to the weights
+    move: float  # of the weights in the first step, over the weights
+    pull: float  # its part of the pull of the labels, nats
+
+
+def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
+    """Return the layers of a recipe's net as its first batch finds them, and its classes.
+
+    Args:
+      config: the run's; its images are prepared if they are not.
+
+    Raises:
+      UserError: a config or images that no run can have.
+    """
+    configs.check(config)
+    dataset = prepare(config.data)
+    net = spec.resolve(config.model, len(dataset.class_names))
+    one = {"data": 1, "group": 1, "cpu_devices": 1}
+    mesh = sharding.make_mesh(ConfigDict(one), net.columns, config.batch_size, jax.devices()[:1])
+    state = create_state(config, net, mesh)
+    consts = augment.constants(dataset.statistics, config.data)
+    batches = train_batches(
+        dataset, batch_size=config.batch_size, seed=config.seed, start_step=0, steps=1
+    )
+    (batch,) = batches
+    key = stream(state.key, "step", 0)
+    views = functools.partial(augment.training_views, data=config.data, size=net.image_size)
+    examples = jnp.arange(config.batch_size, dtype=jnp.int32)
+    images = jax.jit(views, compiler_options=ONCE)(
+        batch["image"], consts, key=stream(key, "augment"), examples=examples
+    )
+    momentum = config.optimizer.momentum
+    return layers(net, state, images, jnp.asarray(batch["label"]), key, momentum), net.classes
+
+
+def layers(
+    net: spec.Spec, state: TrainState, images: Array, labels: Array, key: Array, momentum: float
+) -> dict[str, Layer]:
+    """Return what the first step would be like.
+
+    The pull of the labels is the sum over parameters of rate / (1 - momentum) times the square of
+    the gradient of mean(logit of the label - logit of the next image's label): what is the same
+    for all images cancels in it.
+
+    Args:
+      net, state: the net, its parameters and rates.
+      images: (B, image_size, image_size, 3) float32, less the mean.
+      labels: (B,) int32.
+      key: of the dropout masks.
+      momentum: of the update.
+    """
+    gradients, pulls = _gradients(net)(state.params, state.batch_stats, images, labels, key)
+    found = {}
+    spread = spreads(net, state, images[:LOOKED_AT])
+    rates = state.opt_state.rates
+    for name, own in state.params.items():
+        if name not in spread:  # a norm: its layer's
+            continue
+        weights, gradient = (_size(tree[name]["kernel"]) for tree in (state.params, gradients))
+        pull = 0.0
+        for leaf in own:
+            rate = float((rates.weights if leaf == "kernel" else rates.biases)[name])
+            squares = np.square(np.asarray(pulls[name][leaf], np.float64)).sum()
+            pull += rate / (1 - momentum) * float(squares)
+        move = float(rates.weights[name]) * gradient / max(weights, 1e-30)
+        found[name] = Layer(spread[name], weights, gradient, move, pull)
+    return found
+
+
+def _gradients(net: spec.Spec):
+    """Return the compiled gradients: of the loss, and of what only the labels can ask for."""
+    graph = graph_of(net)
+
+    @functools.partial(jax.jit, compiler_options=ONCE)
+    def gradients(params, stats, images, labels, key):
+        def logits(params):
+            model = nnx.merge(graph, params, stats)
+            # One mask for all images: what it leaves out is no difference between them.
+            same = jnp.zeros(images.shape[0], jnp.int32)
+            masks = {"dropout_key": stream(key, "dropout"), "examples": same}
+            return model(images, train=True, **masks)[0]
+
+        scores, transpose = jax.vjp(logits, params)
+        own = jax.nn.one_hot(labels, net.classes, dtype=scores.dtype)
+        next_one = jnp.roll(own, 1, axis=0)
+        (of_loss,) = transpose((jax.nn.softmax(scores) - own) / labels.shape[0])
+        (of_labels,) = transpose((next_one - own) / labels.shape[0])
+        return of_loss, of_labels
+
+    return gradients
+
+
+def _size(x: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(np.asarray(x, np.float64)))))
+
+
+def judge(found: dict[str, Layer], classes: int) -> tuple[str, str]:
+    """Return the verdict and its reason.
+
+    Args:
+      found: what `layers` gave.
+      classes: of the net.
+    """
+    pull = sum(layer.pull for layer in found.values())
+    told = f"the pull of the labels is {pull:.2g} nats a step"
+    if not math.isfinite(pull):
+        return "does not start", "a gradient is not finite: smaller initial weights are the remedy"
+    if pull >= STARTS:
+        return "starts", f"{told}; recipes of {STARTS:g} and more did after 20 to 70 steps"
+    if pull >= STARTS_LATE:
+        return "starts late", f"{told}; recipes of 9e-6 to 0.02 did after 90 to 260 steps"
+    spread = {name: layer.spread for name, layer in found.items()}
+    dead = first_dead_layer(spread)
+    where = f"images hardly differ any more in {dead} ({spread[dead]:.1g}); " if dead else ""
+    return "not known to start", (
+        f"{told}, and the weakest that was seen to start had 9e-6: the loss may sit at "
+        f"ln({classes}) = {math.log(classes):.3f} for long; {where}larger model.init.std up to "
+        "there, or images of 0-255 (data.divide_by=1), are the remedies"
+    )
+
+
+def table(found: dict[str, Layer]) -> Table:
+    """Return the layers for a terminal."""
+    shown = Table(
+        *("layer", "images differ by", "weights", "gradient", "first move / weights", "pull, nats"),
+        title="Before the first step: root mean squares",
+        title_justify="left",
+    )
+    for name, layer in found.items():
+        shown.add_row(name, *(f"{value:.2g}" for value in dataclasses.astuple(layer)))
+    return shown
+
+
+def define_flags() -> None:
+    """Define the command line."""
+    config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
+    flags.mark_flag_as_required("config")
+
+
+def report(config: ConfigDict) -> None:
+    """Print what `examine` finds, the verdict, and all of it as the last line."""
+    found, classes = examine(config)
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table(found))
+    verdict, reason = judge(found, classes)
+    print(f"{verdict}: {reason}")
+    result: dict[str, Any] = {"verdict": verdict, "reason": reason}
+    result["pull"] = sum(layer.pull for layer in found.values())
+    result["layers"] = {name: dataclasses.asdict(layer) for name, layer in found.items()}
+    print(json.dumps(result))
+
+
+def main(_) -> None:
+    """Examine the recipe that the flags describe."""
+    report(flags.FLAGS.config)
+
+
+if __name__ == "__main__":
+    define_flags()
+    command_line.run(main)

@@ -1,0 +1,77 @@
+"""Is the doctor right: the pull of the labels before training, and when the recipe then starts.
+
+    python experiments/doctor_check.py --config=configs/quickstart.py --out=runs/doctor_check \
+        --factors=1,0.7,0.5,0.35,0.25 --steps=600
+
+All initial deviations of the recipe are multiplied by each factor: the smaller, the weaker the
+signal. For each factor and seed a line goes to OUT/runs.jsonl and is not made again: the pull of
+the labels (alexnet_jax.doctor), and the first step from which the mean loss of ten steps stays 2 %
+below ln(classes); a run ends where fifty steps in a row are. The last line is one JSON object.
+"""
+
+import copy
+import json
+import pathlib
+from typing import Any
+
+from absl import flags
+from first_steps import LEFT, left_at, losses, windows
+from ml_collections import ConfigDict, config_flags
+
+from alexnet_jax import command_line, doctor, spec
+from alexnet_jax.run_folder import write_whole
+
+ENOUGH = 5  # means in a row
+
+
+def run(recipe: ConfigDict, factor: float, seed: int, steps: int) -> dict[str, Any]:
+    """Return one line of the record."""
+    config = copy.deepcopy(recipe)
+    config.seed = seed
+    config.mesh.data = config.mesh.group = 1
+    net = spec.resolve(config.model)
+    for layer in net.layers:
+        config.model.init.std[layer.name] = factor * getattr(net.init.std, layer.name)
+    found, _classes = doctor.examine(config)
+    lines: list[dict[str, float]] = []
+    for line in windows(losses(config, steps)):
+        lines.append(line)
+        if all(one["loss"] < LEFT * one["chance"] for one in lines[-ENOUGH:]) and lines[ENOUGH:]:
+            break
+    return {
+        "factor": factor,
+        "seed": seed,
+        "pull": float(f"{sum(layer.pull for layer in found.values()):.3g}"),
+        "left_at_step": left_at(lines),
+        "steps": lines[-1]["step"],
+    }
+
+
+def define_flags() -> None:
+    """Define the command line."""
+    config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
+    flags.DEFINE_list("factors", ["1", "0.7", "0.5", "0.35", "0.25"], "On all initial deviations.")
+    flags.DEFINE_integer("seeds", 1, "Runs of each.", lower_bound=1)
+    flags.DEFINE_integer("steps", 600, "Of each run, at most.", lower_bound=60)
+    flags.DEFINE_string("out", None, "Folder of the record.", required=True)
+    flags.mark_flag_as_required("config")
+
+
+def main(_) -> None:
+    """Make the runs that are missing."""
+    path = pathlib.Path(flags.FLAGS.out) / "runs.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    for seed in range(flags.FLAGS.seeds):
+        for factor in map(float, flags.FLAGS.factors):
+            if any((one["factor"], one["seed"]) == (factor, seed) for one in done):
+                continue
+            done.append(run(flags.FLAGS.config, factor, seed, flags.FLAGS.steps))
+            write_whole(path, "".join(json.dumps(one) + "\n" for one in done))
+            print(json.dumps(done[-1]), flush=True)
+    print(json.dumps({"runs": done}))
+
+
+if __name__ == "__main__":
+    define_flags()
+    command_line.run(main)
