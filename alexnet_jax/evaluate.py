@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from absl import flags
 
-from alexnet_jax import command_line, evaluations
+from alexnet_jax import command_line, evaluations, page
 from alexnet_jax.comparison import FIT, Answers, Weights, compare, compared, table, weights_of
 from alexnet_jax.data import augment
 from alexnet_jax.data.loader import eval_batches
@@ -33,6 +33,7 @@ from alexnet_jax.data.resize import FILTERS, FORMS, Resize
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.evaluation import Predictor, batch_size_for, make_predict, predicted
 from alexnet_jax.predictions import Predictions, joined
+from alexnet_jax.run_folder import REPORT_FILE
 from alexnet_jax.saved_run import SPLIT, SavedNet, images, load_nets
 
 _WORKDIRS = flags.DEFINE_multi_string("workdir", [], "Folder of a run; several are an ensemble.")
@@ -93,6 +94,9 @@ def _run(weights: Weights) -> tuple[list[dict], int]:
                 evaluations.remember(net.workdir, {"step": int(net.state.step), **row})
         rows += found
         seen += rows[-1]["images"]
+    for net in nets:
+        if (net.workdir / REPORT_FILE).exists():
+            page.refresh(net.workdir)
     return rows, seen
 
 

@@ -13,12 +13,11 @@ Processes started by SLURM, Open MPI, Kubernetes or Cloud TPU find each other; o
 
 import json
 import pathlib
-import sys
 
 from absl import flags
 from ml_collections import config_flags
 
-from alexnet_jax import command_line, distributed, sharding
+from alexnet_jax import command_line, distributed, page, sharding
 from alexnet_jax.train import train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
@@ -39,20 +38,9 @@ def main(_) -> None:
         distributed.start(config.distributed, *processes)
     with distributed.named_failures(config.distributed):
         workdir = pathlib.Path(_WORKDIR.value)
-        result = train(config, workdir, after_validation=lambda: _report(workdir))
+        result = train(config, workdir, after_validation=lambda: page.refresh(workdir))
     if result:
         print(json.dumps(result))
-
-
-def _report(workdir: pathlib.Path) -> None:
-    """Refresh the run's page. A run goes on without it, whatever is wrong with it."""
-    try:
-        from alexnet_jax.analysis import report  # where an epoch has ended, and not before
-
-        report.write([workdir])
-    except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"warning: no {workdir / 'report.html'}: {said}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from alexnet_jax import config as configs
 from alexnet_jax.errors import CheckpointError, ConfigError
 
+REPORT_FILE = "report.html"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 

@@ -34,6 +34,7 @@ def evaluated(folder, *flags):
 
 def test_two_runs_alone_together_and_later_from_what_was_kept(folder, tmp_path):
     runs = [f"--workdir={folder / name}" for name in "ab"]
+    (folder / "b" / "report.html").touch()  # a page that is there is made anew
     out = tmp_path / "ab.npz"
     table, found = evaluated(folder, *runs, "--views=10", f"--out={out}")
     a, b, together = found["rows"]
@@ -57,6 +58,8 @@ def test_two_runs_alone_together_and_later_from_what_was_kept(folder, tmp_path):
 
     (told,) = evaluations.read(folder / "b")
     assert told == {"step": 0, **b}
+    assert "evaluated" in (folder / "b" / "report.html").read_text()
+    assert not (folder / "a" / "report.html").exists()
     _, later = evaluated(folder, f"--predictions={out}")
     assert later["rows"] == found["rows"] and "images_per_second" not in later
 

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import tiny
 
-from alexnet_jax import evaluations, main, run_data
+from alexnet_jax import evaluations, run_data
 from alexnet_jax.analysis import curves, findings, markup, paper, report, settings, standing
 from alexnet_jax.analysis.run_record import read
 from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import CheckpointError, ConfigError
+from alexnet_jax.page import refresh
 
 STATISTICS = (np.zeros((256, 256, 3), np.float32), np.ones(3), np.eye(3))  # of no image in truth
 OLD_RUN = tiny.REPOSITORY / "experiments" / "records" / "tiny_imagenet_40"
@@ -407,7 +408,7 @@ def test_the_command_line_says_what_it_wrote(workdir, tmp_path, capsys):
 
 
 def test_a_page_that_cannot_be_written_is_one_warning(workdir, capsys, monkeypatch):
-    main._report(workdir)
+    refresh(workdir)
     assert "Epoch 4 of 8" in (workdir / "report.html").read_text()
     assert capsys.readouterr() == ("", "")
 
@@ -415,10 +416,10 @@ def test_a_page_that_cannot_be_written_is_one_warning(workdir, capsys, monkeypat
         raise RuntimeError("first line\nsecond")
 
     monkeypatch.setattr(report, "page", fails)
-    main._report(workdir)
+    refresh(workdir)
     monkeypatch.setitem(sys.modules, "alexnet_jax.analysis.report", None)
     monkeypatch.delattr("alexnet_jax.analysis.report")  # now it cannot be imported
-    main._report(workdir)
+    refresh(workdir)
     out, err = capsys.readouterr()
     first, second = err.splitlines()
     assert out == "" and first.endswith("report.html: RuntimeError: first line second")

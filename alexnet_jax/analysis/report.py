@@ -3,9 +3,10 @@
     python -m alexnet_jax.analysis.report --workdir=runs/mine
     python -m alexnet_jax.analysis.report --workdir=runs/a --workdir=runs/b --out=both.html
 
-Training refreshes DIR/report.html after each validation. The page needs no network and no script;
-what the other commands of this package left in DIR/analysis/ is in it, and in the place of what is
-not there stands the command that makes it. The last line is one JSON object: file, runs, bytes.
+Training refreshes DIR/report.html after each validation, and evaluate where it is there. The page
+needs no network and no script; what the other commands of this package left in DIR/analysis/ is in
+it, and in the place of what is not there stands the command that makes it. The last line is one
+JSON object: file, runs, bytes.
 """
 
 import datetime
@@ -22,8 +23,8 @@ from alexnet_jax.analysis import curves, findings, paper, settings, standing
 from alexnet_jax.analysis.markup import Markup, details, element, foreign, section
 from alexnet_jax.analysis.run_record import Record, read
 from alexnet_jax.errors import ConfigError
+from alexnet_jax.run_folder import REPORT_FILE
 
-FILE = "report.html"
 FILTERS = ("filters-of", "Filters of the first layer")  # of a section
 # Whatever a name or a file may hold, the page can fetch nothing and run nothing.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
@@ -45,7 +46,7 @@ def write(workdirs: Sequence[pathlib.Path], out: pathlib.Path | None = None) -> 
             f"a page of {len(workdirs)} runs needs a file of its own: give --out=FILE"
         )
     records = [read(path, name) for path, name in zip(workdirs, _names(workdirs), strict=True)]
-    out = out or workdirs[0] / FILE
+    out = out or workdirs[0] / REPORT_FILE
     try:
         run_folder.write_whole(out, page(records))
     except OSError as error:
@@ -145,5 +146,5 @@ if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_multi_string(
         "workdir", None, "Folder of a run; may be repeated.", required=True
     )
-    _OUT = flags.DEFINE_string("out", None, f"The file; for one run by default DIR/{FILE}.")
+    _OUT = flags.DEFINE_string("out", None, f"The file; for one run by default DIR/{REPORT_FILE}.")
     command_line.run(lambda _: main(_WORKDIR.value, _OUT.value))
