@@ -16,8 +16,6 @@ import pathlib
 from absl import app, flags
 
 RECORD = pathlib.Path(__file__).parent / "records" / "bench_step_cpu.json"
-_STEP = flags.DEFINE_string("step", str(RECORD), "A record of bench_step.py.")
-_LOADER = flags.DEFINE_float("loader", math.inf, "Images a second that the loader gives.")
 EPOCHS, TRAIN, VALIDATION = 90, 1_281_167, 50_000
 GTX_580_DAYS = (5.0, 6.0)
 
@@ -66,4 +64,6 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
+    _STEP = flags.DEFINE_string("step", str(RECORD), "A record of bench_step.py.")
+    _LOADER = flags.DEFINE_float("loader", math.inf, "Images a second that the loader gives.")
     app.run(main)
