@@ -138,9 +138,9 @@ def images(
     try:
         dataset = prepare(data, only=None if train else SPLIT)
     except DataError as error:
-        if data.dir or data.builder == "shapes":
+        if data_dir or data.builder == "shapes":
             raise
-        # Weights that were imported came without images.
+        # Images that are gone, or weights that were imported and came without any.
         raise DataError(f"{error}, or for this evaluation give --data_dir") from error
     _check_classes(net, dataset)
     return dataset
