@@ -46,11 +46,22 @@ def compare(found: Predictions, weights: Weights) -> list[dict]:
     ]
     if weights != FIT:
         return compared(heads, _slices(found.probabilities, found.labels), weights)
+    check_fit(len(heads))
     if len(found.labels) < 2:
         raise ConfigError(f"--weights=fit needs two images at least; got {len(found.labels)}")
     best = fitted(found.probabilities[:, ::2], found.labels[::2])
     others = _slices(found.probabilities[:, 1::2], found.labels[1::2])
     return compared(heads, others, best, {f"{TOGETHER}, equal weights": None})
+
+
+def check_fit(nets: int) -> None:
+    """Make sure that there is something to fit.
+
+    Raises:
+      ConfigError: there is one net.
+    """
+    if nets < 2:
+        raise ConfigError(f"--weights=fit needs two nets at least; got {nets}")
 
 
 def _slices(probabilities: np.ndarray, labels: np.ndarray) -> Answers:

@@ -25,7 +25,16 @@ import numpy as np
 from absl import flags
 
 from alexnet_jax import command_line, evaluations, page
-from alexnet_jax.comparison import FIT, Answers, Weights, compare, compared, table, weights_of
+from alexnet_jax.comparison import (
+    FIT,
+    Answers,
+    Weights,
+    check_fit,
+    compare,
+    compared,
+    table,
+    weights_of,
+)
 from alexnet_jax.data import augment
 from alexnet_jax.data.loader import eval_batches
 from alexnet_jax.data.prepared import PreparedDataset
@@ -53,6 +62,7 @@ _WEIGHTS = flags.DEFINE_string(
     "Of the nets in their mean: equal; numbers, one a net; or fit: fitted on every second image, "
     "and all rows are of the others.",
 )
+OF_RUNS = (_VIEWS, _RESIZE, _DATA_DIR, _CHECKPOINT, _OUT)  # say nothing about kept predictions
 
 
 def main(_) -> None:
@@ -60,6 +70,11 @@ def main(_) -> None:
     if bool(_PREDICTIONS.value) == bool(_WORKDIRS.value):
         raise ConfigError("give --workdir, or --predictions that were kept: one of the two")
     weights = weights_of(_WEIGHTS.value)
+    if _PREDICTIONS.value and (useless := [flag.name for flag in OF_RUNS if flag.present]):
+        raise ConfigError(
+            f"--predictions runs no net, so it takes no --{', --'.join(useless)}: leave that out, "
+            "or give --workdir"
+        )
     begin = time.perf_counter()
     if _PREDICTIONS.value:
         rows, seen = compare(joined([pathlib.Path(p) for p in _PREDICTIONS.value]), weights), 0
@@ -75,6 +90,8 @@ def _run(weights: Weights) -> tuple[list[dict], int]:
     wanted = list(itertools.product(_resizes(_RESIZE.value), _views(_VIEWS.value)))
     if _OUT.value and len(wanted) > 1:
         raise ConfigError("--out keeps the answers of one choice of --views and --resize")
+    if weights == FIT:
+        check_fit(len(_WORKDIRS.value))
     nets = load_nets([pathlib.Path(path) for path in _WORKDIRS.value], _CHECKPOINT.value)
     predictors = {views: _predictors(nets, views) for _, views in wanted}
     rows, seen = [], 0

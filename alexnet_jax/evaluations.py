@@ -5,7 +5,8 @@ import json
 import pathlib
 from typing import Any
 
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.errors import UserError
+from alexnet_jax.whole_file import write_whole
 
 FILE = "evaluations.jsonl"
 KEY = ("step", "views", "resize")  # an evaluation that was done again takes the place of the first
@@ -20,7 +21,7 @@ def remember(workdir: pathlib.Path, line: dict[str, Any]) -> None:
     """
     others = [old for old in read(workdir) if any(old.get(name) != line[name] for name in KEY)]
     text = "".join(json.dumps(each) + "\n" for each in (*others, line))
-    with contextlib.suppress(OSError):  # a run may lie where only its owner writes
+    with contextlib.suppress(UserError):  # a run may lie where only its owner writes
         write_whole(workdir / FILE, text)
 
 

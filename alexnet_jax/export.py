@@ -23,10 +23,9 @@ from alexnet_jax import command_line
 from alexnet_jax.data import augment
 from alexnet_jax.data.images import SIZE
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.run_folder import write_whole
 from alexnet_jax.saved_run import SavedNet, load_nets
 from alexnet_jax.train_step import graph_of
-from alexnet_jax.whole_file import whole_file
+from alexnet_jax.whole_file import whole_file, write_whole
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _OUT = flags.DEFINE_string("out", None, "The file, ending in .jaxexport.", required=True)

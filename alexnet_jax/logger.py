@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import write_whole
 
 
 class Logger:

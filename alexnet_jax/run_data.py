@@ -15,7 +15,7 @@ from alexnet_jax.data.prepare import prepared_directory
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import CheckpointError, DataError
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import whole_file, write_whole
 
 CLASSES_FILE = "classes.json"
 STATISTICS_FILE = "statistics.npz"
@@ -71,15 +71,18 @@ def of_dataset(dataset: PreparedDataset) -> RunData:
 
 
 def write(workdir: pathlib.Path, known: RunData) -> None:
-    """Write classes.json and statistics.npz, as far as they are known, each whole."""
+    """Write classes.json and statistics.npz, as far as they are known, each whole.
+
+    Raises:
+      UserError: they cannot be written.
+    """
     if known.class_names is not None:
         pairs = zip(known.class_names, known.words or known.class_names, strict=True)
         rows = [{"name": name, "words": words} for name, words in pairs]
         write_whole(workdir / CLASSES_FILE, json.dumps(rows, indent=1) + "\n")
     if known.statistics is not None:
-        half = workdir / f"half.{STATISTICS_FILE}"  # NumPy wants the ending
-        known.statistics.save(half)
-        half.replace(workdir / STATISTICS_FILE)
+        with whole_file(workdir / STATISTICS_FILE, DataError) as half, half.open("wb") as file:
+            known.statistics.save(file)
 
 
 def read(workdir: pathlib.Path, data: ConfigDict) -> RunData:

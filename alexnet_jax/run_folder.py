@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax import config as configs
 from alexnet_jax.errors import CheckpointError, ConfigError
+from alexnet_jax.whole_file import write_whole
 
 REPORT_FILE = "report.html"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -69,13 +70,6 @@ def environment() -> dict:
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
         "commit": _commit(),
     }
-
-
-def write_whole(path: pathlib.Path, text: str) -> None:
-    """Write a file that is, whatever happens, the old one or the new one."""
-    half = path.with_name(path.name + ".tmp")
-    half.write_text(text)
-    half.replace(path)
 
 
 def _commit() -> str | None:

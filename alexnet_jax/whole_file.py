@@ -26,3 +26,9 @@ def whole_file(path: pathlib.Path, error: type[UserError] = UserError) -> Iterat
     finally:
         with contextlib.suppress(OSError):
             half.unlink()
+
+
+def write_whole(path: pathlib.Path, text: str, error: type[UserError] = UserError) -> None:
+    """Write a text file that is, whatever happens, the old one or the new one."""
+    with whole_file(path, error) as half:
+        half.write_text(text)

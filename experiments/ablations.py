@@ -26,7 +26,7 @@ from sweep_runs import Setting, read_config
 
 from alexnet_jax import command_line
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import write_whole
 
 Points = tuple[float, float | None]  # more top-1 and top-5 error without the idea, in % points
 

@@ -33,7 +33,7 @@ from seed_statistics import mean_and_deviation
 
 from alexnet_jax import command_line
 from alexnet_jax.errors import CheckpointError, ConfigError, TrainingError
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import write_whole
 
 # (epochs, epsW); biases have twice the rate.
 SCHEDULES = {

@@ -19,7 +19,7 @@ from first_steps import LEFT, left_at, losses, windows
 from ml_collections import ConfigDict, config_flags
 
 from alexnet_jax import command_line, doctor, spec
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import write_whole
 
 ENOUGH = 5  # means in a row
 

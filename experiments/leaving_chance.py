@@ -18,7 +18,7 @@ from absl import app, flags
 from first_steps import WINDOW, left_at, losses, windows
 from ml_collections import ConfigDict
 
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import write_whole
 
 _DATA = flags.DEFINE_string("data_dir", None, "Folder of class folders.", required=True)
 _PREPARED = flags.DEFINE_string("prepared_dir", "", "Where its 256x256 copy lives.")

@@ -30,7 +30,7 @@ from seed_statistics import mean_and_deviation
 
 from alexnet_jax import command_line
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import write_whole
 
 TARGET = 0.25  # training error
 POINTS = 5  # of the curve, an epoch

@@ -18,7 +18,7 @@ from sweep_runs import Run, Setting, plan
 from sweep_slurm import Slurm, options
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import write_whole
 
 WIDTH = 160  # characters, where no terminal says
 FAILED = 1  # exit code where some run did

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict, config_flags
 
 from alexnet_jax import config as configs
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import write_whole
 
 FINISHED = "finished.json"
 

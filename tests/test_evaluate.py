@@ -83,6 +83,11 @@ def test_one_run_in_several_views_of_images_resized_in_two_ways(folder):
     [
         (["--views=2", "--workdir={a}"], "--views is any of 1, 5, 10; got '2'"),
         (["--resize=warp", "--workdir={a}"], "aspect|warp/area|bilinear|lanczos"),
+        (["--weights=fit", "--workdir={a}"], "--weights=fit needs two nets at least; got 1"),
+        (
+            ["--predictions={a}/kept.npz", "--views=10", "--out=there.npz"],
+            "--predictions runs no net, so it takes no --views, --out",
+        ),
         (["--workdir={other}"], "label 1 is 'dog' to the net of"),
     ],
 )

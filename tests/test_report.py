@@ -200,7 +200,8 @@ def test_what_evaluate_found_stands_beside_the_paper(tmp_path):
     own = "step 20, its own validation images"
     assert f"{own}, 10 views, aspect/area 40.0% 15.0% 1.250" in text
     assert f"{own}, one view, <b> 40.0% 15.0% 1.250" in text  # as text
-    evaluations.remember(workdir / "nowhere", {**line, **errors})  # cannot be written: no error
+    in_a_file = workdir / "config.json"  # cannot be written: no error
+    evaluations.remember(in_a_file, {**line, **errors})
 
 
 def test_what_the_images_say_is_taken_from_where_training_left_it(tmp_path):
@@ -400,8 +401,8 @@ def test_the_command_line_says_what_it_wrote(workdir, tmp_path, capsys):
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     size = (tmp_path / "both.html").stat().st_size
     assert result == {"file": str(tmp_path / "both.html"), "runs": 2, "bytes": size}
-    with pytest.raises(ConfigError, match=r"nowhere/page.html cannot be written"):
-        report.main([str(workdir)], str(tmp_path / "nowhere" / "page.html"))
+    with pytest.raises(ConfigError, match=r"both.html/page.html could not be written"):
+        report.main([str(workdir)], str(tmp_path / "both.html" / "page.html"))
 
 
 # While training.

@@ -55,21 +55,3 @@ def test_a_folder_without_a_readable_run_says_so(tmp_path):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(CheckpointError, match=r"config.json cannot be read"):
             run_folder.read_config(tmp_path)
-
-
-def test_a_file_is_the_old_one_or_the_new_one(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    run_folder.write_whole(path, "old")
-
-    def dies(self, *_, **__):
-        raise OSError("no space left on device")
-
-    # Dying before all is written, and dying before it gets its name.
-    for method in ("write_text", "replace"):
-        with monkeypatch.context() as patch:
-            patch.setattr(pathlib.Path, method, dies)
-            with pytest.raises(OSError, match="no space"):
-                run_folder.write_whole(path, "new")
-        assert path.read_text() == "old"
-    run_folder.write_whole(path, "new")
-    assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]

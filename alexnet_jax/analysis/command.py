@@ -10,7 +10,7 @@ from rich.console import Console
 
 from alexnet_jax import saved_run
 from alexnet_jax.errors import CheckpointError, ConfigError
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import write_whole
 
 FOLDER = "analysis"
 WIDTH = 120  # characters, where no terminal says

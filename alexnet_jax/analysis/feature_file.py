@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_jax.errors import DataError
-from alexnet_jax.run_folder import write_whole
+from alexnet_jax.whole_file import write_whole
 
 
 class FeatureFile:

@@ -18,12 +18,13 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from alexnet_jax import command_line, run_folder
+from alexnet_jax import command_line
 from alexnet_jax.analysis import curves, findings, paper, settings, standing
 from alexnet_jax.analysis.markup import Markup, details, element, foreign, section
 from alexnet_jax.analysis.run_record import Record, read
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.run_folder import REPORT_FILE
+from alexnet_jax.whole_file import write_whole
 
 FILTERS = ("filters-of", "Filters of the first layer")  # of a section
 # Whatever a name or a file may hold, the page can fetch nothing and run nothing.
@@ -47,10 +48,7 @@ def write(workdirs: Sequence[pathlib.Path], out: pathlib.Path | None = None) -> 
         )
     records = [read(path, name) for path, name in zip(workdirs, _names(workdirs), strict=True)]
     out = out or workdirs[0] / REPORT_FILE
-    try:
-        run_folder.write_whole(out, page(records))
-    except OSError as error:
-        raise ConfigError(f"{out} cannot be written: {error}") from error
+    write_whole(out, page(records), ConfigError)
     return out
 
 

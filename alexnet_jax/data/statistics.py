@@ -8,7 +8,7 @@ integers, so they do not depend on the order or on the number of threads; roundi
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -34,9 +34,9 @@ class Statistics:
     eigenvectors: np.ndarray
     images: int
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the four fields as an .npz file; `path` ends in .npz."""
-        np.savez(path, **dataclasses.asdict(self))
+    def save(self, file: str | os.PathLike[str] | IO[bytes]) -> None:
+        """Write the four fields as an .npz file; a path ends in .npz."""
+        np.savez(file, **dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Statistics":
