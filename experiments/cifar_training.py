@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from cifar import Split
 from cifar_nets import Params, Row, initial, logits
 from jax import Array, lax
 
-from alexnet_jax import metrics
+from alexnet_jax import metrics, sharding
 from alexnet_jax.train_step import ONCE
 
 BATCH = 128  # convnet.py: --mini
@@ -82,12 +83,14 @@ def train(
     """
     ratio = jnp.float32(rate)
     if jax.default_backend() != "cpu":
-        state, each = _steps(recipe, state, data, jnp.asarray(places), ratio)
+        state, each = _compiled(_many_steps, donate_argnums=1)(
+            recipe, state, data, jnp.asarray(places), ratio
+        )
         return state, metrics.means(jax.tree.map(jnp.sum, each))
     # In a loop of its own XLA's CPU backend takes six times as long for a convolution, and more.
-    total = metrics.zeros()
+    step, total = _compiled(_one_step, donate_argnums=1), metrics.zeros()
     for row in places:
-        state, sums = _step(recipe, state, data, jnp.asarray(row), ratio)
+        state, sums = step(recipe, state, data, jnp.asarray(row), ratio)
         total = metrics.add(total, sums)
     return state, metrics.means(total)
 
@@ -102,11 +105,7 @@ def _one_step(recipe: Recipe, state: State, data: Data, places: Array, rate: Arr
     return State(optax.apply_updates(state.params, moves), opt_state), sums
 
 
-_step = jax.jit(_one_step, static_argnums=0, donate_argnums=1)
-
-
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-def _steps(recipe: Recipe, state: State, data: Data, places: Array, rate: Array):
+def _many_steps(recipe: Recipe, state: State, data: Data, places: Array, rate: Array):
     return lax.scan(lambda state, row: _one_step(recipe, state, data, row, rate), state, places)
 
 
@@ -117,7 +116,12 @@ def _sums(recipe: Recipe, params: Params, data: Data, places: Array) -> metrics.
     return metrics.sums(log_probs, data.labels[places], jnp.ones_like(log_probs[:, 0]))
 
 
-_sums_of = jax.jit(_sums, static_argnums=0)
+@functools.cache
+def _compiled(function: Callable, **jit: Any) -> Callable:
+    """Return a function of a recipe, compiled as the full net's are: on a CPU 1.5 times as fast."""
+    one = jax.make_mesh((1,), (sharding.DATA,), devices=jax.devices()[:1])
+    options = sharding.compiler_options(one)
+    return jax.jit(function, static_argnums=0, compiler_options=options, **jit)
 
 
 def _optimizer(recipe: Recipe, rate: Array) -> optax.GradientTransformation:
@@ -141,7 +145,7 @@ def evaluate(recipe: Recipe, params: Params, data: Data) -> dict[str, float]:
     """Return {"loss", "top1_error", "top5_error"} over all pictures, each once."""
     places = np.arange(len(data.labels), dtype=np.int32)
     parts = np.array_split(places, max(1, len(places) // EVALUATED))
-    total = metrics.zeros()
+    sums, total = _compiled(_sums), metrics.zeros()
     for part in parts:
-        total = metrics.add(total, _sums_of(recipe, params, data, jnp.asarray(part)))
+        total = metrics.add(total, sums(recipe, params, data, jnp.asarray(part)))
     return metrics.means(total)
