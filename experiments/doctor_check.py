@@ -15,36 +15,23 @@ import pathlib
 from typing import Any
 
 from absl import flags
-from first_steps import LEFT, left_at, losses, windows
+from first_steps import start
 from ml_collections import ConfigDict, config_flags
+from run_lines import RunLines
 
-from alexnet_jax import command_line, doctor, spec
-from alexnet_jax.whole_file import write_whole
-
-ENOUGH = 5  # means in a row
+from alexnet_jax import command_line, spec
 
 
 def run(recipe: ConfigDict, factor: float, seed: int, steps: int) -> dict[str, Any]:
     """Return one line of the record."""
     config = copy.deepcopy(recipe)
     config.seed = seed
-    config.mesh.data = config.mesh.group = 1
     net = spec.resolve(config.model)
     for layer in net.layers:
         config.model.init.std[layer.name] = factor * getattr(net.init.std, layer.name)
-    found, _classes = doctor.examine(config)
-    lines: list[dict[str, float]] = []
-    for line in windows(losses(config, steps)):
-        lines.append(line)
-        if all(one["loss"] < LEFT * one["chance"] for one in lines[-ENOUGH:]) and lines[ENOUGH:]:
-            break
-    return {
-        "factor": factor,
-        "seed": seed,
-        "pull": float(f"{sum(layer.pull for layer in found.values()):.3g}"),
-        "left_at_step": left_at(lines),
-        "steps": lines[-1]["step"],
-    }
+    found = start(config, steps)
+    kept = ("pull", "left_at_step", "steps")
+    return {"factor": factor, "seed": seed, **{name: found[name] for name in kept}}
 
 
 def define_flags() -> None:
@@ -59,17 +46,13 @@ def define_flags() -> None:
 
 def main(_) -> None:
     """Make the runs that are missing."""
-    path = pathlib.Path(flags.FLAGS.out) / "runs.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    runs = RunLines(pathlib.Path(flags.FLAGS.out) / "runs.jsonl")
     for seed in range(flags.FLAGS.seeds):
         for factor in map(float, flags.FLAGS.factors):
-            if any((one["factor"], one["seed"]) == (factor, seed) for one in done):
-                continue
-            done.append(run(flags.FLAGS.config, factor, seed, flags.FLAGS.steps))
-            write_whole(path, "".join(json.dumps(one) + "\n" for one in done))
-            print(json.dumps(done[-1]), flush=True)
-    print(json.dumps({"runs": done}))
+            if runs.find(factor=factor, seed=seed) is None:
+                line = runs.add(run(flags.FLAGS.config, factor, seed, flags.FLAGS.steps))
+                print(json.dumps(line), flush=True)
+    print(json.dumps({"runs": runs.lines}))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ import cifar_nets
 import numpy as np
 from absl import flags
 from cifar_training import Data, Recipe, on_device, order, start, train
+from run_lines import Line as Run
+from run_lines import RunLines
 from seed_statistics import mean_and_deviation
 
 from alexnet_jax import command_line
@@ -37,8 +39,6 @@ POINTS = 5  # of the curve, an epoch
 PAPER = 6.0  # times faster
 STYLES = {"relu": "-", "tanh": "--", "sigmoid": ":"}  # the first two as in the paper's figure
 
-Run = dict[str, Any]
-
 
 class Runs:
     """The runs that are done, and how another is made.
@@ -49,14 +49,12 @@ class Runs:
     """
 
     def __init__(self, path: pathlib.Path, data: Data):
-        self.path, self.data = path, data
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.done: list[Run] = [json.loads(line) for line in lines]
+        self.done, self.data = RunLines(path), data
 
     def of(self, activation: str, rate: float, seed: int, epochs: int) -> Run:
         """Return the run of these, of at most so many epochs, made now or before."""
         asked = {"activation": activation, "rate": rate, "seed": seed}
-        for run in self.done:
+        for run in self.done.lines:
             whole = run["end"] != "epochs" or run["epochs"] >= epochs
             if whole and asked.items() <= run.items():
                 return run
@@ -64,9 +62,7 @@ class Runs:
         errors, end = self._learn(activation, rate, seed, epochs)
         seconds = round(time.monotonic() - began, 1)
         found = {"end": end, "epochs": len(errors) / POINTS, "seconds": seconds, "errors": errors}
-        self.done.append({**asked, **found})
-        write_whole(self.path, "".join(json.dumps(run) + "\n" for run in self.done))
-        return self.done[-1]
+        return self.done.add({**asked, **found})
 
     def _learn(self, activation, rate, seed, epochs) -> tuple[list[float], str]:
         """Return the training error at each point, and why there is none after the last."""
