@@ -11,17 +11,15 @@ import dataclasses
 import json
 import math
 import pathlib
-import sys
 from collections.abc import Callable
 from typing import Any
 
+import generated
 from ablations import ABLATIONS, said
-from absl import app, flags
 from time_to_train import hours, rates
 
 HERE = pathlib.Path(__file__).parent
 README, RECORDS = HERE / "README.md", HERE / "records"
-BEGIN, END = "<!-- ledger: begin (made by ledger.py) -->\n", "<!-- ledger: end -->\n"
 NEEDS_ILSVRC, NOT_RUN = "not run: needs ILSVRC", "not run"
 
 
@@ -166,22 +164,8 @@ def table() -> str:
 
 def written(text: str) -> str:
     """Return experiments/README.md with the ledger in its place."""
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}"
-
-
-def main(_) -> int:
-    """Write the ledger, or say whether it is as the records have it."""
-    old = README.read_text()
-    new = written(old)
-    if flags.FLAGS.check:
-        if new != old:
-            print("error: experiments/README.md is not what the records say", file=sys.stderr)
-        return int(new != old)
-    README.write_text(new)
-    return 0
+    return generated.replaced(text, "ledger", "ledger.py", table())
 
 
 if __name__ == "__main__":
-    flags.DEFINE_bool("check", False, "Write nothing; exit code 1 where the table differs.")
-    app.run(main)
+    generated.run(README, written)
