@@ -85,10 +85,23 @@ _response_norm.defvjp(_response_norm_forward, _response_norm_backward)
 
 
 def _window_sum(x: Array, window: tuple[int, ...]) -> Array:
-    """Sum over the window around each value, clipped at the ends; shape of x."""
-    pads = tuple((size // 2, size // 2) for size in window)
-    zero = jnp.zeros((), x.dtype)
-    return lax.reduce_window(x, zero, lax.add, window, (1,) * x.ndim, pads)
+    """Sum over the window around each value, clipped at the ends; shape of x.
+
+    Sums of slices, one axis after the other: they are part of the loop that uses them, where a
+    reduce_window is a pass over memory of its own and takes longer the wider the window.
+    """
+    for axis, size in enumerate(window):
+        if size > 1:
+            x = _sum_along(x, axis, size)
+    return x
+
+
+def _sum_along(x: Array, axis: int, window: int) -> Array:
+    pads = [(window // 2 if a == axis else 0,) * 2 + (0,) for a in range(x.ndim)]
+    wide = lax.pad(x, jnp.zeros((), x.dtype), pads)
+    length = x.shape[axis]
+    parts = [lax.slice_in_dim(wide, k, k + length, axis=axis) for k in range(window)]
+    return functools.reduce(jnp.add, parts)
 
 
 def _power(d: Array, exponent: float) -> Array:
