@@ -156,13 +156,18 @@ def judge(found: dict[str, Layer], classes: int) -> tuple[str, str]:
     """
     pull = sum(layer.pull for layer in found.values())
     told = f"the pull of the labels is {pull:.2g} nats a step"
+    spread = {name: layer.spread for name, layer in found.items()}
     if not math.isfinite(pull):
-        return "does not start", "a gradient is not finite: smaller initial weights are the remedy"
+        first = next((name for name, size in spread.items() if not math.isfinite(size)), None)
+        what = f"{first} passes on what is no number" if first else "a gradient is not finite"
+        return "does not start", (
+            f"{what}: smaller initial weights are the remedy, or with model.lrn.k=0, which divides "
+            "0 by 0 where all maps of a window are 0, a larger k"
+        )
     if pull >= STARTS:
         return "starts", f"{told}; recipes of {STARTS:g} and more did after 20 to 70 steps"
     if pull >= STARTS_LATE:
         return "starts late", f"{told}; recipes of 9e-6 to 0.02 did after 90 to 260 steps"
-    spread = {name: layer.spread for name, layer in found.items()}
     dead = first_dead_layer(spread)
     where = f"images hardly differ any more in {dead} ({spread[dead]:.1g}); " if dead else ""
     return "not known to start", (

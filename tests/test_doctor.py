@@ -102,7 +102,10 @@ def test_verdicts_are_those_of_the_measured_recipes():
     assert "2e-07 nats" in reason and "ln(1000) = 6.908" in reason
     assert "images hardly differ any more in conv3 (0.005)" in reason
     assert "hardly differ" not in doctor.judge(layers_with(2e-7), 1000)[1]
-    assert doctor.judge(layers_with(math.nan), 40)[0] == "does not start"
+    verdict, reason = doctor.judge(layers_with(math.nan), 40)
+    assert verdict == "does not start" and reason.startswith("a gradient is not finite")
+    verdict, reason = doctor.judge(layers_with(math.nan, conv3=math.nan, fc6=math.nan), 40)
+    assert reason.startswith("conv3 passes on what is no number") and "lrn.k=0" in reason
 
 
 def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, compiled_once, capsys):
