@@ -84,6 +84,9 @@ def test_runs_are_made_once_first_seeds_first(tmp_path, monkeypatch):
     assert made == [(1, 0), (3, 0), (5, 0), (1, 1), (1, 1), (3, 1), (5, 1)]
     assert lines == [json.loads(text) for text in path.read_text().splitlines()]
     assert [found["seed"] for found in lines] == [0, 0, 0, 1, 1, 1]
+    run_all(settings[:1], [*GIVEN, "--config.batch_size=8"], RunLines(path), 1, 60)
+    run_all(settings[:1], GIVEN, RunLines(path), 1, 50)
+    assert len(made) == 9  # another recipe, and another length
 
 
 def test_what_is_said_and_drawn(tmp_path):
