@@ -23,17 +23,17 @@ def open_folder(workdir: pathlib.Path, config: ConfigDict) -> None:
     """Make the folder, or make sure that the run in it is this one.
 
     Raises:
-      ConfigError: the folder holds a run whose config differs in what matters.
+      ConfigError: the folder holds a run whose config differs in what matters, or cannot be made.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / "config.json"
     if path.exists() and (different := configs.differences(read_config(workdir), config)):
         raise ConfigError(
             f"{workdir} holds a run with another config ({'; '.join(different)}): "
             "give its values again to go on with it, or another --workdir to begin anew"
         )
-    write_whole(path, configs.to_json(config))
-    write_whole(workdir / "environment.json", json.dumps(environment(), indent=2) + "\n")
+    write_whole(path, configs.to_json(config), ConfigError)
+    text = json.dumps(environment(), indent=2) + "\n"
+    write_whole(workdir / "environment.json", text, ConfigError)
 
 
 def read_config(workdir: pathlib.Path) -> ConfigDict:

@@ -41,6 +41,12 @@ def test_another_config_is_refused_and_nothing_overwritten(tmp_path):
     assert (tmp_path / "config.json").read_bytes() == before
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match=r"file/run/config.json could not be written: .*file"):
+        run_folder.open_folder(tmp_path / "file" / "run", config())
+
+
 def test_what_does_not_change_the_numbers_may_change_and_is_written(tmp_path):
     run_folder.open_folder(tmp_path, config())
     run_folder.open_folder(tmp_path, config(data__workers=7, epochs=9))
