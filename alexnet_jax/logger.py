@@ -1,17 +1,22 @@
 """What a run tells: a progress bar or plain lines, metrics.jsonl, pictures, TensorBoard."""
 
+import contextlib
 import json
 import pathlib
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from alexnet_jax.whole_file import write_whole
+from alexnet_jax.errors import TrainingError
+from alexnet_jax.whole_file import whole_file, write_whole
+
+if TYPE_CHECKING:
+    from alexnet_jax.events import Events
 
 
 class Logger:
@@ -28,7 +33,7 @@ class Logger:
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
         self._tensorboard = tensorboard
-        self._events: Any = None
+        self._events: Events | None = None
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
@@ -58,13 +63,12 @@ class Logger:
         """
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         kept = [line for line in lines if _known(line, step, validated)]
-        write_whole(self.path, "".join(line + "\n" for line in kept))
+        write_whole(self.path, "".join(line + "\n" for line in kept), TrainingError)
         if self._tensorboard:
-            from tensorboardX import SummaryWriter  # slow to import, and not always wanted
+            from alexnet_jax.events import Events  # slow to import, and not always wanted
 
-            self._events = SummaryWriter(
-                str(self._workdir / "tensorboard"), purge_step=step + 1, write_to_disk=True
-            )
+            with _written(folder := self._workdir / "tensorboard"):
+                self._events = Events(folder, purge_step=step + 1)
         self._steps = steps
         self._progress.update(self._task, completed=step, total=steps)
 
@@ -73,12 +77,16 @@ class Logger:
         self._progress.update(self._task, completed=step)
 
     def metrics(self, line: dict[str, Any]) -> None:
-        """Record one line: step, epoch, split, loss, errors, learning_rate, images_per_second."""
-        with self.path.open("a") as file:
+        """Record one line: step, epoch, split, loss, errors, learning_rate, images_per_second.
+
+        Raises:
+          TrainingError: it could not be written; so do all that record.
+        """
+        with _written(self.path), self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         if self._events is not None:
-            for name, value in _scalars(line):
-                self._events.add_scalar(f"{line['split']}/{name}", value, line["step"])
+            with _written(self._workdir / "tensorboard"):
+                self._events.line(line)
         figures = (
             f"{line['split']} loss {line['loss']:.4f} top-1 error {line['top1_error']:.3f} "
             f"{line['images_per_second']:.0f} images/s"
@@ -95,9 +103,11 @@ class Logger:
 
     def image(self, name: str, picture: np.ndarray, step: int) -> None:
         """Record a picture, (H, W, 3) uint8: its latest state as name.png, all in TensorBoard."""
-        Image.fromarray(picture).save(self._workdir / f"{name}.png")
+        with whole_file(self._workdir / f"{name}.png", TrainingError) as half:
+            Image.fromarray(picture).save(half, "png")
         if self._events is not None:
-            self._events.add_image(name, picture, step, dataformats="HWC")
+            with _written(self._workdir / "tensorboard"):
+                self._events.image(name, picture, step)
 
     def say(self, text: str) -> None:
         """Print one line above the progress bar."""
@@ -118,13 +128,16 @@ class Silence:
         return lambda *_, **__: {}
 
 
-def _scalars(line: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield name and value of what TensorBoard is told; of a list, name_1, name_2, ...."""
-    for name, value in line.items():
-        if isinstance(value, list):
-            yield from ((f"{name}_{k}", float(part)) for k, part in enumerate(value, start=1))
-        elif name not in ("step", "epoch", "split"):
-            yield name, float(value)
+@contextlib.contextmanager
+def _written(path: pathlib.Path) -> Iterator[None]:
+    """Make one line of what keeps `path` from being written."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"{path} could not be written: {error}; mend that, and the same command goes on from "
+            "the last checkpoint"
+        ) from error
 
 
 def _known(line: str, step: int, validated: int) -> bool:

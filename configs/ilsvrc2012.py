@@ -63,7 +63,7 @@ def get_config() -> ConfigDict:
     config.data.colour_rescale = False
     config.data.colour_until = 0  # no colour noise after this many epochs; 0: it never ends
 
-    # The net: one row of alexnet_jax/spec.py. A field set here or by a flag overrides the row.
+    # The net: a row of alexnet_jax/spec/table.py. A field set here or by a flag overrides the row.
     config.model = spec.overrides("paper")
 
     config.optimizer = ConfigDict()

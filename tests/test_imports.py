@@ -23,7 +23,7 @@ FLOORS = [
     {"train_step", "run_folder", "command_line"},
     {"model", "data"},
     {"layers", "schedule", "sharding", "config", "interrupt", "clock", "epochs", "filters"},
-    {"distributed", "optimizer"},
+    {"distributed", "optimizer", "events"},
     {"spec", "metrics", "ops", "convolution", "random_streams", "peer_watch"},
     {"ensemble", "predictions"},
     {"whole_file"},

@@ -1,7 +1,9 @@
 """What a run tells: metrics.jsonl across a kill, plain lines, TensorBoard."""
 
+import contextlib
 import io
 import json
+import resource
 import struct
 import sys
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet_jax.errors import TrainingError
 from alexnet_jax.logger import Logger
 
 
@@ -172,3 +175,56 @@ def test_without_tensorboard_nothing_of_it_is_written(tmp_path):
         log.metrics(line(1))
         log.image("conv1", np.zeros((4, 4, 3), np.uint8), 1)
     assert not (tmp_path / "tensorboard").exists()
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int):
+    """Let no file of this process grow beyond so many bytes: a disk that is full for some."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_one_error_and_the_lines_before_it_are_whole(tmp_path):
+    with Logger(tmp_path, tensorboard=False) as log:
+        log.begin(0, -1, 9)
+        log.metrics(line(1))
+        size = log.path.stat().st_size
+        refused = pytest.raises(TrainingError, match="metrics.jsonl could not be written")
+        with files_of_at_most(size + 20), refused as caught:
+            log.metrics(line(2))
+    assert "\n" not in str(caught.value) and "last checkpoint" in str(caught.value)
+    with Logger(tmp_path, tensorboard=False) as log:  # what was half a line is gone
+        log.begin(1, -1, 9)
+        log.metrics(line(2))
+    assert read(tmp_path) == [(1, "train"), (2, "train")]
+
+
+def test_a_full_disk_stops_a_run_that_tensorboard_follows(tmp_path):
+    with Logger(tmp_path) as log:
+        log.begin(0, -1, 500)
+        refused = pytest.raises(TrainingError, match="tensorboard could not be written")
+        with files_of_at_most(9_000), refused:
+            told(log, 500)
+        assert len(read(tmp_path)) > 1
+
+
+def told(log: Logger, steps: int) -> None:
+    """Let only TensorBoard's file grow: the other keeps two lines."""
+    for step in range(1, steps):
+        write(log.path.parent, [line(step)])
+        log.metrics(line(step))
+
+
+def test_a_picture_that_does_not_fit_leaves_the_one_before(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    with Logger(tmp_path, tensorboard=False) as log:
+        log.begin(0, -1, 9)
+        log.image("conv1", noise[0], 1)
+        with files_of_at_most(4_000), pytest.raises(TrainingError, match="conv1.png could not"):
+            log.image("conv1", noise[1], 2)
+    np.testing.assert_array_equal(Image.open(tmp_path / "conv1.png"), noise[0])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["conv1.png", "metrics.jsonl"]

@@ -34,7 +34,7 @@ def import_weights(
       weights: what a file holds.
       recipe: a config; its model and data are made those of the weights.
       out: the folder; it appears when it is whole.
-      name: the row of spec.py; "": the one that the weights say.
+      name: the row of spec/table.py; "": the one that the weights say.
 
     Returns:
       The run's config and net.

@@ -21,7 +21,7 @@ class Weights:
     Attributes:
       source: the file or folder, for messages.
       tensors: "conv1.weight" (out, in, kh, kw), "conv1.bias" (out,), ...
-      specs: the rows of spec.py that it can be; () where the source does not say.
+      specs: the rows of spec/table.py that it can be; () where the source does not say.
       model: the fields of config.model that the source sets.
       names: our name of a tensor -> the source's, where that is another.
       bgr: whether the source's own channels, and so its mean files, are blue, green, red.
