@@ -1,8 +1,7 @@
 """Why a net sits at ln(classes): a map of the recipes that start, and of those that do not.
 
     python experiments/plateau_map.py --map=start --seeds=3 --steps=300 --out=runs/plateau \
-        --config=configs/image_folder.py --config.data.dir=/path/to/folder \
-        --config.model.width=0.25 --config.batch_size=64
+        --config=configs/quickstart.py --config.batch_size=32
 
 --map=start: the initial deviation (the text's 0.01 everywhere; the released program's 0.03 in
 conv3 to conv5), the biases that the text sets to 1 (0, 0.1, 1), pixels as they are or divided by

@@ -62,7 +62,7 @@ def map_of(name: str, config: ConfigDict) -> Map:
       name: one of MAPS.
       config: its width scales the deviations, so that the signal is the full net's.
     """
-    return MAPS[name](spec.resolve(config.model, 2))
+    return MAPS[name](spec.resolve(config.model))
 
 
 def _start(net: spec.Spec) -> Map:

@@ -24,11 +24,14 @@ GIVEN = [f"--config={tiny.REPOSITORY}/configs/image_folder.py", "--config.model.
 SPREAD = {"conv1": 0.5}
 
 
+# One counts its classes, the other is of ten.
+@pytest.mark.parametrize("recipe", ["image_folder", "quickstart"])
 @pytest.mark.parametrize(("name", "count"), [("start", 2 * 3 * 2 * 3), ("norm", (4 * 3 + 2) * 2)])
-def test_every_recipe_is_one_that_the_config_takes_and_another(name, count, tmp_path):
-    drawn = map_of(name, read_config(GIVEN))
+def test_every_recipe_is_one_that_the_config_takes_and_another(name, count, recipe, tmp_path):
+    given = [f"--config={tiny.REPOSITORY}/configs/{recipe}.py", "--config.model.width=0.25"]
+    drawn = map_of(name, read_config(given))
     settings = drawn.settings()
-    runs = plan(settings, GIVEN, 1, tmp_path)
+    runs = plan(settings, given, 1, tmp_path)
     assert len({read_config(run.flags[:-2]).to_json() for run in runs}) == count == len(runs)
     rows, columns = drawn.row_names(), drawn.column_names()
     assert [one.name for one in settings] == [f"{row}; {col}" for row in rows for col in columns]
