@@ -9,18 +9,19 @@ without a record is "not run", with the command that runs it.
 
 import dataclasses
 import json
-import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import generated
+import ledger_figures as figures
 from ablations import ABLATIONS, said
-from time_to_train import hours, rates
+from ledger_figures import RECORDS
 
 HERE = pathlib.Path(__file__).parent
-README, RECORDS = HERE / "README.md", HERE / "records"
+README = HERE / "README.md"
 NEEDS_ILSVRC, NOT_RUN = "not run: needs ILSVRC", "not run"
+SMALL = "ablations/tiny_imagenet.json"  # ablations.py at a scale far below the paper's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,55 +57,15 @@ class Claim:
         return f"| {' | '.join((*cells, record, date, self.verdict))} |"
 
 
-def colour(found: dict) -> str:
-    """Return how far apart the columns are, and what chance gives."""
-    return (
-        f"the columns differ by {found['difference']:.3f}, by chance up to "
-        f"{found['difference_by_chance']:.3f} (n = 1; 40 classes of Tiny ImageNet, step "
-        f"{found['step']})"
-    )
-
-
-def starts(found: dict) -> str:
-    """Return when each run left ln(classes)."""
-    steps: dict[str, list[str]] = {}
-    for name, run in found["runs"].items():
-        left = run["left_at_step"]
-        steps.setdefault(name.rpartition("_")[0], []).append("never" if left is None else str(left))
-    said = "; ".join(f"{name}: step {', '.join(left)}" for name, left in sorted(steps.items()))
-    return f"2 % below it from {said} on (40 classes of Tiny ImageNet)"
-
-
-def lrn_cost(found: dict) -> str:
-    """Return the shares of a training step."""
-    step = found["step_ms"]
-    batch = 1 - step["none"] / step["batch"]
-    return (
-        f"LRN {100 * found['share_of_step']:.1f} % of a step, batch normalization "
-        f"{100 * batch:.0f} %; n = 15 against 3: {step['lrn_15'] / step['lrn_3']:.2f}x the step, "
-        f"{found['n_15_over_n_3']:.2f}x alone (two CPU cores, batch {found['batch']})"
-    )
-
-
-def cifar_error(found: dict) -> str:
-    """Return the test errors of one of cuda-convnet's nets."""
-    mean, sd, n = 100 * found["mean"], 100 * found["sd"], len(found["test_errors"])
-    return f"{mean:.1f} % ± {sd:.1f} (n = {n}, {found['epochs']} epochs, all 50,000 pictures)"
-
-
-def clock(found: dict) -> str:
-    """Return the days that ninety epochs would take at the measured rates."""
-    del found  # time_to_train reads it
-    run = rates(RECORDS / "bench_step_cpu.json")
-    train, infer = (run[kind]["images_per_second"] for kind in ("train", "inference"))
-    return f"{hours(train, infer, math.inf) / 24:.1f} days by its rates (two CPU cores)"
-
-
 def of_ablation(name: str, where: str, claim: str) -> Claim:
-    """Return the claim of an entry of ablations.py."""
+    """Return the claim of an entry of ablations.py, with our small run of it where there is one."""
     (one,) = [ablation for ablation in ABLATIONS if ablation.name == name]
-    command = f"ablations.py --names={name}"
-    return Claim(where, claim, said(one.paper), said(one.logged), command, verdict=NEEDS_ILSVRC)
+    known = (where, claim, said(one.paper), said(one.logged), f"ablations.py --names={name}")
+    run = json.loads((RECORDS / SMALL).read_text())
+    if not (rows := [row for row in run["settings"] if row["setting"] == name]):
+        return Claim(*known, verdict=NEEDS_ILSVRC)
+    (row,) = rows
+    return Claim(*known, lambda found: figures.small_run(found, row), SMALL, figures.sign(row))
 
 
 TRAIN = "python -m alexnet_jax.main --config=configs/"
@@ -122,7 +83,7 @@ CLAIMS = (
     ),
     Claim(
         *("program", "its small net without normalization: test error on CIFAR-10", "-"),
-        *("cuda-convnet: 26 %", "cuda_convnet_cifar.py --net=80sec", cifar_error),
+        *("cuda-convnet: 26 %", "cuda_convnet_cifar.py --net=80sec", figures.cifar_error),
         *("cifar10/80sec.json", "agrees"),
     ),
     of_ablation("pooling", "3.4", "overlapping pooling, points"),
@@ -130,7 +91,14 @@ CLAIMS = (
     of_ablation("dropout", "4.2", "dropout: without it, substantial overfitting"),
     of_ablation("weight_decay", "5", "weight decay is important for the model to learn"),
     Claim(
-        *("5", "ninety epochs on two GTX 580", "5 to 6 days", "-", "time_to_train.py", clock),
+        *(
+            "5",
+            "ninety epochs on two GTX 580",
+            "5 to 6 days",
+            "-",
+            "time_to_train.py",
+            figures.clock,
+        ),
         *("bench_step_cpu.json", "-"),
     ),
     Claim(
@@ -149,19 +117,34 @@ CLAIMS = (
         verdict=NEEDS_ILSVRC,
     ),
     Claim(
-        *("6.1, figure 3", "one column becomes blind to colour, the other specific", "words", "-"),
-        *("python -m alexnet_jax.analysis.colour", colour, "tiny_imagenet_40/colour.json"),
+        *(
+            "6.1, figure 3",
+            "one column becomes blind to colour, the other specific",
+            "words",
+            "-",
+        ),
+        *("python -m alexnet_jax.analysis.colour", figures.colour, "tiny_imagenet_40/colour.json"),
         verdict="too noisy to say",
     ),
     of_ablation("no_conv3", "7", "any of the middle layers, points of top-1"),
     Claim(
         *("users", "with the text's initial values training sits at ln(classes)", "-", "-"),
-        *("leaving_chance.py", starts, "leaving_chance/summary.json"),
+        *("leaving_chance.py", figures.starts, "leaving_chance/summary.json"),
         verdict="disagrees, at 40 classes: it starts late",
     ),
     Claim(
+        *("users", "LRN with k = 1 or 2 stays at chance on normalized input", "-", "-"),
+        *("plateau_map.py --map=norm", figures.norm_map, "plateau/norm.json"),
+        verdict="agrees, but it is the input: so does the net without it",
+    ),
+    Claim(
+        *("users", "with an initial deviation of 0.01 training does not start", "-", "-"),
+        *("plateau_map.py --map=start", figures.start_map, "plateau/start.json"),
+        verdict="disagrees: what decides is the input",
+    ),
+    Claim(
         *("users", "LRN costs far more than batch normalization, and more with n", "-", "-"),
-        *("lrn_cost.py", lrn_cost, "lrn_cost_cpu.json"),
+        *("lrn_cost.py", figures.lrn_cost, "lrn_cost_cpu.json"),
         verdict="disagrees in the net; alone it grows with n",
     ),
 )

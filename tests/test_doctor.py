@@ -96,7 +96,8 @@ def layers_with(pull: float, **spread: float):
 def test_verdicts_are_those_of_the_measured_recipes():
     assert doctor.judge(layers_with(1.5), 40)[0] == "starts"
     assert doctor.judge(layers_with(0.017), 40)[0] == "starts late"
-    assert doctor.judge(layers_with(8.9e-6), 10)[0] == "starts late"
+    assert doctor.judge(layers_with(1.3e-3), 10)[0] == "starts late"
+    assert doctor.judge(layers_with(2e-4), 10)[0] == "not known to start"
     verdict, reason = doctor.judge(layers_with(2e-7, conv3=0.005, fc6=0.0003), 1000)
     assert verdict == "not known to start"
     assert "2e-07 nats" in reason and "ln(1000) = 6.908" in reason

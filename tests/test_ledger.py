@@ -4,6 +4,7 @@ import re
 
 import generated
 import ledger
+import ledger_figures as figures
 import pytest
 import results
 import tiny
@@ -40,3 +41,40 @@ def test_each_claim_has_its_command_and_a_verdict_that_fits():
         else:
             assert (ledger.HERE / script).is_file(), claim.command
         assert claim.verdict.startswith("not run") == (not claim.record), claim.claim
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.001, 0.02, "agrees in sign at this scale"),
+        (-0.02, -0.001, "less error without it at this scale"),
+        (-0.001, 0.02, "too noisy to say"),
+    ],
+)
+def test_a_small_ablation_is_judged_by_the_interval_of_top1(low, high, verdict):
+    found = {"mean": (low + high) / 2, "low": low, "high": high, "n": 3, "paired": True}
+    row = {f"final_{name}_error": {"n": 3, "difference": found} for name in ("top1", "top5")}
+    assert figures.sign(row).startswith(verdict) and figures.sign(row).endswith("needs ILSVRC")
+    ours = figures.small_run({"scale": "small"}, row)
+    assert ours.count(f"[{100 * low:+.2f}, {100 * high:+.2f}]") == 2
+    assert ours.endswith("(n = 3; small)")
+
+
+def test_a_map_is_counted_by_normalization_and_input_without_k_of_0():
+    def row(norm, pixels, left):
+        return {"setting": f"{norm}; {pixels}", "left": left, "runs": 3}
+
+    raw, normalized = "pixels 0-255", "pixels of deviation 1"
+    rows = [
+        row("LRN n = 5, k = 0", raw, 0),
+        *(row(f"LRN n = {n}, k = 2", raw, 3) for n in (3, 5)),
+        row("LRN n = 5, k = 1", normalized, 1),
+        row("batch norm", normalized, 2),
+        row("no norm", raw, 3),
+    ]
+    said = figures.norm_map({"settings": rows, "steps": 300, "scale": "small"})
+    assert said == (
+        "left it in 300 steps: LRN, pixels 0-255: 6 of 6; LRN, pixels of deviation 1: 1 of 3; "
+        "batch norm, pixels 0-255: 0 of 0; batch norm, pixels of deviation 1: 2 of 3; "
+        "no norm, pixels 0-255: 3 of 3; no norm, pixels of deviation 1: 0 of 0 (small)"
+    )

@@ -1,0 +1,100 @@
+"""What the ledger says of each claim: our figure, in words, from its record."""
+
+import itertools
+import math
+import pathlib
+
+from plateau_recipes import INPUT
+from sweep_results import said_difference
+from time_to_train import hours, rates
+
+RECORDS = pathlib.Path(__file__).parent / "records"
+
+
+def colour(found: dict) -> str:
+    """Return how far apart the columns are, and what chance gives."""
+    return (
+        f"the columns differ by {found['difference']:.3f}, by chance up to "
+        f"{found['difference_by_chance']:.3f} (n = 1; 40 classes of Tiny ImageNet, step "
+        f"{found['step']})"
+    )
+
+
+def starts(found: dict) -> str:
+    """Return when each run left ln(classes)."""
+    steps: dict[str, list[str]] = {}
+    for name, run in found["runs"].items():
+        left = run["left_at_step"]
+        steps.setdefault(name.rpartition("_")[0], []).append("never" if left is None else str(left))
+    said = "; ".join(f"{name}: step {', '.join(left)}" for name, left in sorted(steps.items()))
+    return f"2 % below it from {said} on (40 classes of Tiny ImageNet)"
+
+
+def norm_map(found: dict) -> str:
+    """Return how many recipes left ln(classes), by normalization and input."""
+    # k = 0 divides 0 by 0, whatever the input
+    rows = [row for row in found["settings"] if ", k = 0" not in row["setting"]]
+    return _left(found, rows, ("LRN", "batch norm", "no norm"))
+
+
+def start_map(found: dict) -> str:
+    """Return how many recipes left ln(classes), by initial deviation and input."""
+    return _left(found, found["settings"], ("deviation 0.01", "0.03 in conv3-5"))
+
+
+def _left(found: dict, rows: list[dict], kinds: tuple[str, ...]) -> str:
+    said = []
+    for kind, pixels in itertools.product(kinds, INPUT):
+        own = [row for row in rows if {kind, pixels} <= _words(row["setting"])]
+        left, runs = (sum(row[name] for row in own) for name in ("left", "runs"))
+        said.append(f"{kind}, {pixels}: {left} of {runs}")
+    return f"left it in {found['steps']} steps: {'; '.join(said)} ({found['scale']})"
+
+
+def _words(setting: str) -> set[str]:
+    """Return the choices of a setting; of normalization also without its constants."""
+    choices = setting.split("; ")
+    return {*choices, *(choice.partition(" n = ")[0] for choice in choices)}
+
+
+def lrn_cost(found: dict) -> str:
+    """Return the shares of a training step."""
+    step = found["step_ms"]
+    batch = 1 - step["none"] / step["batch"]
+    return (
+        f"LRN {100 * found['share_of_step']:.1f} % of a step, batch normalization "
+        f"{100 * batch:.0f} %; n = 15 against 3: {step['lrn_15'] / step['lrn_3']:.2f}x the step, "
+        f"{found['n_15_over_n_3']:.2f}x alone (two CPU cores, batch {found['batch']})"
+    )
+
+
+def cifar_error(found: dict) -> str:
+    """Return the test errors of one of cuda-convnet's nets."""
+    mean, sd, n = 100 * found["mean"], 100 * found["sd"], len(found["test_errors"])
+    return f"{mean:.1f} % ± {sd:.1f} (n = {n}, {found['epochs']} epochs, all 50,000 pictures)"
+
+
+def clock(found: dict) -> str:
+    """Return the days that ninety epochs would take at the measured rates."""
+    del found  # time_to_train reads it
+    run = rates(RECORDS / "bench_step_cpu.json")
+    train, infer = (run[kind]["images_per_second"] for kind in ("train", "inference"))
+    return f"{hours(train, infer, math.inf) / 24:.1f} days by its rates (two CPU cores)"
+
+
+def small_run(run: dict, row: dict) -> str:
+    """Return the differences of one ablation, with their intervals and their scale."""
+    top1, top5 = (row[f"final_{name}_error"] for name in ("top1", "top5"))
+    return f"{said_difference(top1)} / {said_difference(top5)} (n = {top1['n']}; {run['scale']})"
+
+
+def sign(row: dict) -> str:
+    """Return what the sign of the difference in top-1 error says of the paper's words.
+
+    Each of its ideas lowers the error: without it there is more.
+    """
+    found = row["final_top1_error"]["difference"]
+    if found["low"] <= 0 <= found["high"]:
+        return "too noisy to say: needs ILSVRC"
+    small = "agrees in sign" if found["low"] > 0 else "less error without it"
+    return f"{small} at this scale; the paper's needs ILSVRC"
