@@ -40,8 +40,8 @@ from alexnet_jax.train_step import ONCE, TrainState, create_state, graph_of
 # (experiments/records/leaving_chance) 1.5 (spec code2012) 60 to 70 steps, 0.017 (paper) 150 to 170;
 # the quickstart with weaker and weaker initial weights (experiments/records/doctor_check.json)
 # 3.6, 20 steps; 0.067, 30; 0.0013, 90; 8.9e-6, 260; 9.5e-8, not in 600; with other norms and other
-# input (experiments/records/plateau) 0.15 to 0.18, 40; 0.03 to 0.04, 60 to 70; 0.01 to 0.02, 40 to 70;
-# 0.002, 80; 1e-5 to 2e-4, not in 300.
+# input (experiments/records/plateau) 0.15 to 0.18, 40; 0.03 to 0.04, 60 to 70; 0.01 to 0.02, 40 to
+# 70; 0.002, 80; 1e-5 to 2e-4, not in 300.
 STARTS = 0.05
 STARTS_LATE = 1e-3
 WIDTH = 120  # characters, where no terminal says

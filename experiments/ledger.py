@@ -140,7 +140,7 @@ CLAIMS = (
     Claim(
         *("users", "with an initial deviation of 0.01 training does not start", "-", "-"),
         *("plateau_map.py --map=start", figures.start_map, "plateau/start.json"),
-        verdict="disagrees: what decides is the input",
+        verdict="agrees for normalized input only",
     ),
     Claim(
         *("users", "LRN costs far more than batch normalization, and more with n", "-", "-"),
