@@ -1,7 +1,7 @@
 """What TensorBoard reads of a run, written as it comes.
 
 tensorboardX's own SummaryWriter writes from a thread; where the disk is full that thread dies with
-a traceback, and the run then waits for it for ever.
+a traceback, and nobody empties its queue any more.
 """
 
 import contextlib

@@ -91,15 +91,8 @@ CLAIMS = (
     of_ablation("dropout", "4.2", "dropout: without it, substantial overfitting"),
     of_ablation("weight_decay", "5", "weight decay is important for the model to learn"),
     Claim(
-        *(
-            "5",
-            "ninety epochs on two GTX 580",
-            "5 to 6 days",
-            "-",
-            "time_to_train.py",
-            figures.clock,
-        ),
-        *("bench_step_cpu.json", "-"),
+        *("5", "ninety epochs on two GTX 580", "5 to 6 days", "-"),
+        *("time_to_train.py", figures.clock, "bench_step_cpu.json", "-"),
     ),
     Claim(
         *("6, table 1", "one net on ILSVRC-2010's test images, ten views", "37.5 / 17.0"),
@@ -117,12 +110,7 @@ CLAIMS = (
         verdict=NEEDS_ILSVRC,
     ),
     Claim(
-        *(
-            "6.1, figure 3",
-            "one column becomes blind to colour, the other specific",
-            "words",
-            "-",
-        ),
+        *("6.1, figure 3", "one column becomes blind to colour, the other specific", "words", "-"),
         *("python -m alexnet_jax.analysis.colour", figures.colour, "tiny_imagenet_40/colour.json"),
         verdict="too noisy to say",
     ),

@@ -209,7 +209,7 @@ def test_a_full_disk_stops_a_run_that_tensorboard_follows(tmp_path):
         refused = pytest.raises(TrainingError, match="tensorboard could not be written")
         with files_of_at_most(9_000), refused:
             told(log, 500)
-        assert len(read(tmp_path)) > 1
+        assert read(tmp_path)[-1] > (10, "")  # many were written before
 
 
 def told(log: Logger, steps: int) -> None:
