@@ -81,7 +81,10 @@ def test_average_pooling_divides_by_what_lies_in_the_image(size):
     np.testing.assert_allclose(found, slow_pool(x.astype(float), np.mean), rtol=1e-5, atol=1e-6)
 
 
-def slow_logits(net, params, x: np.ndarray) -> np.ndarray:
+ACTIVE = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh}
+
+
+def slow_logits(net, activation: str, params, x: np.ndarray) -> np.ndarray:
     for row in net:
         kernel, bias = (np.asarray(params[row.name][name], float) for name in ("kernel", "bias"))
         if row.pool:
@@ -90,7 +93,7 @@ def slow_logits(net, params, x: np.ndarray) -> np.ndarray:
             x = np.einsum("bhwcij,ijco->bhwo", windows, kernel, optimize=True) + bias
         else:
             x = x.reshape(len(x), -1) @ kernel + bias
-        x = np.maximum(x, 0) if row.active else x
+        x = ACTIVE[activation](x) if row.active else x
         if row.pool:
             x = slow_pool(x, {"max": np.max, "avg": np.mean}[row.pool])
         if row.norm:
@@ -100,8 +103,9 @@ def slow_logits(net, params, x: np.ndarray) -> np.ndarray:
     return x
 
 
+@pytest.mark.parametrize("activation", ACTIVE)
 @pytest.mark.parametrize(("name", "parameters"), [("18pct", 89_578), ("80sec", 145_578)])
-def test_nets_are_those_of_the_layer_files(name, parameters):
+def test_nets_are_those_of_the_layer_files(name, parameters, activation):
     net = NETS[name]
     params = start(Recipe(net), seed=0).params
     assert sum(x.size for x in jax.tree.leaves(params)) == parameters
@@ -113,8 +117,8 @@ def test_nets_are_those_of_the_layer_files(name, parameters):
     # Weights that let the normalization show: those of conv1 as large as in a net that has learned.
     params["conv1"]["kernel"] = 100 * params["conv1"]["kernel"]
     x = RNG.normal(0, 60, (2, 32, 32, 3)).astype(np.float32)
-    found = jax.jit(cifar_nets.logits, static_argnums=(0, 1))(net, "relu", params, x)
-    expected = slow_logits(net, params, x.astype(float))
+    found = jax.jit(cifar_nets.logits, static_argnums=(0, 1))(net, activation, params, x)
+    expected = slow_logits(net, activation, params, x.astype(float))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
