@@ -5,6 +5,7 @@ import math
 import pathlib
 
 from plateau_recipes import INPUT
+from seed_statistics import mean_and_deviation
 from sweep_results import said_difference
 from time_to_train import hours, rates
 
@@ -70,8 +71,24 @@ def lrn_cost(found: dict) -> str:
 
 def cifar_error(found: dict) -> str:
     """Return the test errors of one of cuda-convnet's nets."""
-    mean, sd, n = 100 * found["mean"], 100 * found["sd"], len(found["test_errors"])
-    return f"{mean:.1f} % ± {sd:.1f} (n = {n}, {found['epochs']} epochs, all 50,000 pictures)"
+    errors = [100 * error for error in found["test_errors"]]
+    seeds = f"n = {len(errors)}, {found['epochs']} epochs, all 50,000 pictures"
+    return f"{_spread(errors)} % ({seeds})"
+
+
+def epochs_to_target(found: dict) -> str:
+    """Return the epochs of ReLU and of tanh to the training error of figure 1, and their ratio."""
+    said = []
+    for name, row in ((name, found[name]) for name in ("relu", "tanh")):
+        epochs = f"{_spread(row['epochs'])} epochs at rate {row['rate']:g}"
+        said.append(f"{name} {epochs} (n = {row['seeds']})")
+    return f"{found['tanh_over_relu']:.1f}x: {', '.join(said)}, all 50,000 pictures"
+
+
+def _spread(values: list[float]) -> str:
+    """Return the mean, and the deviation where there are several."""
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
 
 
 def clock(found: dict) -> str:

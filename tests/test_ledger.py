@@ -60,6 +60,16 @@ def test_a_small_ablation_is_judged_by_the_interval_of_top1(low, high, verdict):
     assert ours.endswith("(n = 3; small)")
 
 
+def test_figure_1_is_the_ratio_of_the_epochs():
+    relu = {"rate": 0.003, "seeds": 3, "epochs": [6.0, 6.2, 6.4]}
+    tanh = {"rate": 0.01, "seeds": 1, "epochs": [31.0]}
+    said = figures.epochs_to_target({"relu": relu, "tanh": tanh, "tanh_over_relu": 5.0})
+    assert said == (
+        "5.0x: relu 6.2 ± 0.2 epochs at rate 0.003 (n = 3), tanh 31.0 epochs at rate 0.01 (n = 1)"
+        ", all 50,000 pictures"
+    )
+
+
 def test_a_map_is_counted_by_normalization_and_input_without_k_of_0():
     def row(norm, pixels, left):
         return {"setting": f"{norm}; {pixels}", "left": left, "runs": 3}
