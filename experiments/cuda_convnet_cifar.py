@@ -24,9 +24,8 @@ import time
 from typing import Any
 
 import cifar
-import jax
-import numpy as np
 from absl import flags
+from cifar_checkpoint import restore, save
 from cifar_nets import NETS
 from cifar_training import Data, Recipe, State, evaluate, on_device, order, start, train
 from seed_statistics import mean_and_deviation
@@ -94,7 +93,7 @@ class Run:
             lines.append(line)
             # The state last: it is what says how many epochs are done.
             write_whole(self._log, "".join(json.dumps(line) + "\n" for line in lines))
-            self.save(state, epoch + 1)
+            save(self._saved, state, epoch=epoch + 1, rates=self.rates[: epoch + 1])
             print(f"{self.folder.name} {json.dumps(line)}", file=sys.stderr, flush=True)
         return lines
 
@@ -102,34 +101,21 @@ class Run:
     def _log(self) -> pathlib.Path:
         return self.folder / "metrics.jsonl"
 
+    @property
+    def _saved(self) -> pathlib.Path:
+        return self.folder / "state.npz"
+
     def _lines(self, epochs: int) -> list[dict[str, Any]]:
         text = self._log.read_text() if epochs else ""
         return [json.loads(line) for line in text.splitlines()][:epochs]
 
-    def save(self, state: State, epoch: int) -> None:
-        """Write the state after so many epochs; the old one stands until the new one is whole."""
-        leaves, _ = jax.tree.flatten_with_path(state)
-        arrays: dict[str, Any] = {jax.tree_util.keystr(at): np.asarray(x) for at, x in leaves}
-        half = self.folder / "state.tmp.npz"
-        np.savez(half, epoch=epoch, rates=self.rates[:epoch], **arrays)
-        half.replace(self.folder / "state.npz")
-
     def restore(self) -> tuple[State, int]:
         """Return the state that was saved last and its epochs, or the first state and 0."""
-        state, path = start(self.recipe, self.seed), self.folder / "state.npz"
-        if not path.exists():
-            return state, 0
-        try:
-            with np.load(path) as saved:
-                if list(saved["rates"]) != self.rates[: int(saved["epoch"])]:
-                    raise CheckpointError(
-                        f"{self.folder} holds a run with other rates: take another --out"
-                    )
-                leaves, tree = jax.tree.flatten_with_path(state)
-                arrays = [jax.numpy.asarray(saved[jax.tree_util.keystr(at)]) for at, _ in leaves]
-                return jax.tree.unflatten(tree, arrays), int(saved["epoch"])
-        except (OSError, ValueError, KeyError) as error:
-            raise CheckpointError(f"{path} cannot be read: {error}; delete the folder") from error
+        state, about = restore(self._saved, start(self.recipe, self.seed))
+        done = about.get("epoch", 0)
+        if about.get("rates", []) != self.rates[:done]:
+            raise CheckpointError(f"{self.folder} holds a run with other rates: take another --out")
+        return state, done
 
 
 def draw(net: str, curves: dict[int, list[dict[str, Any]]], path: pathlib.Path) -> None:

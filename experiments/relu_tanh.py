@@ -9,15 +9,15 @@ are 0-255 less the mean picture, the batch 128; nothing else differs between the
 
 First each activation runs once with each rate, and is given up where another rate has been faster;
 then the fastest rate runs from all seeds. The error is that of the pictures as they are trained
-on, a point each fifth of an epoch. Each run is a line of OUT/runs.jsonl and is not made again.
-Ends with OUT/figure1.svg (matplotlib) and one JSON object, also OUT/summary.json.
+on, a point each fifth of an epoch. Each run is a line of OUT/runs.jsonl and is not made again; one
+that was stopped goes on after its last whole epoch, OUT/<activation>_<rate>_<seed>.npz. Ends with
+OUT/figure1.svg (matplotlib) and one JSON object, also OUT/summary.json.
 """
 
 import json
 import math
 import pathlib
 import sys
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,6 +25,7 @@ import cifar
 import cifar_nets
 import numpy as np
 from absl import flags
+from cifar_checkpoint import restore, save
 from cifar_training import Data, Recipe, on_device, order, start, train
 from run_lines import Line as Run
 from run_lines import RunLines
@@ -58,18 +59,23 @@ class Runs:
             whole = run["end"] != "epochs" or run["epochs"] >= epochs
             if whole and asked.items() <= run.items():
                 return run
-        began = time.monotonic()
         errors, end = self._learn(activation, rate, seed, epochs)
-        seconds = round(time.monotonic() - began, 1)
-        found = {"end": end, "epochs": len(errors) / POINTS, "seconds": seconds, "errors": errors}
-        return self.done.add({**asked, **found})
+        found = {"end": end, "epochs": len(errors) / POINTS, "errors": errors}
+        line = self.done.add({**asked, **found})
+        if end != "epochs":
+            self._saved(activation, rate, seed).unlink(missing_ok=True)
+        return line
 
     def _learn(self, activation, rate, seed, epochs) -> tuple[list[float], str]:
-        """Return the training error at each point, and why there is none after the last."""
+        """Return the training error at each point, and why there is none after the last.
+
+        A run that was stopped, or had fewer epochs, goes on after its last whole epoch.
+        """
         net = cifar_nets.without_regularization(cifar_nets.NETS["18pct"])
-        recipe = Recipe(net, activation)
-        state, errors = start(recipe, seed), []
-        for epoch in range(epochs):
+        recipe, saved = Recipe(net, activation), self._saved(activation, rate, seed)
+        state, about = restore(saved, start(recipe, seed))
+        errors = about.get("errors", [])
+        for epoch in range(len(errors) // POINTS, epochs):
             places = order(seed, epoch, len(self.data.labels))
             for part in np.array_split(places, POINTS):
                 state, found = train(recipe, state, self.data, part, rate)
@@ -78,9 +84,13 @@ class Runs:
                     return errors, "diverged"
                 if errors[-1] <= TARGET:
                     return errors, "reached"
+            save(saved, state, errors=errors)
             said = f"{activation} rate {rate:g} seed {seed} epoch {epoch + 1}/{epochs}"
             print(f"{said} training error {errors[-1]:.3f}", file=sys.stderr, flush=True)
         return errors, "epochs"
+
+    def _saved(self, activation: str, rate: float, seed: int) -> pathlib.Path:
+        return self.done.path.with_name(f"{activation}_{rate:g}_{seed}.npz")
 
 
 def fastest(runs: Runs, activation: str, rates: Iterable[float], epochs: int) -> Run:

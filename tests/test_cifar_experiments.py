@@ -1,7 +1,9 @@
 """relu_tanh.py and cuda_convnet_cifar.py: what is chosen, what is repeated, what goes on."""
 
+import itertools
 import json
 import math
+from unittest import mock
 
 import cifar
 import cifar_nets
@@ -105,6 +107,38 @@ def test_a_run_stops_at_the_target_or_where_it_is_not_finite(linear, tmp_path):
     assert end == "reached" and errors[-1] <= relu_tanh.TARGET < min(errors[:-1])
     assert runs._learn("relu", 1e35, 0, 50)[1] == "diverged"
     assert runs._learn("relu", 0.0, 0, 2)[1] == "epochs"
+
+
+def test_a_run_to_the_target_goes_on_from_its_last_epoch(linear, tmp_path):
+    rate, made = 1e-9, relu_tanh.train
+    whole = Runs(tmp_path / "whole" / "runs.jsonl", linear).of("tanh", rate, 0, 3)
+    assert (whole["end"], whole["epochs"]) == ("epochs", 3.0)
+    cut = Runs(tmp_path / "cut" / "runs.jsonl", linear)
+    parts = itertools.count()
+
+    def until_killed(*arguments):
+        if next(parts) == 7:  # in the second epoch
+            raise KeyboardInterrupt
+        return made(*arguments)
+
+    with mock.patch.object(relu_tanh, "train", until_killed), pytest.raises(KeyboardInterrupt):
+        cut.of("tanh", rate, 0, 2)
+    assert cut.done.lines == []
+    with mock.patch.object(relu_tanh, "train", wraps=made) as again:
+        assert cut.of("tanh", rate, 0, 2)["errors"] == whole["errors"][:10]
+        assert again.call_count == 5  # the second epoch whole
+        assert cut.of("tanh", rate, 0, 3) == whole
+        assert again.call_count == 10
+    saved = tmp_path / "cut" / "tanh_1e-09_0.npz"
+    saved.write_bytes(saved.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        cut.of("tanh", rate, 0, 4)
+
+
+def test_what_has_ended_keeps_no_state(linear, tmp_path):
+    runs = Runs(tmp_path / "runs.jsonl", linear)
+    assert runs.of("relu", 1e-5, 0, 50)["end"] == "reached"
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.jsonl"]
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(linear, tmp_path):
