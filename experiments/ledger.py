@@ -71,8 +71,9 @@ def of_ablation(name: str, where: str, claim: str) -> Claim:
 TRAIN = "python -m alexnet_jax.main --config=configs/"
 CLAIMS = (
     Claim(
-        *("3.1, figure 1", "ReLU reaches 25 % training error on CIFAR-10 faster than tanh"),
-        *("6x", "-", "relu_tanh.py"),
+        *("3.1, figure 1", "ReLU reaches 25 % training error on CIFAR-10 faster than tanh", "6x"),
+        *("-", "relu_tanh.py", figures.epochs_to_target),
+        *("cifar10/figure1.json", "agrees"),
     ),
     of_ablation("columns", "3.2", "two columns against one of about as many parameters, points"),
     of_ablation("communication", "3.2", "columns that talk against columns that do not, points"),
