@@ -1,34 +1,54 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 import contextlib
+import glob
 import os
 import pathlib
+import shutil
+import time
 from collections.abc import Iterator
 
 from alexnet_jax.errors import UserError
 
+_ABANDONED_SECONDS = 24 * 3600  # without a write: who wrote to it was killed
+
 
 @contextlib.contextmanager
 def whole_file(path: pathlib.Path, error: type[UserError] = UserError) -> Iterator[pathlib.Path]:
-    """Give a path beside `path` to write to, which becomes `path` when all has gone well.
+    """Give a path beside `path`, for a file or a folder, which becomes `path` when all went well.
+
+    Else it is gone; where the process is killed it stays, hidden, until the first one who writes
+    `path` a day later.
 
     Args:
-      path: the file; folders above it are made.
+      path: folders above it are made.
       error: raised, with one line, where the system refuses.
     """
     half = path.with_name(f".{path.name}.half-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_abandoned(path)
         yield half
         half.replace(path)
     except OSError as cause:
         raise error(f"{path} could not be written: {cause}") from cause
     finally:
-        with contextlib.suppress(OSError):
-            half.unlink()
+        _remove(half)
 
 
 def write_whole(path: pathlib.Path, text: str, error: type[UserError] = UserError) -> None:
     """Write a text file that is, whatever happens, the old one or the new one."""
     with whole_file(path, error) as half:
         half.write_text(text)
+
+
+def _clear_abandoned(path: pathlib.Path) -> None:
+    for half in path.parent.glob(f".{glob.escape(path.name)}.half-*"):
+        with contextlib.suppress(OSError):  # another process may clear it too
+            if time.time() - half.stat().st_mtime > _ABANDONED_SECONDS:
+                _remove(half)
+
+
+def _remove(half: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):
+        shutil.rmtree(half) if half.is_dir() else half.unlink()

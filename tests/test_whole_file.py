@@ -1,7 +1,9 @@
 """Files that are the old one or the new one, whatever happens."""
 
+import os
 import pathlib
 import resource
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from alexnet_jax import run_data
 from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import DataError, UserError
-from alexnet_jax.whole_file import write_whole
+from alexnet_jax.whole_file import whole_file, write_whole
 
 
 def refuse(*_, **__):
@@ -28,6 +30,35 @@ def test_a_file_is_the_old_one_or_the_new_one(method, tmp_path, monkeypatch):
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
     write_whole(path, "new")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "new")]
+
+
+def test_what_a_killed_write_left_is_cleared_after_a_day(tmp_path):
+    def left(name, hours):
+        path = tmp_path / name
+        path.mkdir() if "folder" in name else path.write_text("half")
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+
+    left(".file.half-1", 25)
+    left(".file.half-2-folder", 25)
+    left(".file.half-3", 23)  # perhaps of a process that still writes
+    left(".file.txt.half-1", 25)  # of another file
+    write_whole(tmp_path / "file", "new")
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert kept == {"file", ".file.half-3", ".file.txt.half-1"}
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    def write(*parts):
+        with whole_file(tmp_path / "new") as half:
+            half.mkdir()
+            for part in parts:
+                (half / part).write_text("text")
+
+    with pytest.raises(UserError, match="new could not be written: .*missing"):
+        write("part", "missing/part")
+    assert not list(tmp_path.iterdir())
+    write("part")
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "part"]
 
 
 def test_folders_above_are_made_where_they_can_be(tmp_path):

@@ -8,7 +8,6 @@ Either file appears when it is whole, and nothing of it is kept in memory meanwh
 """
 
 import contextlib
-import os
 import pathlib
 import tempfile
 import zipfile
@@ -21,6 +20,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from alexnet_jax.data.loader import Batch
 from alexnet_jax.errors import ConfigError, DataError
+from alexnet_jax.whole_file import whole_file
 
 ENDINGS = (".npz", ".array_record")
 
@@ -49,19 +49,11 @@ def write(path: pathlib.Path, shape: tuple[int, ...], parts: Iterable[Part]) -> 
       DataError: it cannot be written, or there is no image.
     """
     check_ending(path)
-    half = path.with_name(f".{path.name}.half-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        to_file = _npz if path.suffix == ".npz" else _array_record
+    to_file = _npz if path.suffix == ".npz" else _array_record
+    with whole_file(path, DataError) as half:
         count = to_file(half, shape, parts)
         if not count:
             raise DataError(f"{path} is not written: not one image could be read")
-        half.replace(path)
-    except (OSError, RuntimeError) as error:  # RuntimeError: ArrayRecord's only one
-        raise DataError(f"{path} cannot be written: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            half.unlink(missing_ok=True)
     return count
 
 
@@ -121,14 +113,15 @@ def _utf32(name: str) -> bytes:
 
 def _array_record(path: pathlib.Path, shape: tuple[int, ...], parts: Iterable[Part]) -> int:
     count = 0
-    writer = array_record_module.ArrayRecordWriter(str(path), "group_size:1")
     try:
-        for values, batch in parts:
-            for row, label, name in zip(values, batch["label"], batch["file"], strict=True):
-                writer.write(_example(row, shape, int(label), name))
-            count += len(values)
-    finally:
-        writer.close()
+        new = array_record_module.ArrayRecordWriter(str(path), "group_size:1")
+        with contextlib.closing(new) as writer:
+            for values, batch in parts:
+                for row, label, name in zip(values, batch["label"], batch["file"], strict=True):
+                    writer.write(_example(row, shape, int(label), name))
+                count += len(values)
+    except RuntimeError as error:  # ArrayRecord's only one
+        raise OSError(str(error)) from error
     return count
 
 

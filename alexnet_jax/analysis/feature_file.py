@@ -1,6 +1,5 @@
 """Features on disk: an .npy file of one vector an image, written and read a part at a time."""
 
-import contextlib
 import json
 import pathlib
 import shutil
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_jax.errors import DataError
-from alexnet_jax.whole_file import write_whole
+from alexnet_jax.whole_file import whole_file, write_whole
 
 
 class FeatureFile:
@@ -46,9 +45,7 @@ def write_features(
     Raises:
       DataError: no room on the disk, or it cannot be written.
     """
-    half = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, DataError) as half:
         _check_room(path.parent, 4 * int(np.prod(shape, dtype=np.int64)))
         with half.open("wb") as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
@@ -59,12 +56,6 @@ def write_features(
                 rows += len(part)
         if rows != shape[0]:
             raise DataError(f"expected features of {shape[0]} images, but {rows} came")
-        half.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            half.unlink(missing_ok=True)
     return FeatureFile(path)
 
 

@@ -3,11 +3,7 @@
 import copy
 import dataclasses
 import json
-import os
 import pathlib
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import jax
 import numpy as np
@@ -21,6 +17,7 @@ from alexnet_jax.run_data import RunData
 from alexnet_jax.train_step import TrainState, initial_state
 from alexnet_jax.weights import layout
 from alexnet_jax.weights.weights import Weights, listed, misfits
+from alexnet_jax.whole_file import whole_file
 
 MEAN_FILE = "mean_image.npy"
 
@@ -49,7 +46,7 @@ def import_weights(
     net = spec.resolve(config.model)
     if phrases := misfits(weights, net):
         raise WeightsError(f"{weights.source} is no net of spec {net.spec}: {listed(phrases)}")
-    with _whole(out) as folder:
+    with whole_file(out, WeightsError) as folder:
         run_folder.open_folder(folder, config)
         if weights.mean is not None and config.data.mean == "file":
             np.save(folder / MEAN_FILE, weights.mean)
@@ -108,17 +105,3 @@ def _only(weights: Weights) -> str:
 
 def _without_parameters(state: TrainState) -> TrainState:
     return dataclasses.replace(state, params={}, batch_stats={})  # which then are not drawn
-
-
-@contextmanager
-def _whole(out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Give a folder beside `out`, which becomes `out` when all has gone well and else is gone."""
-    half = out.with_name(f".{out.name}.half-{os.getpid()}")
-    try:
-        half.mkdir(parents=True)
-        yield half
-        half.replace(out)
-    except OSError as error:
-        raise WeightsError(f"{out} could not be written: {error}") from error
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
