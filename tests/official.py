@@ -61,13 +61,11 @@ def tar(files: dict[str, bytes], mode: str = "w") -> bytes:
     return out.getvalue()
 
 
-def meta_mat(year: str) -> bytes:
+def meta_mat(year: str, ids: dict[str, int] = ILSVRC_IDS) -> bytes:
     """Return meta.mat: the classes by ILSVRC id, then two nodes above them."""
     id_field = f"ILSVRC{year}_ID"
     fields = [id_field, "WNID", "words", "gloss", "num_children", "children", "wordnet_height"]
-    rows = [
-        (i, wnid, WORDS[wnid], "what it is", 0, np.zeros(0), 0) for wnid, i in ILSVRC_IDS.items()
-    ]
+    rows = [(i, wnid, WORDS[wnid], "what it is", 0, np.zeros(0), 0) for wnid, i in ids.items()]
     rows.sort(key=lambda row: row[0])
     rows += [(5, "n00001740", "entity", "", 2, np.array([1, 2]), 1)]
     rows += [(6, "n00001930", "physical entity", "", 2, np.array([3, 4]), 1)]

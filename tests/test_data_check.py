@@ -1,5 +1,6 @@
 """alexnet_jax.data.check: what is right passes; each thing that is wrong is named, and exits 1."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ from alexnet_jax.data import check as check_module
 from alexnet_jax.data.check import check
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.data.release_facts import FACTS, Facts
+from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import DataError
 
 REAL = FACTS["2012"]
@@ -117,6 +119,25 @@ def test_what_is_wrong(tmp_path, directory, spoil, problems):
     assert not result["ok"]
     found = [problem.partition(":")[0] for problem in result["problems"]]
     assert set(problems) <= set(found)
+
+
+def test_statistics_of_another_cpu_and_of_other_images(tmp_path, directory):
+    stored = Statistics.load(directory / "statistics.npz")
+
+    def found(changed: Statistics) -> bool:
+        changed.save(directory / "statistics.npz")
+        return check(config(tmp_path))["ok"]
+
+    last_bits = stored.eigenvectors * (1 + 1e-15)
+    assert not np.array_equal(last_bits, stored.eigenvectors)
+    assert found(dataclasses.replace(stored, eigenvectors=last_bits))
+    for name, value in (
+        ("eigenvalues", stored.eigenvalues * (1 + 1e-6)),
+        ("eigenvectors", stored.eigenvectors[::-1]),
+        ("mean_image", np.nextafter(stored.mean_image, np.float32(1e3))),
+        ("images", stored.images + 1),
+    ):
+        assert not found(dataclasses.replace(stored, **{name: value})), name
 
 
 def test_what_cannot_be_opened(tmp_path, directory):

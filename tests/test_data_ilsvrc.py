@@ -138,6 +138,25 @@ def no_train(source):
     (source / "ILSVRC2012_img_train.tar").unlink()
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_kits_of_both_years_in_one_folder(tmp_path, packed):
+    source = official.write_2010(tmp_path / "archives")
+    alone = prepare(config(tmp_path, release="2010", prepared_dir=str(tmp_path / "alone")))
+    turned = dict(zip(official.ILSVRC_IDS, reversed(official.ILSVRC_IDS.values()), strict=True))
+    if packed:
+        kit = {"ILSVRC2012_devkit_t12/data/meta.mat": official.meta_mat("2012", turned)}
+        (source / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(official.tar(kit, "w:gz"))
+    else:
+        (source / "ILSVRC2012_devkit_t12" / "data").mkdir(parents=True)
+        meta = source / "ILSVRC2012_devkit_t12" / "data" / "meta.mat"
+        meta.write_bytes(official.meta_mat("2012", turned))
+    both = prepare(config(tmp_path, release="2010"))
+    assert both.classes == alone.classes
+    for split in ("validation", "test"):
+        _, labels = alone.read(split, range(alone.num_examples(split)))
+        np.testing.assert_array_equal(both.read(split, range(len(labels)))[1], labels)
+
+
 def no_validation(source):
     (source / "ILSVRC2012_img_val.tar").unlink()
 
@@ -153,6 +172,11 @@ def kit_cut_short(source):
 
 def no_truth(source):
     kit = {"kit/data/meta.mat": official.meta_mat("2012")}
+    (source / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(official.tar(kit, "w:gz"))
+
+
+def kit_of_2010(source):
+    kit = {"kit/data/meta.mat": official.meta_mat("2010")}
     (source / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(official.tar(kit, "w:gz"))
 
 
@@ -208,6 +232,7 @@ def class_unknown(source):
         (no_validation, "expected ILSVRC2012_img_val.tar or val/ in .*archives; add it"),
         (no_kit, "labels of validation are in the development kit: add it"),
         (kit_cut_short, "development kit of ILSVRC-2012 .* cannot be read"),
+        (kit_of_2010, "meta.mat has no ILSVRC2012_ID: it is of another release"),
         (no_truth, "holds no ground truth of validation"),
         (other_truth, "lists 12 images of validation, but .*val.tar holds 13"),
         (

@@ -120,6 +120,18 @@ def test_ilsvrc_lists_no_other_split(tmp_path):
         prepare(ilsvrc(tmp_path, release="2010"), "validation")
 
 
+def test_a_split_that_the_whole_copy_lacks_is_prepared_beside_it(tmp_path):
+    source = official.write_2010(tmp_path / "source")
+    (source / "ILSVRC2010_images_test.tar").rename(tmp_path / "test.tar")
+    data = ilsvrc(tmp_path, release="2010")
+    assert prepare(data).splits == ("train", "validation")
+    with pytest.raises(DataError, match="expected ILSVRC2010_images_test.tar"):
+        prepare(data, "test")
+    (tmp_path / "test.tar").rename(source / "ILSVRC2010_images_test.tar")
+    assert prepare(data, "test").splits == ("test",)
+    assert prepare(data, "validation").splits == ("train", "validation")
+
+
 def test_ilsvrc_without_anything_that_tells_the_classes(tmp_path):
     source = official.write_extracted_2012(tmp_path / "source", flat=True)
     shutil.rmtree(source / "train")

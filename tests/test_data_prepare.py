@@ -348,6 +348,34 @@ def test_unwritable(tmp_path, source):
         prepare(config(tmp_path))
 
 
+@pytest.mark.parametrize("place", ["source", "prepared"])
+def test_a_folder_in_a_folder_without_permission(tmp_path, source, place, monkeypatch):
+    stat = os.stat
+
+    def refuse(path, **kwargs):
+        if str(path).startswith(str(tmp_path / place / "")):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, **kwargs)
+
+    monkeypatch.setattr(os, "stat", refuse)  # root may do anything
+    data = config(tmp_path, dir=str(tmp_path / "source" / "below"))
+    with pytest.raises(DataError, match=f"{tmp_path / place}/.* cannot be read .Permission denied"):
+        prepare(data)
+
+
+def test_another_process_clears_the_rest_away_first(tmp_path, source, monkeypatch):
+    rename = pathlib.Path.rename
+
+    def and_clear(path, target):
+        moved = rename(path, target)
+        if path.name == "data":
+            shutil.rmtree(path.parent)
+        return moved
+
+    monkeypatch.setattr(pathlib.Path, "rename", and_clear)
+    assert prepare(config(tmp_path)).num_examples("train") == 37
+
+
 def test_damaged_copy_is_named(tmp_path, source):
     directory = prepare(config(tmp_path)).directory
     (directory / "features.json").write_text("{")
@@ -392,7 +420,8 @@ def test_command_line(tmp_path, source):
         ]
         assert (result["train"], result["validation"], result["classes"]) == (37, 5, 2)
         assert pathlib.Path(result["directory"]) == prepared_directory(config(tmp_path))
-    failed = run_cli(tmp_path, "--config.data.dir=/nowhere")
-    out, err = failed.communicate(timeout=60)
-    assert failed.returncode == 1 and out == ""
-    assert err.count("\n") == 1 and "/nowhere" in err
+    for flag, what in (("dir=/nowhere", "/nowhere"), ("wrokers=1", "wrokers=1 is not in the con")):
+        failed = run_cli(tmp_path, f"--config.data.{flag}")
+        out, err = failed.communicate(timeout=60)
+        assert failed.returncode == 2 and out == ""
+        assert err.count("\n") == 1 and what in err

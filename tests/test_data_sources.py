@@ -1,5 +1,7 @@
 """alexnet_jax.data.folders: which files of a folder belong to which split and class."""
 
+import errno
+import os
 import pathlib
 import shutil
 
@@ -42,10 +44,29 @@ def test_lists_sorted_at_any_depth_and_only_images(source):
     assert names(found, "validation") == [f"ant/{i:03d}.JPEG" for i in range(3)]
 
 
-@pytest.mark.parametrize("name", ["val", "validation", "test"])
-def test_names_of_the_validation_folder(source, name):
+@pytest.mark.parametrize("train", ["train", "Train", "training"])
+@pytest.mark.parametrize("name", ["val", "VAL", "valid", "validation", "test", "Testing"])
+def test_names_of_the_splits(source, train, name, capsys):
+    (source / "train").rename(source / "moved")
+    (source / "moved").rename(source / train)
     (source / "val").rename(source / name)
+    found = folder_source(source, 0.1)
+    assert found.class_names == ("ant", "bee")
+    assert {k: split.count for k, split in found.splits.items()} == {"train": 9, "validation": 3}
+    said = capsys.readouterr().err
+    assert ("serves for validation" in said) is name.lower().startswith("test")
+
+
+def test_validation_is_taken_before_test(source):
+    touch_images(source / "test" / "ant", 8)
+    (source / "val").rename(source / "valid")
     assert folder_source(source, 0.1).splits["validation"].count == 3
+
+
+def test_training_may_be_a_class(tmp_path):
+    for name in ("competition", "test", "training"):
+        touch_images(tmp_path / name, 9)
+    assert folder_source(tmp_path, 0.1).class_names == ("competition", "test", "training")
 
 
 @pytest.mark.parametrize("with_train_folder", [True, False])
@@ -104,9 +125,24 @@ def no_train(source):
     shutil.rmtree(source / "train")
 
 
+def no_utf8(source):
+    os.rename(source / "train" / "ant", os.fsencode(source / "train") + b"/caf\xe9")
+
+
+def spaces(source):
+    (source / "train" / "ant").rename(source / "train" / "ant ")
+
+
+def dangling_class(source):
+    (source / "train" / "cat").symlink_to("/nowhere/cat")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (no_utf8, r"class folder 'caf\\udce9' in .*train cannot be a label: expected UTF-8"),
+        (spaces, "class folder 'ant ' .*cannot be a label"),
+        (dangling_class, "train/cat leads to /nowhere/cat, which is not there"),
         (shutil.rmtree, "expected a folder of images at data.dir=.*not there"),
         (empty, "holds no folders; expected train/<class>/<file>"),
         (empty_class, "class folder .*cat holds no image"),
@@ -120,3 +156,18 @@ def test_what_is_wrong_with_the_folder(source, spoil, message):
     with pytest.raises(DataError, match=message) as caught:
         folder_source(source, 0.1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["", "train", "train/bee", "train/bee/deep", "val/ant"])
+def test_a_folder_that_cannot_be_listed_loses_no_image_silently(source, place, monkeypatch):
+    touch_images(source / "train" / "bee" / "deep", 2)
+    scandir = os.scandir
+
+    def refuse(path):
+        if pathlib.Path(path) == source / place:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=f"{source / place} cannot be read .Permission denied"):
+        folder_source(source, 0.1)

@@ -16,11 +16,13 @@ import sys
 import time
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from alexnet_jax import command_line
 from alexnet_jax.data import audit
 from alexnet_jax.data.audit import Finding
+from alexnet_jax.data.disk import reading
 from alexnet_jax.data.odd import ODD
 from alexnet_jax.data.prepare import check_values, prepared_directory
 from alexnet_jax.data.prepared import PreparedDataset
@@ -28,6 +30,7 @@ from alexnet_jax.data.release_facts import FACTS
 from alexnet_jax.errors import DataError
 
 
+@reading()
 def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
     """Check the prepared copy that config.data names, and print the table.
 
@@ -123,4 +126,4 @@ if __name__ == "__main__":
     _CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, a file of configs/.")
     _SUBSET = flags.DEFINE_bool("subset", False, "The source is only a part of the release.")
     flags.mark_flag_as_required("config")
-    app.run(lambda argv: main(_CONFIG.value.data, _SUBSET.value))
+    command_line.run(lambda argv: main(_CONFIG.value.data, _SUBSET.value))

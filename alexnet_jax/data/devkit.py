@@ -9,11 +9,15 @@ import dataclasses
 import io
 import pathlib
 import tarfile
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.io
 
 from alexnet_jax.errors import DataError
+
+META = "meta.mat"
+File = tuple[str, str, bytes]  # where it was found, its name, its content
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,18 +69,28 @@ def find_devkit(folder: pathlib.Path, year: str) -> Devkit | None:
         "validation": f"ILSVRC{year}_validation_ground_truth.txt",
         "test": f"ILSVRC{year}_test_ground_truth.txt",
     }
-    wanted = {"meta.mat", *names.values()}
+    wanted = {META, *names.values()}
     try:
-        found = _from_archives(folder, wanted) | _from_folders(folder, wanted)
-        if "meta.mat" not in found:
+        found: dict[str, bytes] = {}
+        tables = {}
+        for where, name, content in (
+            *_from_archives(folder, wanted),
+            *_from_folders(folder, wanted),
+        ):
+            found[name] = content
+            if name == META and (table := _table(content, year)) is not None:
+                tables[where] = table
+        if META not in found:
             return None
-        where, meta = found["meta.mat"]
+        if not tables:
+            raise DataError(f"its {META} has no ILSVRC{year}_ID: it is of another release")
+        where, table = tables.popitem()
         truth = {
-            split: [int(word) for word in found[name][1].split()]
+            split: [int(word) for word in found[name].split()]
             for split, name in names.items()
             if name in found
         }
-        return Devkit(where, _synsets(meta), truth)
+        return Devkit(where, _synsets(table, year), truth)
     except Exception as error:  # scipy, zlib, tarfile and int each have errors of their own
         raise DataError(
             f"the development kit of ILSVRC-{year} in {folder} cannot be read ({error}); download "
@@ -84,38 +98,36 @@ def find_devkit(folder: pathlib.Path, year: str) -> Devkit | None:
         ) from error
 
 
-def _synsets(meta: bytes) -> dict[int, Synset]:
-    """Return the synsets of a meta.mat by ILSVRC id: the classes, and the nodes above them."""
-    table = scipy.io.loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
-    (id_field,) = [name for name in table.dtype.names if name.endswith("_ID")]
-    found = {}
+def _table(meta: bytes, year: str) -> np.ndarray | None:
+    """Return the synsets of a meta.mat; None where it is another year's numbering."""
+    table: np.ndarray = scipy.io.loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
+    return table if f"ILSVRC{year}_ID" in (table.dtype.names or ()) else None
+
+
+def _synsets(table: np.ndarray, year: str) -> dict[int, Synset]:
+    """Return the synsets by ILSVRC id: the classes, and the nodes above them."""
+    found, fields = {}, table.dtype.names or ()
     for row in np.atleast_1d(table):
-        is_class = "num_children" not in table.dtype.names or int(row["num_children"]) == 0
-        number = int(row[id_field])
+        is_class = "num_children" not in fields or int(row["num_children"]) == 0
+        number = int(row[f"ILSVRC{year}_ID"])
         found[number] = Synset(str(row["WNID"]), str(row["words"]), number, is_class)
     return found
 
 
-def _from_archives(folder: pathlib.Path, wanted: set[str]) -> dict[str, tuple[str, bytes]]:
-    """Return (where, content) of the wanted files in the kits' archives, by name."""
-    found = {}
+def _from_archives(folder: pathlib.Path, wanted: set[str]) -> Iterator[File]:
+    """Iterate over the wanted files in the kits' archives."""
     for path in sorted([*folder.glob("*devkit*.tar.gz"), *folder.glob("*devkit*.tgz")]):
         with tarfile.open(path, "r:gz") as tar:
             for info in tar:
                 name = info.name.rpartition("/")[2]
                 file = tar.extractfile(info) if name in wanted else None
                 if file is not None:
-                    found[name] = (str(path), file.read())
-    return found
+                    yield str(path), name, file.read()
 
 
-def _from_folders(folder: pathlib.Path, wanted: set[str]) -> dict[str, tuple[str, bytes]]:
-    """Return (where, content) of the wanted files in unpacked kits and beside them, by name."""
-    places = [p for p in folder.glob("*devkit*") if p.is_dir()] + [folder]
-    return {
-        name: (str(path), path.read_bytes())
-        for place in places
-        for name in wanted
-        for path in (place / name, place / "data" / name)
-        if path.is_file()
-    }
+def _from_folders(folder: pathlib.Path, wanted: set[str]) -> Iterator[File]:
+    """Iterate over the wanted files in unpacked kits and beside them."""
+    for place in [*sorted(p for p in folder.glob("*devkit*") if p.is_dir()), folder]:
+        for path in (place / part / name for name in sorted(wanted) for part in ("", "data")):
+            if path.is_file():
+                yield str(path), path.name, path.read_bytes()

@@ -1,4 +1,4 @@
-"""What a preparation needs of the disk: room and a lock."""
+"""What a preparation needs of the disk: to be let in, room and a lock."""
 
 import contextlib
 import errno
@@ -14,6 +14,20 @@ from alexnet_jax.errors import DataError
 
 _SPARE_BYTES = 64 << 20  # left free besides the estimate
 _NOTE_BYTES = 6_500, 65_536  # of an image and for how many: 1.6 MB a shard of 256 or more images
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Turn what the system refuses while folders and files are looked for into one line.
+
+    Raises:
+      DataError: in place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        what = f"{error.filename} cannot be read ({error.strerror})" if error.filename else error
+        raise DataError(f"{what}; mend that, or name another folder") from error
 
 
 @contextlib.contextmanager

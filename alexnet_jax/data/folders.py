@@ -4,6 +4,7 @@ import functools
 import os
 import pathlib
 import stat
+import sys
 
 from alexnet_jax.data.images import BadImageError, Square, read_square
 from alexnet_jax.data.resize import Resize
@@ -14,7 +15,9 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
 )
-_VALIDATION_FOLDERS = ("val", "validation", "test")  # the first that is there is used
+_TRAIN_FOLDERS = ("train", "training")
+# The first that is there is used.
+_VALIDATION_FOLDERS = ("val", "valid", "validation", "test", "testing")
 
 
 def is_image_name(name: str) -> bool:
@@ -27,32 +30,33 @@ def split_folders(
 ) -> tuple[pathlib.Path, pathlib.Path | None]:
     """Return the folders of a source that hold the classes: of train, and of validation if any.
 
-    Where train is not needed and not there, that of validation stands for both.
+    Where train is not needed and not there, that of validation stands for both. Names are known in
+    any case: Train, VAL.
 
     Raises:
       DataError: no such folder, or one without class folders.
     """
     if not root.is_dir():
         raise DataError(f"expected a folder of images at data.dir={root}, but it is not there")
-    train = root / "train"
-    if not train.is_dir():
-        names = class_folders(root)
-        if not names:
-            raise DataError(
-                f"{root} holds no folders; expected train/<class>/<file> or <class>/<file>"
-            )
-        if set(names) <= set(_VALIDATION_FOLDERS):
-            if not train_needed:
-                folder = next(root / name for name in _VALIDATION_FOLDERS if name in names)
-                return folder, folder
-            raise DataError(f"{root} holds {', '.join(names)} but no train folder; add train/")
+    names = class_folders(root)
+    if not names:
+        raise DataError(f"{root} holds no folders; expected train/<class>/<file> or <class>/<file>")
+    spelled = {name.lower(): root / name for name in names}  # of Train and train the latter
+    # Among others, "training" may be a class; "train" is none.
+    if "train" not in names and not spelled.keys() <= {*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS}:
         return root, None
-    for name in _VALIDATION_FOLDERS:
-        folder = root / name
+    train = next((spelled[name] for name in _TRAIN_FOLDERS if name in spelled), None)
+    if train is None and train_needed:
+        raise DataError(f"{root} holds {', '.join(names)} but no train folder; add train/")
+    for folder in (spelled[name] for name in _VALIDATION_FOLDERS if name in spelled):
         # A test folder often holds files without labels; then it is no validation split.
-        if folder.is_dir() and (name != "test" or class_folders(folder)):
-            return train, folder
-    return train, None
+        if train is None or not _is_test(folder) or class_folders(folder):
+            return train or folder, folder
+    return train or root, None
+
+
+def _is_test(folder: pathlib.Path) -> bool:
+    return folder.name.lower().startswith("test")
 
 
 def folder_source(
@@ -73,8 +77,7 @@ def folder_source(
     """
     train_folder, validation_folder = split_folders(root, train_needed=only is None)
     class_names = tuple(class_folders(train_folder))
-    if not class_names:
-        raise DataError(f"{train_folder} holds no class folders; expected <class>/<file> in it")
+    _check_names(train_folder, class_names)
     needed = class_names if only is None or validation_folder is None else ()
     train = [(name, label) for label, c in enumerate(needed) for name in images(train_folder, c)]
     if validation_folder is None:
@@ -82,6 +85,13 @@ def folder_source(
         validation = [file for file, out in zip(train, held, strict=True) if out]
         train = [file for file, out in zip(train, held, strict=True) if not out]
     else:
+        if _is_test(validation_folder):
+            print(
+                f"{validation_folder} serves for validation: the plateau and the best checkpoint "
+                "look at it; a val folder would be taken first",
+                file=sys.stderr,
+                flush=True,
+            )
         validation = _validation(validation_folder, train_folder, class_names)
     return Source(
         class_names,
@@ -91,6 +101,27 @@ def folder_source(
         },
         listing_digest([*class_names, *train, "validation", *validation]),
     )
+
+
+def _check_names(folder: pathlib.Path, class_names: tuple[str, ...]) -> None:
+    """Refuse what TFDS's list of labels, a line of UTF-8 for each without its spaces, loses."""
+    if not class_names:
+        raise DataError(f"{folder} holds no class folders; expected <class>/<file> in it")
+    for name in class_names:
+        if not is_utf8(name) or name != name.strip() or len(name.splitlines()) > 1:
+            raise DataError(
+                f"the class folder {name!r} in {folder} cannot be a label: expected UTF-8 in one "
+                "line, without spaces around it; rename it"
+            )
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a file's name is text: of other bytes Python makes lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _validation(
@@ -137,20 +168,42 @@ def files_split(
 
 
 def class_folders(folder: pathlib.Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted, hidden ones left out."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
+    """Return the names of the folders in a folder, sorted, hidden ones left out.
+
+    Raises:
+      DataError: it cannot be listed, or a link in it leads nowhere: a class would be missing.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in shown:
+            if entry.is_symlink() and not os.path.exists(entry.path):
+                target = os.readlink(entry.path)
+                raise DataError(f"{entry.path} leads to {target}, which is not there; mend it")
+        return sorted(entry.name for entry in shown if entry.is_dir())
+    except OSError as error:
+        raise _unlisted(error) from error
+
+
+def _unlisted(error: OSError) -> DataError:
+    """Return what to raise where images might be missed."""
+    return DataError(f"{error.filename} cannot be read ({error.strerror}); mend that")
+
+
+def _stop_at(error: OSError) -> None:
+    raise _unlisted(error)
 
 
 def images(folder: pathlib.Path, class_name: str, may_be_empty: bool = False) -> list[str]:
     """Return the image files below folder/class_name, at any depth, as names below folder, sorted.
 
     Raises:
-      DataError: there are none.
+      DataError: there are none, or a folder cannot be listed.
     """
     names = []
     entered: set[tuple[int, int]] = set()  # a link may lead back to a folder above it
-    for place, folders, files in os.walk(folder / class_name, followlinks=True):
+    walk = os.walk(folder / class_name, followlinks=True, onerror=_stop_at)
+    for place, folders, files in walk:
         status = os.stat(place)
         if (status.st_dev, status.st_ino) in entered:
             folders.clear()

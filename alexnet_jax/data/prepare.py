@@ -19,23 +19,24 @@ import os
 import pathlib
 import re
 import shutil
-import sys
 import time
 
 import tensorflow_datasets as tfds
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from alexnet_jax import command_line
 from alexnet_jax.data import folders, ilsvrc, shapes, sources, tfds_source
 from alexnet_jax.data.building import Preparation, partial_directory
 from alexnet_jax.data.datasets import BUILDERS, BYTES_PER_IMAGE, VERSION, PrepareConfig
-from alexnet_jax.data.disk import only_one, os_error_line
+from alexnet_jax.data.disk import only_one, os_error_line, reading
 from alexnet_jax.data.prepared import PreparedDataset, quiet_tfds
 from alexnet_jax.data.resize import FILTERS, FORMS, PAPER, Resize, check_installed
 from alexnet_jax.data.sources import Source
 from alexnet_jax.errors import DataError
 
 
+@reading()
 def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
     """Open the prepared copy of a dataset, making it first where it is missing.
 
@@ -62,24 +63,23 @@ def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
     # What a preparation left that died between its last two steps.
     shutil.rmtree(partial_directory(directory), ignore_errors=True)
     dataset = PreparedDataset(directory)
-    if only is not None and only not in dataset.splits:
-        raise DataError(f"{directory} has splits {', '.join(dataset.splits)}, not {only}")
     _check_skipped(dataset, data.max_bad_fraction)
     return dataset
 
 
+@reading()
 def prepared_directory(data: ConfigDict, only: str | None = None) -> pathlib.Path:
     """Return where the prepared copy lies or will lie. Its name holds what decides the content.
 
     Args:
       data: config.data.
-      only: see `prepare`: the directory of that split's own copy, where there is no whole one.
+      only: see `prepare`: the directory of that split's own copy, where no whole one has it.
 
     Raises:
       DataError: there is no source, and no copy made from it earlier.
     """
     whole = _whole_directory(data, train_needed=only is None)
-    if only is None or whole.exists():
+    if only is None or (whole.exists() and only in PreparedDataset(whole).splits):
         return whole
     return whole.parent.with_name(f"{whole.parent.name}-only-{only}") / whole.name
 
@@ -212,16 +212,17 @@ def _check_skipped(dataset: PreparedDataset, max_bad_fraction: float) -> None:
 
 
 def main(data: ConfigDict, only: str | None = None) -> None:
-    """Prepare what config.data names and print the result as one JSON line."""
+    """Prepare what config.data names and print the result as one JSON line.
+
+    Raises:
+      DataError: as `prepare`.
+    """
     start = time.monotonic()
-    try:
-        check_values(data)
-        directory = prepared_directory(data, only)
+    check_values(data)
+    directory = prepared_directory(data, only)
+    with reading():
         made = not directory.exists() and not partial_directory(directory).exists()
-        dataset = prepare(data, only)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+    dataset = prepare(data, only)
     seconds = time.monotonic() - start
     counts = {split: dataset.num_examples(split) for split in dataset.splits}
     images = sum(counts.values()) + len(dataset.skipped)
@@ -243,4 +244,4 @@ if __name__ == "__main__":
     _CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, a file of configs/.")
     _ONLY = flags.DEFINE_string("only", None, "The one split to prepare: validation, test.")
     flags.mark_flag_as_required("config")
-    app.run(lambda argv: main(_CONFIG.value.data, _ONLY.value))
+    command_line.run(lambda argv: main(_CONFIG.value.data, _ONLY.value))

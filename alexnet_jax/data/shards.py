@@ -146,7 +146,7 @@ class Partial:
         _sync_folder(self.data)
         self.data.rename(directory)
         _sync_folder(directory.parent)
-        shutil.rmtree(self._directory)
+        shutil.rmtree(self._directory, ignore_errors=True)  # who opens the copy clears it too
 
     def _note_path(self, shard: Shard) -> pathlib.Path:
         return self._notes / f"{shard.file}.npz"

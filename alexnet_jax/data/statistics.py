@@ -34,6 +34,10 @@ class Statistics:
     eigenvectors: np.ndarray
     images: int
 
+    def covariance(self) -> np.ndarray:
+        """Return the covariance of RGB that the axes are of, (3, 3) float64, in squared levels."""
+        return (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
+
     def save(self, file: str | os.PathLike[str] | IO[bytes]) -> None:
         """Write the four fields as an .npz file; a path ends in .npz."""
         np.savez(file, **dataclasses.asdict(self))
