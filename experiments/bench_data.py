@@ -26,7 +26,7 @@ import tempfile
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 from data_contenders import (
     Measure,
     Training,
@@ -39,7 +39,7 @@ from data_contenders import (
 )
 from ml_collections import ConfigDict, config_flags
 
-from alexnet_jax import sharding
+from alexnet_jax import command_line, sharding
 from alexnet_jax.data.images import SIZE
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.data.prepared import PreparedDataset
@@ -165,4 +165,4 @@ def main(_) -> None:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    app.run(main)
+    command_line.run(main)

@@ -29,10 +29,11 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.io
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 from PIL import Image
 
+from alexnet_jax import command_line
 from alexnet_jax.data.convert import CHUNK
 from alexnet_jax.data.images import SIZE, encode_jpeg, read_square
 from alexnet_jax.data.prepare import prepare
@@ -167,4 +168,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

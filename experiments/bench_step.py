@@ -25,9 +25,9 @@ from importlib import metadata
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from alexnet_jax import sharding, spec
+from alexnet_jax import command_line, sharding, spec
 from alexnet_jax.data import augment
 from alexnet_jax.evaluation import make_predict
 from alexnet_jax.model import AlexNet
@@ -228,4 +228,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

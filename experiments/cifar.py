@@ -67,8 +67,11 @@ def _folders(folder: pathlib.Path) -> Split:
     images, labels = [], []
     for label, name in enumerate(names):
         for path in sorted((folder / name).iterdir()):
-            with Image.open(path) as picture:
-                image = np.asarray(picture.convert("RGB"))
+            try:
+                with Image.open(path) as picture:
+                    image = np.asarray(picture.convert("RGB"))
+            except OSError as error:
+                raise DataError(f"{path} is no picture that can be read ({error})") from error
             if image.shape != (SIDE, SIDE, 3):
                 raise DataError(f"{path} has {image.shape[:2]} pixels, not {SIDE}x{SIDE}")
             images.append(image)

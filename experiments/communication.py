@@ -14,15 +14,20 @@ import sys
 
 import described_gpu
 import jax
-from absl import app, flags
+from absl import flags
 from hlo_collectives import Collective, added, collectives
 from ml_collections import config_flags
 from rich.console import Console
 from rich.table import Table
 from step_program import lowered_step, minimum
 
+from alexnet_jax import command_line
+from alexnet_jax.errors import ConfigError
+
 _MESH = flags.DEFINE_string("mesh", "1x2", "Devices: data x group.")
-_SPEC = flags.DEFINE_string("spec", None, "A row of alexnet_jax/spec.py; default: the config's.")
+_SPEC = flags.DEFINE_string(
+    "spec", None, "A row of alexnet_jax/spec/table.py; default: the config's."
+)
 _GPU = flags.DEFINE_bool("gpu", False, "Compile for described H100s.")
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/ilsvrc2012.py", "The recipe.")
 
@@ -66,7 +71,10 @@ def summary(found: list[Collective], needs: dict, images: int) -> dict:
 def main(_) -> None:
     """Print the audit that the flags describe."""
     config = _CONFIG.value
-    data, group = (int(size) for size in _MESH.value.split("x"))
+    try:
+        data, group = (int(size) for size in _MESH.value.split("x"))
+    except ValueError:
+        raise ConfigError(f"--mesh is two numbers, data x group: 2x1; got {_MESH.value}") from None
     config.mesh.data, config.mesh.group = data, group
     if _SPEC.value:
         config.model.spec = _SPEC.value
@@ -87,4 +95,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

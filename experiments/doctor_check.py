@@ -18,12 +18,13 @@ from absl import flags
 from first_steps import start
 from ml_collections import ConfigDict, config_flags
 from run_lines import RunLines
+from sweep_runs import digest
 
 from alexnet_jax import command_line, spec
 
 
 def run(recipe: ConfigDict, factor: float, seed: int, steps: int) -> dict[str, Any]:
-    """Return one line of the record."""
+    """Return what one run gave."""
     config = copy.deepcopy(recipe)
     config.seed = seed
     net = spec.resolve(config.model)
@@ -31,7 +32,7 @@ def run(recipe: ConfigDict, factor: float, seed: int, steps: int) -> dict[str, A
         config.model.init.std[layer.name] = factor * getattr(net.init.std, layer.name)
     found = start(config, steps)
     kept = ("pull", "left_at_step", "steps")
-    return {"factor": factor, "seed": seed, **{name: found[name] for name in kept}}
+    return {name: found[name] for name in kept}
 
 
 def define_flags() -> None:
@@ -47,12 +48,17 @@ def define_flags() -> None:
 def main(_) -> None:
     """Make the runs that are missing."""
     runs = RunLines(pathlib.Path(flags.FLAGS.out) / "runs.jsonl")
+    recipe, steps = flags.FLAGS.config, flags.FLAGS.steps
+    found = []
     for seed in range(flags.FLAGS.seeds):
         for factor in map(float, flags.FLAGS.factors):
-            if runs.find(factor=factor, seed=seed) is None:
-                line = runs.add(run(flags.FLAGS.config, factor, seed, flags.FLAGS.steps))
+            asked = {"factor": factor, "seed": seed, "steps_asked": steps, "recipe": digest(recipe)}
+            line = runs.find(**asked)
+            if line is None:
+                line = runs.add({**asked, **run(recipe, factor, seed, steps)})
                 print(json.dumps(line), flush=True)
-    print(json.dumps({"runs": runs.lines}))
+            found.append(line)
+    print(json.dumps({"runs": found}))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ _CALL = re.compile(r" call\(.*to_apply=%?([\w.\-]+)")
 _OP = re.compile(rf" = (\(.*?\)|\S+) ({'|'.join(KINDS)})(-start)?\(")
 _NAME = re.compile(r'op_name="([^"]*)"')
 _SHAPE = re.compile(r"([a-z]+\d*(?:e\dm\d\w*)?)\[([\d,]*)\]")
-_LAYER = re.compile(r"/((?:conv|fc)\d)/")
+_LAYER = re.compile(r"/((?:conv|fc)\d|bottleneck)/")
 _DTYPES = {"f": "float", "bf": "bfloat", "s": "int", "u": "uint"}
 
 
@@ -23,7 +23,7 @@ class Collective:
     """One operation that moves numbers between devices."""
 
     kind: str  # of KINDS
-    layer: str  # conv1..fc8, from the named scope; "" outside the layers
+    layer: str  # conv1..fc8 or bottleneck, from the named scope; "" outside the layers
     backward: bool
     devices: int  # that take part in one group
     stride: int  # between the numbers of neighbours in a group: 1 along the mesh's last axis

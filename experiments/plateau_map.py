@@ -55,7 +55,7 @@ def run_all(
     found = []
     for k, one in enumerate(planned, start=1):
         asked = {"setting": one.setting.name, "seed": one.seed, "steps_asked": steps}
-        asked["given"] = " ".join(given)
+        asked |= {"given": " ".join(given), "recipe": one.recipe}
         line = runs.find(**asked)
         if line is None:
             config = read_config([flag for flag in one.flags if flag.startswith("--config")])

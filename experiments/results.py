@@ -123,9 +123,9 @@ def starts() -> str:
     found = read("leaving_chance/summary.json")
     classes = round(math.exp(found["chance"]))
     lines = []
-    for name in ("paper", "code2012"):
-        runs = [found["runs"].get(f"{name}_{seed}") for seed in range(SEEDS)]
-        lines.append((f"`{name}`", *map(_start, runs)))
+    for spec, recipe in (("paper", "image_folder"), ("code2012", "ilsvrc2012_code2012")):
+        runs = [found["runs"].get(f"{recipe}_{seed}") for seed in range(SEEDS)]
+        lines.append((f"`{spec}`", *map(_start, runs)))
     head = f"first step from which the loss stays 2 % below ln({classes}), and the loss at the end"
     return _markdown((head, *(f"seed {seed}" for seed in range(SEEDS))), lines)
 

@@ -23,7 +23,8 @@ def validations(run: Run) -> list[dict[str, Any]]:
 def figures(run: Run) -> dict[str, float]:
     """Return the errors of a finished run, fractions."""
     lines = validations(run)
-    best = min(lines, key=lambda line: line["top1_error"])
+    # Of equal ones the latest, as Orbax has it.
+    best = min(lines, key=lambda line: (line["top1_error"], -line["step"]))
     found = {}
     for kind, line in (("final", lines[-1]), ("best", best)):
         for name in ("top1_error", "top5_error"):

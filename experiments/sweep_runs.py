@@ -1,12 +1,15 @@
 """The runs of a sweep: which there are, what each is called, which are finished."""
 
+import copy
 import csv
 import dataclasses
+import hashlib
 import itertools
 import json
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -38,6 +41,7 @@ class Run:
     seed: int
     workdir: pathlib.Path
     flags: tuple[str, ...]  # of alexnet_jax.main
+    recipe: str  # digest of the config that they give: the file that --config names may change
 
     @property
     def name(self) -> str:
@@ -45,13 +49,22 @@ class Run:
         return self.workdir.name
 
     def finished(self) -> bool:
-        """Whether these very flags have been run to the end."""
+        """Whether these very flags, giving this very config, have been run to the end."""
         path = self.workdir / FINISHED
-        return path.exists() and json.loads(path.read_text())["flags"] == list(self.flags)
+        return path.exists() and json.loads(path.read_text()) == self._noted()
 
     def note_finished(self) -> None:
         """Remember that it has come to its end."""
-        write_whole(self.workdir / FINISHED, json.dumps({"flags": self.flags}, indent=2) + "\n")
+        write_whole(self.workdir / FINISHED, json.dumps(self._noted(), indent=2) + "\n")
+
+    def _noted(self) -> dict[str, Any]:
+        return {"flags": list(self.flags), "recipe": self.recipe}
+
+
+def digest(config: ConfigDict) -> str:
+    """Return a hash of all values of a config."""
+    text = json.dumps(configs.flattened(config), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def grid(varied: Sequence[str]) -> list[Setting]:
@@ -106,8 +119,10 @@ def plan(
         for setting, config in zip(settings, found, strict=True):
             seed = config.seed + k
             workdir = out / _folder_name(f"{setting.name},seed={seed}")
+            own = copy.deepcopy(config)
+            own.seed = seed
             flags = (*config_flags, *setting.flags(), f"--config.seed={seed}")
-            runs.append(Run(setting, seed, workdir, (*flags, f"--workdir={workdir}")))
+            runs.append(Run(setting, seed, workdir, (*flags, f"--workdir={workdir}"), digest(own)))
     if len({run.workdir for run in runs}) < len(runs):
         raise ConfigError("two settings would have one folder: their names differ in signs only")
     return runs

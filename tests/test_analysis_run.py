@@ -183,6 +183,12 @@ def test_images_that_are_not_there(asked):
         figure4.chosen(16, 0, **asked)
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / command.FOLDER).write_text("in the way")
+    with pytest.raises(ConfigError, match=r"analysis cannot be written \(File exists\)"):
+        command.output_folder(tmp_path)
+
+
 def test_numbers_are_whole():
     assert command.numbers("images", ["3", " 12"]) == [3, 12]
     with pytest.raises(ConfigError, match="--images are whole numbers .*; got 'cat'"):

@@ -106,6 +106,11 @@ def test_latest_two_and_best_are_kept(tmp_path):
             restore(tmp_path, which)
 
 
+def test_the_best_of_equals_is_the_latest(tmp_path):  # as the report and the sweeps count on
+    assert save(tmp_path, *enumerate((0.3, 0.2, 0.2, 0.25, 0.26), start=1)) == [3, 4, 5]
+    assert same(restore(tmp_path, "best"), state_at(3))
+
+
 def test_a_reader_leaves_alone_what_the_run_is_writing(two, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(two, workdir)

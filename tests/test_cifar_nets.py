@@ -61,6 +61,14 @@ def test_what_is_not_cifar_is_named(tmp_path):
         cifar.read(tmp_path)
 
 
+def test_what_is_no_picture_is_named(tmp_path):
+    for name in NAMES:
+        (tmp_path / "train" / name).mkdir(parents=True)
+    (tmp_path / "train" / "cat" / ".DS_Store").write_bytes(b"Bud1")
+    with pytest.raises(DataError, match="cat/.DS_Store is no picture that can be read"):
+        cifar.read(tmp_path)
+
+
 def patches(size: int, window: int = 3, stride: int = 2) -> list[slice]:
     """Windows that begin inside, the last clipped, as many as the program's ceil gives."""
     count = int(np.ceil((size - window) / stride)) + 1

@@ -67,6 +67,19 @@ def test_the_full_net_asks_for_what_the_paper_needs(dtype, share):
     assert sum(one.received_bytes for one in found) / BATCH == needed
 
 
+def test_what_goes_into_the_bottleneck_is_counted_to_it():
+    config = ilsvrc2012.get_config()
+    config.batch_size, config.model.spec, config.model.width = BATCH, "six_conv_fall2011", 0.125
+    config.mesh.data, config.mesh.group = 1, 2
+    net, lowered = lowered_step(config)
+    found = asked_of(lowered)
+    by_layer = {name: [0.0, 0.0] for name in minimum(net, 2)}
+    for one in found:
+        by_layer[one.layer][one.backward] += one.received_bytes / BATCH
+    assert by_layer["bottleneck"] == [2 * 256 * 4 / 2, 2 * 256 * 4 / 2]
+    assert {name: tuple(sums) for name, sums in by_layer.items()} == minimum(net, 2)
+
+
 def test_the_compiled_program_adds_nothing():
     asked, made = asked_and_made(narrow(), (1, 2))
     assert rows(made) == rows(asked)

@@ -90,6 +90,15 @@ def test_runs_are_made_once_first_seeds_first(tmp_path, monkeypatch):
     run_all(settings[:1], [*GIVEN, "--config.batch_size=8"], RunLines(path), 1, 60)
     run_all(settings[:1], GIVEN, RunLines(path), 1, 50)
     assert len(made) == 9  # another recipe, and another length
+    recipe = tmp_path / "mine.py"
+    for size in (8, 16):
+        recipe.write_text(
+            "from configs import image_folder\ndef get_config():\n"
+            f"    config = image_folder.get_config()\n    config.batch_size = {size}\n"
+            "    return config\n"
+        )
+        run_all(settings[:1], [f"--config={recipe}"], RunLines(path), 1, 60)
+    assert len(made) == 11  # a file of the same name that says something else
 
 
 def test_what_is_said_and_drawn(tmp_path):

@@ -53,6 +53,12 @@ def seen(*workdirs, out=None) -> Seen:
     return Seen(report.write(workdirs, out).read_text())
 
 
+def test_the_best_of_equal_validations_is_the_latest(tmp_path):
+    steps = enumerate((0.3, 0.2, 0.2, 0.25), start=1)
+    lines = [left_runs.line(step, "val", top1_error=error) for step, error in steps]
+    assert read(left_runs.write(tmp_path / "mine", lines)).best["step"] == 3
+
+
 @pytest.fixture
 def workdir(tmp_path):
     return left_runs.write(tmp_path / "mine", left_runs.lines(4))

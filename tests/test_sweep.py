@@ -137,6 +137,30 @@ def test_other_flags_are_not_finished(tmp_path):
     assert longer[0].workdir == runs[0].workdir and not longer[0].finished()
 
 
+def test_a_changed_recipe_is_not_finished(tmp_path):
+    recipe = tmp_path / "mine.py"
+    recipe.write_text("from configs import quickstart\nget_config = quickstart.get_config\n")
+
+    def again():
+        return plan(grid(POOLS), [f"--config={recipe}"], 1, tmp_path / "out")
+
+    assert run_all(again()) == {} and all(run.finished() for run in again())
+    recipe.write_text(
+        "from configs import quickstart\ndef get_config():\n    config = quickstart.get_config()\n"
+        "    config.batch_size = 32\n    return config\n"
+    )
+    assert not any(run.finished() for run in again())
+
+
+def test_the_best_of_equal_validations_is_the_one_whose_checkpoint_is_kept(tmp_path):
+    _, (run, _) = planned(tmp_path, seeds=1)
+    run.workdir.mkdir()
+    rows = zip((1, 2, 3, 4), (0.3, 0.2, 0.2, 0.25), (0.1, 0.15, 0.12, 0.1), strict=True)
+    lines = [{"split": "val", "step": s, "top1_error": a, "top5_error": b} for s, a, b in rows]
+    (run.workdir / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    assert figures(run)["best_top5_error"] == 0.12
+
+
 DRIVER = """
 import pathlib, sys
 config, vary, out, *fake = sys.argv[1:]

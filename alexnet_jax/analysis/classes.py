@@ -110,8 +110,8 @@ def _tables(content: dict[str, Any], rows: int) -> list[Table]:
 
 def main(flags_of_run: command.RunFlags, views: int, words: str, rows: int) -> None:
     """Count, write, print."""
-    content = classes(flags_of_run.load(), views=views, words=words)
     path = command.output_folder(flags_of_run.workdir) / "classes.json"
+    content = classes(flags_of_run.load(), views=views, words=words)
     command.write_json(path, content)
     for table in _tables(content, rows):
         command.console().print(table)

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import sys
+import tempfile
 from typing import Any
 
 from absl import flags
@@ -70,10 +71,18 @@ class RunFlags:
 
 
 def output_folder(workdir: pathlib.Path) -> pathlib.Path:
-    """Return the folder for what analysis writes, made where it is missing."""
+    """Return the folder for what analysis writes, made where it is missing.
+
+    Raises:
+      ConfigError: it cannot be made or written.
+    """
     folder = workdir / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror}); mend that") from error
 
 
 def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:

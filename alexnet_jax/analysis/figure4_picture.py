@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from alexnet_jax.analysis.shown import from_text
+from alexnet_jax.whole_file import whole_file
 
 RIGHT, OTHER = "#f29e9e", "#aec7e8"  # bars: of the right class red, as in the paper
 SAME = "#b40000"  # a neighbour of the test image's class
@@ -28,9 +29,8 @@ def draw(predictions: dict[str, Any], neighbours: dict[str, Any], path: pathlib.
         left, right = figure.subfigures(1, 2, squeeze=False)[0]
         _answers(left, predictions)
         _similar(right, neighbours)
-        half = path.with_name(path.name + ".tmp")
-        figure.savefig(half, dpi=DPI, format="png")
-    half.replace(path)
+        with whole_file(path) as half:
+            figure.savefig(half, dpi=DPI, format="png")
 
 
 def _answers(figure: SubFigure | Figure, content: dict[str, Any]) -> None:

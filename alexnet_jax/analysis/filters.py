@@ -21,6 +21,7 @@ from alexnet_jax.analysis import command
 from alexnet_jax.analysis.colour import shares
 from alexnet_jax.analysis.conv1 import read_kernels
 from alexnet_jax.filters import filter_grid
+from alexnet_jax.whole_file import whole_file
 
 MAGNIFICATION = 5  # pixels for each weight
 LABEL, GAP = 30, 14  # pixels high
@@ -74,9 +75,8 @@ def filters(
     ]
     made = picture(standardized(kernels) if each else kernels, labels, magnification)
     path = command.output_folder(workdir) / "filters.png"
-    half = path.with_name(path.name + ".tmp")
-    made.save(half, format="PNG", optimize=True)
-    half.replace(path)
+    with whole_file(path) as half:
+        made.save(half, format="PNG", optimize=True)
     maps = kernels.shape[-1]
     return {"file": str(path), "step": step, "columns": len(kernels), "filters": maps * len(labels)}
 

@@ -75,8 +75,12 @@ class Record:
 
     @property
     def best(self) -> Line | None:
-        """The validation with the lowest top-1 error, the one of `--checkpoint=best`."""
-        return min(self.validations, key=lambda line: line["top1_error"], default=None)
+        """The validation with the lowest top-1 error, the one of `--checkpoint=best`.
+
+        Of equal ones the latest, as Orbax has it.
+        """
+        lines = self.validations
+        return min(lines, key=lambda line: (line["top1_error"], -line["step"]), default=None)
 
     @property
     def epoch(self) -> float:
