@@ -92,6 +92,7 @@ class Checkpoints:
                     state=ocp.args.StandardSave(_as_tree(state)), meta=ocp.args.JsonSave(meta)
                 ),
                 metrics=metrics,
+                force=True,  # also before a later one, which was damaged
             )
         except (OSError, ValueError) as error:
             if distributed.is_of_a_peer(error):
@@ -120,7 +121,7 @@ class Checkpoints:
             where none was validated (weights that were imported), the latest is the best.
 
         Raises:
-          CheckpointError: there is no such checkpoint, or none that is whole.
+          CheckpointError: there is no such checkpoint, none that is whole, or it is another run's.
         """
         steps = self._wanted(which)
         if steps is None:
@@ -128,6 +129,8 @@ class Checkpoints:
         for step in steps:
             try:
                 return self._restore(like, step)
+            except CheckpointError:
+                raise
             except Exception as error:  # Orbax raises, among others, Exception itself
                 damage = " ".join(str(error).split())[:200]
                 warnings.warn(
@@ -151,14 +154,19 @@ class Checkpoints:
         return [step]
 
     def _restore(self, like: TrainState, step: int) -> TrainState:
+        # First, since the state of another net would look damaged.
+        meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+        own, found = self.config_hash, meta["meta"]["config_hash"]
+        if own and found and own != found:
+            raise CheckpointError(
+                f"checkpoint {self.directory / str(step)} is of a run with another config: give "
+                "each run a --workdir, and a checkpoint.dir where that is set, of its own"
+            )
         items = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(_as_tree(like)), meta=ocp.args.JsonRestore()
-            ),
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(_as_tree(like)))
         )
         state = TrainState(**items["state"])
-        if fingerprint(state) != items["meta"]["sums"]:
+        if fingerprint(state) != meta["meta"]["sums"]:
             raise ValueError("its numbers are not those that were saved")
         return state
 

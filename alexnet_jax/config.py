@@ -56,7 +56,7 @@ _CHOICES: dict[str, tuple] = {
     "data.storage": ("jpeg", "raw"),
     "data.resize": ("aspect", "warp"),
     "data.resize_filter": ("area", "bilinear", "lanczos", "opencv_area", "opencv_linear"),
-    "data.mean": ("image", "centre", "channel", "values", "file", "none"),
+    "data.mean": ("image", "centre", "channel", "values", "file", "centre_file", "none"),
     "data.crop_form": ("window", "resized"),
     "data.colour_unit": ("eigenvalue", "deviation"),
     "optimizer.decay_form": ("velocity", "decoupled"),
@@ -95,6 +95,11 @@ def check(config: ConfigDict) -> None:
     divide_by = flat["data.divide_by"]
     if not (_three_numbers(divide_by) and min(divide_by) > 0):
         raise ConfigError(f"data.divide_by is three numbers above 0; got {divide_by}")
+    if not -(2**63) <= flat["seed"] < 2**63:
+        raise ConfigError(f"seed is a whole number of 64 bits; got {flat['seed']}")
+    epochs = flat["schedule.epochs"]
+    if not (isinstance(epochs, list) and all(type(at) is int and at >= 0 for at in epochs)):
+        raise ConfigError(f"schedule.epochs is whole numbers, as in (60, 80); got {epochs!r}")
     _check_layers(config.schedule.layers, spec.resolve(config.model).layers)
 
 

@@ -22,18 +22,21 @@ import numpy as np
 from absl import flags
 from flax import nnx
 from jax import Array
+from jax.sharding import Mesh
 from ml_collections import ConfigDict, config_flags
 from rich.console import Console
 from rich.table import Table
 
-from alexnet_jax import command_line, sharding, spec
+from alexnet_jax import command_line, optimizer, schedule, sharding, spec
 from alexnet_jax import config as configs
 from alexnet_jax.data import augment
 from alexnet_jax.data.loader import train_batches
 from alexnet_jax.data.prepare import prepare
+from alexnet_jax.epochs import Epochs
 from alexnet_jax.random_streams import stream
 from alexnet_jax.signal_check import LOOKED_AT, first_dead_layer, spreads
 from alexnet_jax.train_step import ONCE, TrainState, create_state, graph_of
+from alexnet_jax.weights.initial import initialised
 
 # Bounds of the pull of the labels, nats a step, from recipes whose start was measured: the first
 # step from which the loss stays 2 % below ln(classes). On 40 classes of Tiny ImageNet
@@ -74,7 +77,7 @@ def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
     net = spec.resolve(config.model, len(dataset.class_names))
     one = {"data": 1, "group": 1, "cpu_devices": 1}
     mesh = sharding.make_mesh(ConfigDict(one), net.columns, config.batch_size, jax.devices()[:1])
-    state = create_state(config, net, mesh)
+    state = _first_state(config, net, mesh, dataset.num_examples("train"))
     consts = augment.constants(dataset.statistics, config.data)
     batches = train_batches(
         dataset, batch_size=config.batch_size, seed=config.seed, start_step=0, steps=1
@@ -88,6 +91,18 @@ def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
     )
     momentum = config.optimizer.momentum
     return layers(net, state, images, jnp.asarray(batch["label"]), key, momentum), net.classes
+
+
+def _first_state(config: ConfigDict, net: spec.Spec, mesh: Mesh, images: int) -> TrainState:
+    """Return the state before the first step, with that step's rates."""
+    state = create_state(config, net, mesh)
+    if config.init_from:
+        state, _ = initialised(state, config, net, mesh)
+    epochs = Epochs(images, config.batch_size, config.epochs, config.evaluate.every_epochs)
+    plateau = jax.device_get(state.plateau)
+    at = {"step": 0, "epoch": 0, "steps": epochs.steps, "plateau": plateau}
+    rates = jax.tree.map(np.float32, schedule.rates(config, state.params, **at))
+    return dataclasses.replace(state, opt_state=optimizer.with_rates(state.opt_state, rates))
 
 
 def layers(

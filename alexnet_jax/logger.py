@@ -1,6 +1,7 @@
 """What a run tells: a progress bar or plain lines, metrics.jsonl, pictures, TensorBoard."""
 
 import contextlib
+import itertools
 import json
 import pathlib
 import sys
@@ -63,6 +64,8 @@ class Logger:
         """
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         kept = [line for line in lines if _known(line, step, validated)]
+        if step == 0 and any('"split": "val"' in line for line in lines):
+            self._set_aside()
         write_whole(self.path, "".join(line + "\n" for line in kept), TrainingError)
         if self._tensorboard:
             from alexnet_jax.events import Events  # slow to import, and not always wanted
@@ -71,6 +74,14 @@ class Logger:
                 self._events = Events(folder, purge_step=step + 1)
         self._steps = steps
         self._progress.update(self._task, completed=step, total=steps)
+
+    def _set_aside(self) -> None:
+        """Keep what an earlier run logged whose checkpoints, if there were any, are not there."""
+        numbers = itertools.count(1)
+        aside = next(p for k in numbers if not (p := self._workdir / f"metrics.{k}.jsonl").exists())
+        with _written(aside):
+            self.path.rename(aside)
+        self.say(f"there is no checkpoint to go on from; what was logged before is now {aside}")
 
     def advance(self, step: int) -> None:
         """Move the progress bar."""

@@ -18,6 +18,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from alexnet_jax import command_line, distributed, page, sharding
+from alexnet_jax.errors import ConfigError
 from alexnet_jax.train import train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
@@ -27,12 +28,16 @@ _COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0.
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.", lower_bound=1)
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which one this is.", lower_bound=0)
 flags.mark_flag_as_required("config")
+OF_SEVERAL = (_COORDINATOR, _NUM_PROCESSES, _PROCESS_ID)
 
 
 def main(_) -> None:
     """Train what the flags describe."""
     config = _CONFIG.value
     sharding.split_cpu(config.mesh)
+    alone = [flag.name for flag in OF_SEVERAL if flag.value is not None]
+    if alone and not _DISTRIBUTED.value:
+        raise ConfigError(f"--{', --'.join(alone)} are of several processes: add --distributed")
     if _DISTRIBUTED.value:
         processes = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
         distributed.start(config.distributed, *processes)

@@ -1,6 +1,7 @@
 """What a run keeps of its training images, so that it is of use where they are not: the names of
 its classes and the statistics that each image loses."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -10,11 +11,12 @@ from ml_collections import ConfigDict
 
 from alexnet_jax import spec
 from alexnet_jax.data import augment
-from alexnet_jax.data.constants import OF_THE_DATA
+from alexnet_jax.data.constants import OF_A_FILE, OF_THE_DATA, read_mean
 from alexnet_jax.data.prepare import prepared_directory
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import CheckpointError, DataError
+from alexnet_jax.run_folder import MEAN_FILE
 from alexnet_jax.whole_file import whole_file, write_whole
 
 CLASSES_FILE = "classes.json"
@@ -83,6 +85,50 @@ def write(workdir: pathlib.Path, known: RunData) -> None:
     if known.statistics is not None:
         with whole_file(workdir / STATISTICS_FILE, DataError) as half, half.open("wb") as file:
             known.statistics.save(file)
+
+
+def keep(workdir: pathlib.Path, dataset: PreparedDataset, data: ConfigDict, *, begun: bool) -> None:
+    """Write what the run needs of its images, or make sure that it goes on with the same.
+
+    Args:
+      workdir: the run's folder.
+      dataset: its images.
+      data: its config.data; of a mean_file a copy is kept.
+      begun: whether the run has a checkpoint.
+
+    Raises:
+      DataError: it has, and these are other images, or of other classes, or another mean.
+      UserError: something cannot be written.
+    """
+    known = of_dataset(dataset)
+    mean = read_mean(data.mean_file) if data.mean in OF_A_FILE else None
+    if begun and (other := _other(workdir, known, mean)):
+        raise DataError(
+            f"{workdir} holds a run with other images: {other}; give it its own (data.dir) to go "
+            "on, or another --workdir to begin anew"
+        )
+    write(workdir, known)
+    if mean is not None:
+        with whole_file(workdir / MEAN_FILE, DataError) as half, half.open("wb") as file:
+            np.save(file, mean)
+
+
+def _other(workdir: pathlib.Path, known: RunData, mean: np.ndarray | None) -> str:
+    """Say how what is known differs from what the folder keeps, as far as it keeps it."""
+    with contextlib.suppress(CheckpointError):
+        names, now = _classes(workdir / CLASSES_FILE)[0], known.class_names or ()
+        if names is not None and names != now:
+            of_one = ", ".join(sorted(set(names) ^ set(now))[:3])
+            return f"it had {len(names)} classes, now {len(now)}, and not the same ({of_one})"
+    with contextlib.suppress(DataError):
+        before, now_seen = Statistics.load(workdir / STATISTICS_FILE), known.statistics
+        if now_seen is not None and not before.same(now_seen):
+            counts = f"{before.images} to train on, now {now_seen.images}"
+            return f"it had {counts}, and their mean or covariance is not the same"
+    kept = workdir / MEAN_FILE
+    if mean is not None and kept.is_file() and not np.array_equal(read_mean(str(kept)), mean):
+        return f"data.mean_file is not what {kept} keeps of it"
+    return ""
 
 
 def read(workdir: pathlib.Path, data: ConfigDict) -> RunData:

@@ -1,11 +1,14 @@
 """A run's folder: its configuration, the environment it ran in, and what may go on in it."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 
 import jax
@@ -16,6 +19,8 @@ from alexnet_jax.errors import CheckpointError, ConfigError
 from alexnet_jax.whole_file import write_whole
 
 REPORT_FILE = "report.html"
+LOCK_FILE = ".training"
+MEAN_FILE = "mean_image.npy"  # a copy of data.mean_file, where that is what images lose
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -36,6 +41,33 @@ def open_folder(workdir: pathlib.Path, config: ConfigDict) -> None:
     write_whole(workdir / "environment.json", text, ConfigError)
 
 
+@contextlib.contextmanager
+def alone(workdir: pathlib.Path) -> Iterator[None]:
+    """Keep other processes from training in the folder, as far as its disk has locks.
+
+    The lock is the kernel's: it dies with its process, however that ends.
+
+    Raises:
+      ConfigError: one trains there just now, or the folder cannot be made.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = (workdir / LOCK_FILE).open("w")
+    except OSError as error:
+        raise ConfigError(f"{workdir} cannot be written: {error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"another process trains in {workdir}: wait for it or stop it, or give another "
+                "--workdir; processes of one run are told of each other by --distributed"
+            ) from None
+        except OSError:
+            pass  # a disk without locks
+        yield
+
+
 def read_config(workdir: pathlib.Path) -> ConfigDict:
     """Return the config of the run in this folder.
 
@@ -51,10 +83,12 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
-def mean_file(workdir: pathlib.Path, config: ConfigDict) -> str:
-    """Return config.data.mean_file, found: a run that was imported has its own in its folder."""
-    path = workdir / config.data.mean_file
-    return str(path) if path.is_file() else config.data.mean_file
+def data_of(workdir: pathlib.Path, config: ConfigDict) -> ConfigDict:
+    """Return config.data, with the mean_file that the run's folder keeps where there is one."""
+    data = config.copy_and_resolve_references().data
+    if (workdir / MEAN_FILE).is_file():
+        data.mean_file = str(workdir / MEAN_FILE)
+    return data
 
 
 def environment() -> dict:

@@ -15,9 +15,9 @@ from alexnet_jax.config import check, fingerprint
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.data.resize import Resize
-from alexnet_jax.errors import CheckpointError, DataError
+from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 from alexnet_jax.run_data import RunData
-from alexnet_jax.run_folder import mean_file, read_config
+from alexnet_jax.run_folder import data_of, read_config
 from alexnet_jax.train_step import TrainState, abstract_state
 
 SPLIT = "validation"
@@ -98,21 +98,29 @@ def load_nets(workdirs: Sequence[pathlib.Path], checkpoint: str | int = "best") 
 def _checked_config(workdir: pathlib.Path) -> ConfigDict:
     config = read_config(workdir)
     check(config)
-    config.data.mean_file = mean_file(workdir, config)
     return config
 
 
 def _load_net(workdir: pathlib.Path, config: ConfigDict, checkpoint: str | int) -> SavedNet:
     known = run_data.read(workdir, config.data)
-    consts = known.constants(config.data)
+    consts = known.constants(data_of(workdir, config))
     net = known.net(config.model)
-    mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
+    mesh = _mesh(config.mesh, net.columns)
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:
         state = checkpoints.restore(abstract_state(config, net, mesh), checkpoint)
     if state is None:
         raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")
     return SavedNet(workdir, config, net, mesh, state, known, consts)
+
+
+def _mesh(asked: ConfigDict, columns: int) -> Mesh:
+    """Return the mesh that the run had, or what there is here where that does not fit."""
+    try:
+        return sharding.make_mesh(asked, columns, 0)
+    except ConfigError:
+        anything = ConfigDict({"data": -1, "group": "auto"})
+        return sharding.make_mesh(anything, columns, 0)
 
 
 def images(

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import math
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -59,20 +60,32 @@ def train(
     """
     configs.check(config)
     mesh = sharding.make_mesh(config.mesh, spec.resolve(config.model).columns, config.batch_size)
-    first = jax.process_index() == 0  # the process that writes the log
-    if first:
+    if jax.process_index() != 0:
+        return _train(config, mesh, workdir, first=False)
+    with run_folder.alone(workdir):
         run_folder.open_folder(workdir, config)
+        return _train(config, mesh, workdir, first=True, told=after_validation)
+
+
+def _train(
+    config: ConfigDict,
+    mesh: jax.sharding.Mesh,
+    workdir: pathlib.Path,
+    *,
+    first: bool,
+    told: Callable[[], object] | None = None,
+) -> dict:
+    """Train, `first` in the process that writes the log."""
     dataset = prepare(config.data)
     distributed.wait_for_all("prepared")
     net = spec.resolve(config.model, len(dataset.class_names))
-    if first:
-        run_data.write(workdir, run_data.of_dataset(dataset))
     with (
         Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir) as checkpoints,
         Logger(workdir, tensorboard=config.log.tensorboard) if first else Silence() as log,
         Interrupt() as interrupt,
     ):
-        told = after_validation if first else None
+        if first:
+            run_data.keep(workdir, dataset, config.data, begun=bool(checkpoints.steps()))
         return Run(config, net, mesh, dataset, checkpoints, log, interrupt, told).go()
 
 
@@ -206,12 +219,16 @@ class Run:
     def check_finite(self) -> None:
         """Stop the run where a loss was not finite; nothing is saved after it."""
         if (bad := int(self.state.bad_step)) >= 0:
-            kept = self.checkpoints.steps()
-            last = f"the last checkpoint, step {kept[-1]}, is good" if kept else "nothing was saved"
-            raise TrainingError(
-                f"the loss was not finite at step {bad}; {last}. A lower "
-                "optimizer.learning_rate is the usual remedy"
-            )
+            raise TrainingError(self.not_finite("loss", bad))
+
+    def not_finite(self, what: str, step: int) -> str:
+        """Say that the parameters after `step` updates give no number, and from where they do."""
+        kept = [saved for saved in self.checkpoints.steps() if saved < step]
+        last = f"the last one saved before, step {kept[-1]}, is good" if kept else "none was saved"
+        return (
+            f"the {what} was not finite at step {step}; {last}. A lower optimizer.learning_rate is "
+            "the usual remedy"
+        )
 
     def validation_is_due(self) -> bool:
         """Whether an epoch has just ended whose validation is not yet done."""
@@ -230,6 +247,8 @@ class Run:
         )
         batches = self.unless_stopped(batches)
         found = evaluate(self.evaluate_step, self.state, batches, self.consts, self.mesh)
+        if not math.isfinite(found["loss"]):
+            raise TrainingError(self.not_finite("validation loss", self.step))
         conv1 = sharding.whole(self.mesh, self.state.params["conv1"]["kernel"])
         colour = colour_shares(conv1 / np.asarray(self.config.data.divide_by)[:, None])
         self.log.metrics({**self.where("val"), **found, "conv1_colour": colour})

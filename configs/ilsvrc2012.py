@@ -42,7 +42,7 @@ def get_config() -> ConfigDict:
     # What pixels lose. image: each the mean of its own place (paper 2). centre: each view the mean
     # image's central window, wherever it came from (convdata_jpeg.py:95). channel: the mean of its
     # channel. values: mean_values, R G B, 0-255. file: mean_file, .npy of (256, 256, 3), RGB 0-255
-    # (Caffe's mean image), as image. none.
+    # (Caffe's mean image), as image; centre_file: as centre. none.
     config.data.mean = "image"
     config.data.mean_values = (0.0, 0.0, 0.0)
     config.data.mean_file = ""

@@ -203,6 +203,33 @@ def test_damage_to_any_file_is_harmless_or_named_and_the_one_before_used(two, tm
     assert noticed >= 3
 
 
+def test_after_a_damaged_one_the_steps_before_it_are_saved(two, tmp_path):
+    save(tmp_path, (1, 0.5), (6, 0.6))
+    for path in contents(tmp_path / "checkpoints" / "6" / "state"):
+        truncated(path)
+    with pytest.warns(UserWarning, match="6 is damaged and not used"):
+        assert same(restore(tmp_path), state_at(1))
+    assert 3 in save(tmp_path, (3, None)) and 4 in save(tmp_path, (4, 0.4))
+    with pytest.warns(UserWarning, match="6 is damaged and not used"):
+        assert same(restore(tmp_path), state_at(4))
+    assert same(restore(tmp_path, "best"), state_at(4))
+    assert save(tmp_path, (6, 0.45), (7, None)) == [4, 6, 7]
+    assert same(restore(tmp_path), state_at(7)) and same(restore(tmp_path, 6), state_at(6))
+
+
+def test_another_runs_checkpoint_is_refused(tmp_path):
+    def run(name, which="latest"):
+        with Checkpoints(tmp_path / name, f"hash of {name}", str(tmp_path / "both")) as found:
+            return found.restore(setting()[0], which)
+
+    with Checkpoints(tmp_path / "a", "hash of a", str(tmp_path / "both")) as checkpoints:
+        checkpoints.save(state_at(1), {"top1_error": 0.5})
+    assert same(run("a"), state_at(1))
+    for which in ("latest", "best", 1):
+        with pytest.raises(CheckpointError, match="both/1 is of a run with another config"):
+            run("b", which)
+
+
 def test_nothing_readable_is_one_error(two, tmp_path):
     shutil.copytree(two, tmp_path / "run")
     for path in contents(tmp_path / "run" / "checkpoints"):

@@ -26,7 +26,10 @@ def test_a_switch_that_is_off_leaves_no_entry():
 
 def test_unknown_choices():
     for field, expected in (
-        ("mean", "data.mean is one of image, centre, channel, values, file, none; got 'x'"),
+        (
+            "mean",
+            "data.mean is one of image, centre, channel, values, file, centre_file, none; got 'x'",
+        ),
         ("colour_unit", "data.colour_unit is eigenvalue or deviation; got 'x'"),
     ):
         with pytest.raises(ConfigError, match=expected):
@@ -50,6 +53,10 @@ def test_a_mean_file_of_either_float(tmp_path):
         np.save(tmp_path / "mean.npy", MEAN.astype(dtype))
         found = constants(STATISTICS, data(mean="file", mean_file=str(tmp_path / "mean.npy")))
         np.testing.assert_array_equal(found["mean"], MEAN)
+    centre = data(mean="centre_file", mean_file=str(tmp_path / "mean.npy"))
+    found, whole = constants(STATISTICS, centre), constants(STATISTICS, data(mean="centre"))
+    assert found.keys() == whole.keys()
+    np.testing.assert_array_equal(found["centre_mean"], MEAN)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+import weight_files
 from flax import nnx
 
 from alexnet_jax import doctor, spec, train_step
+from alexnet_jax.errors import WeightsError
 from alexnet_jax.random_streams import stream
 from alexnet_jax.train_step import ONCE
+from alexnet_jax.weights.runs import read_run
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 KEY = jax.random.key(3)
@@ -107,6 +110,22 @@ def test_verdicts_are_those_of_the_measured_recipes():
     assert verdict == "does not start" and reason.startswith("a gradient is not finite")
     verdict, reason = doctor.judge(layers_with(math.nan, conv3=math.nan, fc6=math.nan), 40)
     assert reason.startswith("conv3 passes on what is no number") and "lrn.k=0" in reason
+
+
+def test_the_rates_and_the_weights_are_those_that_the_run_begins_with(tmp_path, compiled_once):
+    tiny.write_images(tmp_path)
+    rates = {"schedule__layers": [("conv1", 0, 0.5), ("fc8", 0, 0.0)]}
+    plain, scaled = (doctor.examine(tiny.config(tmp_path, **more))[0] for more in ({}, rates))
+    assert scaled["conv1"].move == pytest.approx(0.5 * plain["conv1"].move)
+    assert scaled["conv1"].pull == pytest.approx(0.5 * plain["conv1"].pull)
+    assert scaled["fc8"].move == 0 and scaled["fc8"].pull == 0
+    assert scaled["conv2"] == plain["conv2"]
+    weight_files.drawn_run(tmp_path, tmp_path / "other", 0)
+    begun, _ = doctor.examine(tiny.config(tmp_path, init_from=str(tmp_path / "other")))
+    drawn = read_run(tmp_path / "other").tensors["fc6.weight"]
+    assert begun["fc6"].weights == pytest.approx(np.sqrt(np.mean(np.square(drawn))), rel=1e-5)
+    with pytest.raises(WeightsError, match="/nowhere"):
+        doctor.examine(tiny.config(tmp_path, init_from="/nowhere/at/all.npz"))
 
 
 def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, compiled_once, capsys):

@@ -3,12 +3,13 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 import tiny
 import weight_files
 
-from alexnet_jax import evaluations
+from alexnet_jax import evaluations, saved_run
 from alexnet_jax.predictions import load
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -76,6 +77,23 @@ def test_one_run_in_several_views_of_images_resized_in_two_ways(folder):
     assert len(copies) == 2 and any("warp-lanczos" in name for name in copies)
     assert all(name.endswith("only-validation") for name in copies)  # train was not looked at
     assert five["loss"] != one["loss"]
+
+
+def test_a_mesh_that_is_not_there_is_no_hindrance(folder, tmp_path, monkeypatch):
+    def with_mesh(count: int, **mesh):
+        """Return the logits' loss of net a, whose run had this mesh, on so many devices."""
+        shutil.copytree(folder / "a", tmp_path / "run", dirs_exist_ok=True)
+        config = json.loads((tmp_path / "run" / "config.json").read_text())
+        config["mesh"] |= mesh
+        (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+        monkeypatch.setattr(jax, "devices", lambda *_: found[:count])
+        return dict(saved_run.load_nets([tmp_path / "run"])[0].mesh.shape)
+
+    found = jax.devices()
+    assert with_mesh(2, data=1, group=2) == {"data": 1, "group": 2}
+    assert with_mesh(1, data=1, group=2) == {"data": 1, "group": 1}
+    assert with_mesh(3, data=4, group=1) == {"data": 3, "group": 1}
+    assert with_mesh(3, data=-1, group=1) == {"data": 3, "group": 1}  # 8 images a step or not
 
 
 @pytest.mark.parametrize(

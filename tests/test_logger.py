@@ -160,6 +160,21 @@ def test_tensorboard_has_the_numbers_and_the_picture(tmp_path):
     np.testing.assert_array_equal(found, picture)
 
 
+def test_lines_whose_checkpoints_are_gone_are_set_aside(tmp_path, capsys):
+    for number in (1, 2):
+        write(tmp_path, [line(1), line(2), line(2, "val")])
+        with Logger(tmp_path, tensorboard=False) as log:
+            log.begin(0, -1, 4)
+        assert read(tmp_path) == []
+        aside = tmp_path / f"metrics.{number}.jsonl"
+        assert len(aside.read_text().splitlines()) == 3
+        assert f"was logged before is now {aside}" in capsys.readouterr().err.replace("\n", "")
+    write(tmp_path, [line(1)])  # killed before its first checkpoint
+    with Logger(tmp_path, tensorboard=False) as log:
+        log.begin(0, -1, 4)
+    assert not (tmp_path / "metrics.3.jsonl").exists()
+
+
 def test_tensorboard_is_told_which_steps_a_resumed_run_does_again(tmp_path):
     from tensorboardX.proto.event_pb2 import SessionLog
 

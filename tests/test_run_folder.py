@@ -1,6 +1,9 @@
 """A run's folder: whose run it is, and files that are whole whatever happens."""
 
+import errno
+import fcntl
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -41,10 +44,45 @@ def test_another_config_is_refused_and_nothing_overwritten(tmp_path):
     assert (tmp_path / "config.json").read_bytes() == before
 
 
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
+    said = f"another process trains in {tmp_path}/run: wait for it or stop it"
+    with run_folder.alone(tmp_path / "run"):
+        with pytest.raises(ConfigError, match=said), run_folder.alone(tmp_path / "run"):
+            pass
+        with run_folder.alone(tmp_path / "other"):
+            pass
+    holder = (
+        "import pathlib, sys, time; from alexnet_jax import run_folder\n"
+        "with run_folder.alone(pathlib.Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", holder, str(tmp_path / "run")]
+    with subprocess.Popen(command, cwd=tiny.REPOSITORY, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"in\n"
+        with pytest.raises(ConfigError, match=said), run_folder.alone(tmp_path / "run"):
+            pass
+        process.kill()
+    with run_folder.alone(tmp_path / "run"):  # it died with its process
+        pass
+
+
+def test_a_disk_without_locks_is_not_in_the_way(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with run_folder.alone(tmp_path):
+        pass
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match=r"file/run/config.json could not be written: .*file"):
         run_folder.open_folder(tmp_path / "file" / "run", config())
+    with (
+        pytest.raises(ConfigError, match="file/run cannot be written: .*file"),
+        run_folder.alone(tmp_path / "file" / "run"),
+    ):
+        pass
 
 
 def test_what_does_not_change_the_numbers_may_change_and_is_written(tmp_path):

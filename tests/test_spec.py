@@ -161,6 +161,22 @@ def test_what_no_net_can_have_is_refused(fields, expected, got):
     assert message.endswith(f"got {got}")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"spec": "owt", "norm": "batch"},
+        {"spec": "no_norm", "norm": "batch"},
+        {"spec": "owt", "lrn__enabled": True},
+        {"spec": "no_norm", "lrn__n": 3},
+        {"spec": "paper", "spatial_norm__enabled": True},
+    ],
+)
+def test_what_none_of_a_nets_layers_has_cannot_be_set(fields):
+    with pytest.raises(ConfigError, match="changes nothing in spec .*: none of its layers has"):
+        resolve(**fields)
+    resolve(**{**fields, "spec": "code2012"})  # which has both
+
+
 def test_classes_that_the_dataset_does_not_have():
     with pytest.raises(ConfigError, match="model.classes is 1000 but the dataset has 37 classes"):
         resolve(found=37)

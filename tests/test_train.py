@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tiny
 
-from alexnet_jax import sharding, spec, train_step
+from alexnet_jax import evaluation, run_data, saved_run, sharding, spec, train_step
+from alexnet_jax import train as train_module
 from alexnet_jax.checkpoint import Checkpoints
-from alexnet_jax.errors import ConfigError, TrainingError
+from alexnet_jax.errors import ConfigError, DataError, TrainingError
 from alexnet_jax.train import train
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -192,6 +193,70 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoint(
     assert steps == [6]
     for name, bits in expected.items():  # the window: sums since the last line of the log
         assert found[name] == bits or name.startswith(".window"), name
+
+
+def test_a_validation_that_gives_no_number_is_neither_logged_nor_saved(
+    folder, tmp_path, monkeypatch
+):
+    def evaluate(*arguments):
+        found = evaluation.evaluate(*arguments)
+        return {**found, "loss": math.nan} if int(arguments[1].step) == 11 else found
+
+    monkeypatch.setattr(train_module, "evaluate", evaluate)
+    made = config(folder, checkpoint__every_steps=0)
+    said = "validation loss was not finite at step 11; .* step 6, is good"
+    for _ in range(2):  # the second time from step 6
+        with pytest.raises(TrainingError, match=said):
+            train(made, tmp_path)
+        assert of(tmp_path, "val", "step") == [6] and saved(made, tmp_path)[0] == [6]
+
+
+def other_classes(images: pathlib.Path) -> None:
+    for split in ("train", "val"):
+        (images / split / "cow").rename(images / split / "dog")
+
+
+def fewer_images(images: pathlib.Path) -> None:
+    next((images / "train" / "ant").iterdir()).unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (other_classes, r"it had 3 classes, now 3, and not the same \(cow, dog\)"),
+        (fewer_images, "it had 42 to train on, now 41, and their mean"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_images(folder, tmp_path, change, said):
+    train(config(folder, epochs=1), tmp_path / "run")
+    kept = {name: (tmp_path / "run" / name).read_bytes() for name in run_data_files()}
+    shutil.copytree(folder / "images", tmp_path / "images")
+    change(tmp_path / "images")
+    with pytest.raises(DataError, match=f"holds a run with other images: {said}") as error:
+        train(config(tmp_path, epochs=2), tmp_path / "run")
+    assert "--workdir" in str(error.value) and "\n" not in str(error.value)
+    assert {name: (tmp_path / "run" / name).read_bytes() for name in run_data_files()} == kept
+    shutil.copytree(folder / "images", tmp_path / "elsewhere" / "images")  # the same, moved
+    train(config(tmp_path / "elsewhere", epochs=2), tmp_path / "run")
+    assert of(tmp_path / "run", "val", "step") == [6, 11]
+
+
+def run_data_files() -> tuple[str, str]:
+    return (run_data.CLASSES_FILE, run_data.STATISTICS_FILE)
+
+
+def test_a_mean_file_is_kept_in_the_runs_folder(folder, tmp_path):
+    file, mean = tmp_path / "mean.npy", np.full((256, 256, 3), 117.0, np.float32)
+    np.save(file, mean)
+    made = config(
+        folder, epochs=1, data__mean="file", data__mean_file=str(file), mesh__cpu_devices=1
+    )
+    train(made, tmp_path / "run")
+    file.unlink()
+    np.testing.assert_array_equal(saved_run.load(tmp_path / "run").consts["mean"], mean)
+    np.save(file, mean + 1)
+    with pytest.raises(DataError, match="data.mean_file is not what .*mean_image.npy keeps"):
+        train(made, tmp_path / "run")
 
 
 def test_a_loss_that_sits_at_chance_is_told_once_with_the_dead_layer(folder, tmp_path, capsys):

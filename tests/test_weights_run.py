@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from weight_files import bgr, blob, caffemodel
 
+from alexnet_jax import config as configs
 from alexnet_jax import saved_run, spec
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.data.prepare import prepare
@@ -81,7 +82,8 @@ def test_the_caffe_values_are_the_mean_where_none_is_given(folder, tmp_path):
 
 @pytest.mark.parametrize("name", ["paper", "owt", "six_conv"])
 def test_export_and_import_are_bit_exact(name, folder, tmp_path):
-    config = tiny_config(folder, model__spec=name, model__lrn__k=1.5)
+    changed = {"model__dropout__rate": 0.5} if name == "owt" else {"model__lrn__k": 1.5}
+    config = tiny_config(folder, model__spec=name, **changed)
     net, rng = tiny_net(config), np.random.default_rng(3)
     mean = rng.uniform(90, 130, (256, 256, 3)).astype(np.float32)
     drawn = Weights("drawn", weight_files.draw_tensors(net), (name,), mean=mean)
@@ -92,7 +94,9 @@ def test_export_and_import_are_bit_exact(name, folder, tmp_path):
     weights = files.read(tmp_path / "net.safetensors")
     made, again = import_weights(weights, tiny_config(folder), tmp_path / "second")
     second = read_run(tmp_path / "second")
-    assert again == net and made.model.lrn.k == 1.5
+    assert again == net and configs.flattened(made).items() >= {
+        (field.replace("__", "."), value) for field, value in changed.items()
+    }
     for found in (first, weights, second):
         assert tiny.bits(found.tensors) == tiny.bits(drawn.tensors)
         assert found.divide_by == drawn.divide_by
@@ -106,11 +110,37 @@ def test_export_and_import_are_bit_exact(name, folder, tmp_path):
         assert file.get_tensor("features.0.weight" if name == "owt" else "conv1.weight").size
 
 
+def test_a_centre_mean_goes_out_and_comes_back_as_one(folder, tmp_path):
+    rng = np.random.default_rng(7)
+    mean = rng.uniform(90, 130, (256, 256, 3)).astype(np.float32)
+    config = tiny_config(folder)
+    tensors = weight_files.draw_tensors(tiny_net(config))
+    drawn = Weights("drawn", tensors, ("paper",), mean=mean, extra={"mean_of": "centre"})
+    made, _ = import_weights(drawn, config, tmp_path / "first")
+    assert made.data.mean == "centre_file"
+    first = read_run(tmp_path / "first")
+    assert export_weights(first, tmp_path / "net.safetensors")["mean_of"] == "centre"
+    import_weights(files.read(tmp_path / "net.safetensors"), config, tmp_path / "second")
+    for name in ("first", "second"):
+        consts = saved_run.load_nets([tmp_path / name])[0].consts
+        assert "mean" not in consts
+        np.testing.assert_array_equal(consts["centre_mean"], mean)
+
+
+def another_mean(workdir):
+    """Let a run that was imported with the mean of three values have had that of its images."""
+    text = (workdir / "config.json").read_text().replace('"mean": "values"', '"mean": "image"')
+    (workdir / "config.json").write_text(text)
+    meta = workdir / "checkpoints" / "0" / "meta" / "metadata"
+    said = json.loads(meta.read_text())
+    said["config_hash"] = configs.fingerprint(configs.from_json(text))
+    meta.write_text(json.dumps(said))
+
+
 def test_an_export_knows_the_mean_and_the_classes_of_the_data(folder, tmp_path):
     _, config, workdir = imported(folder, tmp_path)
     dataset = prepare(config.data)
-    text = (workdir / "config.json").read_text()
-    (workdir / "config.json").write_text(text.replace('"mean": "values"', '"mean": "image"'))
+    another_mean(workdir)
     weights = read_run(workdir)
     np.testing.assert_array_equal(weights.mean, dataset.statistics.mean_image)
     assert json.loads(weights.extra["class_names"]) == list(tiny.COLOURS)
@@ -129,10 +159,7 @@ def test_an_export_needs_the_data_only_for_their_mean(folder, tmp_path):
     (workdir / "config.json").write_text(config_text.replace(str(folder), "/nowhere"))
     weights = read_run(workdir)
     assert weights.mean.tolist() == [123, 117, 104]
-    mean = '"mean": "values"'
-    assert mean in config_text
-    text = config_text.replace(str(folder), "/nowhere").replace(mean, '"mean": "image"')
-    (workdir / "config.json").write_text(text)
+    another_mean(workdir)
     with pytest.raises(DataError, match="that of its data, which are gone"):
         read_run(workdir)
     assert read_run(workdir, with_mean=False).mean is None

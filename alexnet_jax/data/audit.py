@@ -13,7 +13,7 @@ from alexnet_jax.data.datasets import SUMS_FILE
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.data.progress import PreparationProgress
 from alexnet_jax.data.release_facts import Facts
-from alexnet_jax.data.statistics import Accumulator, Statistics
+from alexnet_jax.data.statistics import Accumulator
 from alexnet_jax.errors import DataError
 
 _BATCH = 32  # images that a thread reads at once: 6 MB
@@ -214,7 +214,7 @@ def check_labels(dataset: PreparedDataset, records: Records, facts: Facts | None
 def check_records(dataset: PreparedDataset, records: Records) -> list[Finding]:
     """Say what going through the records gave, and compare the statistics with those stored."""
     stored, made = dataset.statistics, records.sums.finalise() if records.sums.images else None
-    same = stored is not None and made is not None and _same(stored, made)
+    same = stored is not None and made is not None and stored.same(made)
     pairs = [f"{split} {name} = train {other}" for split, name, other in records.duplicates]
     duplicates = _listed("images of other splits that train has too", pairs)
     return [
@@ -224,19 +224,6 @@ def check_records(dataset: PreparedDataset, records: Records) -> list[Finding]:
         ),
         dataclasses.replace(duplicates, ok=None, expected=""),
     ]
-
-
-def _same(stored: Statistics, made: Statistics) -> bool:
-    """Whether two are of the same records: the mean exactly, the axes as eigh has them elsewhere.
-
-    LAPACK's last bits are another CPU's own.
-    """
-    scale = float(made.eigenvalues[0])
-    return (
-        stored.images == made.images
-        and np.array_equal(stored.mean_image, made.mean_image)
-        and np.allclose(stored.covariance(), made.covariance(), rtol=0, atol=1e-9 * scale)
-    )
 
 
 def _listed(what: str, items: list[str]) -> Finding:

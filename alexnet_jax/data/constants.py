@@ -6,8 +6,9 @@ from ml_collections import ConfigDict
 from alexnet_jax.data.images import SIZE
 from alexnet_jax.errors import ConfigError, DataError
 
-MEANS = ("image", "centre", "channel", "values", "file", "none")
+MEANS = ("image", "centre", "channel", "values", "file", "centre_file", "none")
 OF_THE_DATA = ("image", "centre", "channel")  # means that the training set decides
+OF_A_FILE = ("file", "centre_file")
 
 
 def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
@@ -35,7 +36,7 @@ def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
     """
     if statistics is None and data.mean in OF_THE_DATA:
         raise DataError(f"data.mean={data.mean} is that of the training images: prepare them too")
-    consts = {"centre_mean" if data.mean == "centre" else "mean": _mean(statistics, data)}
+    consts = {"centre_mean" if data.mean.startswith("centre") else "mean": _mean(statistics, data)}
     if statistics is not None:
         consts["colour"] = statistics.eigenvectors * (data.colour_std * _spread(statistics, data))
     if data.colour and data.colour_rescale:
@@ -71,8 +72,8 @@ def _mean(statistics, data: ConfigDict) -> np.ndarray:
     shape = (SIZE, SIZE, 3)
     if data.mean == "values":
         return np.broadcast_to(np.asarray(data.mean_values, np.float64), shape)
-    if data.mean == "file":
-        return _mean_file(data.mean_file)
+    if data.mean in OF_A_FILE:
+        return read_mean(data.mean_file)
     if data.mean == "none":
         return np.zeros(shape, np.float32)
     if data.mean not in MEANS:
@@ -83,7 +84,12 @@ def _mean(statistics, data: ConfigDict) -> np.ndarray:
     return mean
 
 
-def _mean_file(path: str) -> np.ndarray:
+def read_mean(path: str) -> np.ndarray:
+    """Return the mean image of a file, (256, 256, 3) floats.
+
+    Raises:
+      ConfigError: it is none.
+    """
     expected = f"data.mean_file is an .npy of ({SIZE}, {SIZE}, 3) floats, RGB 0-255"
     try:
         mean = np.load(path, allow_pickle=False)

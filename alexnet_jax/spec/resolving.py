@@ -68,6 +68,7 @@ def resolve(model: ConfigDict, found: int | None = None) -> Spec:
             "set model.classes=0 to take what it has"
         )
     _check(spec)
+    _check_effect(spec, model)
     dropped = spec.drop_layers
     names = dropped.split(",") if isinstance(dropped, str) else dropped
     return _drop(spec, tuple(name.strip() for name in names if name.strip()))
@@ -113,6 +114,20 @@ def _check(spec: Spec) -> None:
     for path, value, holds, expected in bounds:
         if not holds:
             raise ConfigError(f"model.{path} is {expected}; got {value!r}")
+
+
+def _check_effect(spec: Spec, model: ConfigDict) -> None:
+    """Refuse what is set of an operation that none of this net's layers has."""
+    there = {op for layer in spec.layers for op in layer.then}
+    lrn = [f"lrn.{name}" for name, value in model.lrn.items() if value is not None]
+    norm = [*(["norm"] if model.norm is not None else []), *lrn]
+    spatial = [f"spatial_norm.{name}" for name, v in model.spatial_norm.items() if v is not None]
+    for op, names in (("norm", norm), ("spatial_norm", spatial)):
+        if names and op not in there:
+            raise ConfigError(
+                f"model.{names[0]} changes nothing in spec {spec.spec}: none of its layers has "
+                f"{op}; leave it out, or take a spec that has it"
+            )
 
 
 def _drop(spec: Spec, names: tuple[str, ...]) -> Spec:

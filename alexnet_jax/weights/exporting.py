@@ -6,6 +6,7 @@ where the mean is one for each pixel. The header says how to use them:
 
 input         what the net reads: RGB 0-255, less the mean, divided by divide_by
 mean          [R, G, B]; where mean_image is there, its means
+mean_of       centre: any crop loses mean_image's centre; not there: the place that it was cut from
 divide_by     [R, G, B]
 keep          times this, at test, go the activations that had dropout in training (paper 4.2); 1
               where dropout is inverted, as PyTorch's is

@@ -12,14 +12,14 @@ from ml_collections import ConfigDict
 from alexnet_jax import run_data, run_folder, spec
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.config import fingerprint
+from alexnet_jax.data.constants import OF_A_FILE
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.run_data import RunData
+from alexnet_jax.run_folder import MEAN_FILE
 from alexnet_jax.train_step import TrainState, initial_state
 from alexnet_jax.weights import layout
-from alexnet_jax.weights.weights import Weights, listed, misfits
+from alexnet_jax.weights.weights import CENTRE, MEAN_OF, Weights, listed, misfits
 from alexnet_jax.whole_file import whole_file
-
-MEAN_FILE = "mean_image.npy"
 
 
 def import_weights(
@@ -48,7 +48,7 @@ def import_weights(
         raise WeightsError(f"{weights.source} is no net of spec {net.spec}: {listed(phrases)}")
     with whole_file(out, WeightsError) as folder:
         run_folder.open_folder(folder, config)
-        if weights.mean is not None and config.data.mean == "file":
+        if weights.mean is not None and config.data.mean in OF_A_FILE:
             np.save(folder / MEAN_FILE, weights.mean)
         run_data.write(folder, _known(weights, net))
         params, stats = layout.from_torch(net, weights.tensors)
@@ -75,7 +75,9 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
     config.init_from = weights.source
     config.data.divide_by = weights.divide_by
     if weights.mean.ndim == 3:
-        config.data.mean, config.data.mean_file = "file", MEAN_FILE
+        centre = weights.extra.get(MEAN_OF) == CENTRE
+        config.data.mean = "centre_file" if centre else "file"
+        config.data.mean_file = MEAN_FILE
     else:
         config.data.mean = "values"
         config.data.mean_values = tuple(float(value) for value in weights.mean)

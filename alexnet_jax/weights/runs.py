@@ -13,10 +13,10 @@ from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.config import check, fingerprint
 from alexnet_jax.data.constants import OF_THE_DATA
 from alexnet_jax.errors import WeightsError
-from alexnet_jax.run_folder import mean_file, read_config
+from alexnet_jax.run_folder import data_of, read_config
 from alexnet_jax.train_step import TrainState, initial_state
 from alexnet_jax.weights import layout
-from alexnet_jax.weights.weights import Weights, checked
+from alexnet_jax.weights.weights import CENTRE, MEAN_OF, Weights, checked
 
 
 def read_run(
@@ -41,11 +41,10 @@ def read_run(
     """
     config = read_config(workdir)
     check(config)
-    config.data.mean_file = mean_file(workdir, config)
     known = run_data.read(workdir, config.data)
     consts = None
     if known.statistics is not None or with_mean or config.data.mean not in OF_THE_DATA:
-        consts = known.constants(config.data)
+        consts = known.constants(data_of(workdir, config))
     net = known.net(config.model)
     if mesh is None:
         one = ConfigDict({"data": 1, "group": 1})
@@ -53,6 +52,8 @@ def read_run(
     state = _restored(workdir, config, net, mesh, checkpoint)
     tensors = layout.to_torch(net, *jax.tree.map(np.asarray, (state.params, state.batch_stats)))
     extra = {"step": str(int(state.step))}
+    if consts is not None and "centre_mean" in consts:
+        extra[MEAN_OF] = CENTRE
     if known.class_names:
         extra["class_names"] = json.dumps(known.class_names)
     return checked(

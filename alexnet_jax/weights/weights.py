@@ -11,6 +11,7 @@ from alexnet_jax.spec import Spec
 from alexnet_jax.weights import layout
 
 RGB = tuple[float, float, float]
+MEAN_OF, CENTRE = "mean_of", "centre"  # in `extra`: of every view the mean image's centre is taken
 _SHOWN = 3  # of the tensors that differ
 
 
