@@ -9,10 +9,12 @@
 
     python -m alexnet_jax.evaluate --workdir=runs/a --views=1,10 --resize=aspect/area,warp/lanczos
 
+    python -m alexnet_jax.evaluate --workdir=runs/ilsvrc2010 --views=10 --split=test
+
 Several nets are shown alone and together, their probabilities averaged; several --views and
---resize one after the other. A table, then one JSON object: the last row's images, net, weights,
-views, resize, loss, top1_error, top1_interval, top5_error, top5_interval (bootstrap, 95 %), all
-rows, and images_per_second.
+--resize one after the other. A table, then one JSON object: the last row's split (kept predictions
+do not say it), images, net, weights, views, resize, loss, top1_error, top1_interval, top5_error,
+top5_interval (bootstrap, 95 %), all rows, and images_per_second.
 """
 
 import itertools
@@ -53,6 +55,9 @@ _RESIZE = flags.DEFINE_list(
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", "", "Images, train/<class>/<file> and val/<class>/<file>, in place of the run's."
 )
+_SPLIT = flags.DEFINE_enum(
+    "split", SPLIT, [SPLIT, "test"], "Of the images; ILSVRC-2010 has a test split (table 1)."
+)
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 _OUT = flags.DEFINE_string("out", "", "Where the probabilities of each image are kept, an .npz.")
 _PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "What --out wrote, in place of runs.")
@@ -62,7 +67,14 @@ _WEIGHTS = flags.DEFINE_string(
     "Of the nets in their mean: equal; numbers, one a net; or fit: fitted on every second image, "
     "and all rows are of the others.",
 )
-OF_RUNS = (_VIEWS, _RESIZE, _DATA_DIR, _CHECKPOINT, _OUT)  # say nothing about kept predictions
+OF_RUNS = (
+    _VIEWS,
+    _RESIZE,
+    _DATA_DIR,
+    _SPLIT,
+    _CHECKPOINT,
+    _OUT,
+)  # say nothing about kept predictions
 
 
 def main(_) -> None:
@@ -106,6 +118,7 @@ def _run(weights: Weights) -> tuple[list[dict], int]:
             found = compare(kept, weights)
         else:
             found = compared(heads, answers, weights)
+        found = [{"split": _SPLIT.value, **row} for row in found]
         if weights != FIT and not _DATA_DIR.value:
             for net, row in zip(nets, found[: len(nets)], strict=True):
                 evaluations.remember(net.workdir, {"step": int(net.state.step), **row})
@@ -131,7 +144,7 @@ def _predictors(nets: Sequence[SavedNet], views: int) -> list[Predictor]:
 
 def _images(nets: Sequence[SavedNet], resize: Resize | None) -> tuple[PreparedDataset, str]:
     """Return the images that all nets are seen on, and how they were made square."""
-    datasets = [images(net, _DATA_DIR.value, resize) for net in nets]
+    datasets = [images(net, _DATA_DIR.value, resize, split=_SPLIT.value) for net in nets]
     for net, dataset in zip(nets, datasets, strict=True):
         if dataset.directory != datasets[0].directory:
             raise ConfigError(
@@ -146,7 +159,7 @@ def _images(nets: Sequence[SavedNet], resize: Resize | None) -> tuple[PreparedDa
 def _batches(nets: Sequence[SavedNet], dataset: PreparedDataset) -> Iterator[dict]:
     config = nets[0].config
     size = batch_size_for(*(net.mesh for net in nets), asked=config.evaluate.batch_size)
-    return eval_batches(dataset, SPLIT, batch_size=size, workers=config.data.workers)
+    return eval_batches(dataset, _SPLIT.value, batch_size=size, workers=config.data.workers)
 
 
 def _kept(heads: list[dict], dataset: PreparedDataset, answers: Answers) -> Predictions:
@@ -157,7 +170,7 @@ def _kept(heads: list[dict], dataset: PreparedDataset, answers: Answers) -> Pred
         views=tuple(head["views"] for head in heads),
         resize=tuple(head["resize"] for head in heads),
         class_names=dataset.class_names,
-        files=tuple(dataset.file_names(SPLIT, range(len(labels)))),
+        files=tuple(dataset.file_names(_SPLIT.value, range(len(labels)))),
         labels=labels,
         probabilities=np.concatenate([probabilities for probabilities, _ in parts], axis=1),
     )

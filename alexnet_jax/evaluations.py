@@ -17,12 +17,17 @@ def remember(workdir: pathlib.Path, line: dict[str, Any]) -> None:
 
     Args:
       workdir: the run's folder.
-      line: step, views, resize, images, loss, top1_error, top5_error and their intervals.
+      line: split (validation where it is not there), step, views, resize, images, loss,
+        top1_error, top5_error and their intervals.
     """
-    others = [old for old in read(workdir) if any(old.get(name) != line[name] for name in KEY)]
+    others = [old for old in read(workdir) if _of(old) != _of(line)]
     text = "".join(json.dumps(each) + "\n" for each in (*others, line))
     with contextlib.suppress(UserError):  # a run may lie where only its owner writes
         write_whole(workdir / FILE, text)
+
+
+def _of(line: dict[str, Any]) -> tuple:
+    return (line.get("split", "validation"), *(line[name] for name in KEY))
 
 
 def read(workdir: pathlib.Path) -> list[dict[str, Any]]:

@@ -124,7 +124,12 @@ def _mesh(asked: ConfigDict, columns: int) -> Mesh:
 
 
 def images(
-    net: SavedNet, data_dir: str = "", resize: Resize | None = None, *, train: bool = False
+    net: SavedNet,
+    data_dir: str = "",
+    resize: Resize | None = None,
+    *,
+    train: bool = False,
+    split: str = SPLIT,
 ) -> PreparedDataset:
     """Return the validation images of a net, or others; where they must be prepared, only they are.
 
@@ -133,6 +138,7 @@ def images(
       data_dir: a folder of images, or of ILSVRC's archives, in place of the run's own.
       resize: how they are made square; None: as in training.
       train: whether the training images are needed too.
+      split: validation, or ILSVRC-2010's test.
 
     Raises:
       DataError: they are not there, or have other classes.
@@ -144,7 +150,7 @@ def images(
     if resize is not None:
         data.resize, data.resize_filter = resize
     try:
-        dataset = prepare(data, only=None if train else SPLIT)
+        dataset = prepare(data, only=None if train else split)
     except DataError as error:
         if data_dir or data.builder == "shapes":
             raise

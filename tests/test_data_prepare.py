@@ -20,6 +20,7 @@ from PIL import Image
 
 from alexnet_jax.data import building, prepared, shapes, shards
 from alexnet_jax.data.building import partial_directory
+from alexnet_jax.data.datasets import VERSION
 from alexnet_jax.data.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.prepare import prepare, prepared_directory
 from alexnet_jax.data.prepared import PreparedDataset
@@ -337,7 +338,7 @@ def test_says_first_what_it_takes(tmp_path, source, capsys):
     write_images(source / "train" / "ant", 120, seed=9)
     prepare(config(tmp_path))
     first = capsys.readouterr().err.splitlines()[0]
-    assert "/1.1.0: 142 images, 0 of them done; about " in first
+    assert f"/{VERSION}: 142 images, 0 of them done; about " in first
     assert "(as 2 of them took) with 2 threads; at most 0.07 GB more in " in first
     assert " GB free)" in first
 

@@ -6,6 +6,7 @@ import official
 import pytest
 import tiny
 
+from alexnet_jax import evaluations, predictions
 from alexnet_jax.data.check import check
 from alexnet_jax.train import train
 
@@ -44,6 +45,23 @@ def test_prepared_checked_trained_and_evaluated(tmp_path, release):
     losses = [line["loss"] for line in tiny.lines(tmp_path / "run") if line["split"] == "train"]
     assert len(losses) == result["step"]
     assert found["classes"] == 4
+
+
+def test_the_test_images_of_2010_are_evaluated(tmp_path):
+    official.write_2010(tmp_path / "images")
+    config = tiny.config(tmp_path, **{**settings(tmp_path, "2010"), "epochs": 1})
+    train(config, tmp_path / "run")
+    for split, images in (("test", 17), ("validation", 9)):
+        flags = (f"--workdir={tmp_path / 'run'}", f"--split={split}", "--views=10")
+        process = tiny.start(tmp_path, *flags, f"--out={tmp_path / split}.npz", module="evaluate")
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        found = json.loads(out.splitlines()[-1])
+        assert (found["split"], found["images"], found["views"]) == (split, images, 10)
+        stem = {"test": "ILSVRC2010_test", "validation": "ILSVRC2010_val"}[split]
+        assert predictions.load(tmp_path / f"{split}.npz").files[0] == f"{stem}_00000001.JPEG"
+    kept = {line["split"]: line["images"] for line in evaluations.read(tmp_path / "run")}
+    assert kept == {"test": 17, "validation": 9}
 
 
 def test_evaluated_by_the_command_line(tmp_path):

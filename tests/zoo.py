@@ -74,22 +74,42 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
     return file.getvalue()
 
 
-def png(width: int, height: int, depth: int, rows: bytes) -> bytes:
-    """Return a PNG of RGB with this header, whatever the rows."""
+RGB, GREY_LEVELS = 2, 0  # colour types
+
+
+def png(
+    width: int, height: int, depth: int, rows: bytes, colours: int = RGB, clear: bytes = b""
+) -> bytes:
+    """Return a PNG with this header, whatever the rows; `clear` is its transparent colour."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         crc = zlib.crc32(kind + content)
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
 
-    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(rows))
+    header = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0)
+    data = chunk(b"tRNS", clear) if clear else b""
+    data += chunk(b"IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
 
 
-def deep_png() -> bytes:
-    """Return 16-bit RGB."""
+def deep_png(*, clear: bool = False) -> bytes:
+    """Return 16-bit RGB, its left half perhaps clear."""
     pixels = np.asarray(halves()).astype(">u2") * 257
-    return png(300, 300, 16, b"".join(b"\0" + row.tobytes() for row in pixels))
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    return png(300, 300, 16, rows, clear=pixels[0, 0].tobytes() if clear else b"")
+
+
+def clear_deep_grey_png() -> bytes:
+    """Return 16-bit grey, its left half clear."""
+    levels = np.asarray(grey_halves()).astype(">u2") * 257
+    rows = b"".join(b"\0" + row.tobytes() for row in levels)
+    return png(300, 300, 16, rows, GREY_LEVELS, levels[0, 0].tobytes())
+
+
+def clear_two_bit_png() -> bytes:
+    """Return grey of 2 bits, 1 on the left, which is clear, and 2 on the right."""
+    row = b"\0" + bytes([0b01010101] * 38 + [0b10101010] * 37)
+    return png(300, 300, 2, row * 300, GREY_LEVELS, b"\0\x01")
 
 
 def turned(orientation: int) -> bytes:
@@ -157,6 +177,24 @@ def good() -> dict[str, tuple[bytes, tuple, tuple, set[str]]]:
             {"16-bit"},
         ),
         "16-bit colour.png": (deep_png(), LEFT, RIGHT, {"16-bit"}),
+        "clear 16-bit colour.png": (
+            deep_png(clear=True),
+            WHITE,
+            RIGHT,
+            {"16-bit", "transparent"},
+        ),
+        "clear 16-bit grey.png": (
+            clear_deep_grey_png(),
+            WHITE,
+            grey[1],
+            {"16-bit", "transparent"},
+        ),
+        "clear 2-bit grey.png": (
+            clear_two_bit_png(),
+            WHITE,
+            (170, 170, 170),
+            {"grey", "transparent"},
+        ),
         "palette.png": (encoded(palette, "PNG"), LEFT, RIGHT, {"palette"}),
         "clear palette.png": (
             encoded(palette, "PNG", transparency=clear),

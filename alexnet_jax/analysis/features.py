@@ -95,8 +95,8 @@ def main(flags_of_run: command.RunFlags, words: list[str], **asked: str) -> int:
         found = batches(squares(paths, resize, config.data.workers), size, name)
         known: dict[str, Any] = {"split": None, "class_names": None}
     else:
-        train = asked["split"] == "train"
-        dataset = saved_run.images(nets[0], flags_of_run.data_dir, train=train)
+        which: dict[str, Any] = {"train": asked["split"] == "train", "split": asked["split"]}
+        dataset = saved_run.images(nets[0], flags_of_run.data_dir, **which)
         found = split_images(dataset, asked["split"], size, config.data.workers)
         known = {"split": asked["split"], "class_names": dataset.class_names}
     made = features(nets, found, asked["layer"], out)
@@ -110,7 +110,7 @@ def main(flags_of_run: command.RunFlags, words: list[str], **asked: str) -> int:
 if __name__ == "__main__":
     _RUN = command.RunFlags(several=True)
     _LAYER = flags.DEFINE_string("layer", "", "An activation; default: the last hidden layer's.")
-    _SPLIT = flags.DEFINE_enum("split", SPLIT, ["train", SPLIT], "Of the run's images.")
+    _SPLIT = flags.DEFINE_enum("split", SPLIT, ["train", SPLIT, "test"], "Of the run's images.")
     _OUT = flags.DEFINE_string("out", None, "File to write, .npz or .array_record.", required=True)
     command_line.run(
         lambda argv: main(_RUN, argv[1:], layer=_LAYER.value, split=_SPLIT.value, out=_OUT.value)

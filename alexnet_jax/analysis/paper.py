@@ -52,10 +52,9 @@ def release_of(record: Record) -> str | None:
 
 
 def of_one_net(release: str | None) -> Result | None:
-    """Return what one net of the paper reached with ten views."""
-    return next(
-        (x for x in RESULTS if (x.release, x.net, x.views) == (release, "one CNN", 10)), None
-    )
+    """Return what one net of the paper reached on validation images with ten views, if it says."""
+    of = (release, "validation", "one CNN", 10)
+    return next((x for x in RESULTS if (x.release, x.split, x.net, x.views) == of), None)
 
 
 def chance(classes: int) -> dict[str, float]:
@@ -98,16 +97,17 @@ def _ours(record: Record, *, alone: bool) -> list[Any]:
 
 def _evaluated(record: Record, line: dict[str, Any], *, alone: bool) -> list[Any]:
     name = element("strong", "this run" if alone else foreign(record.name), ", evaluated")
-    of = f"step {line['step']}, {_images(record)}, {_views(line['views'])}, "
+    images = _images(record, line.get("split", "validation"))
+    of = f"step {line['step']}, {images}, {_views(line['views'])}, "
     return [
         [name, element("div", of, foreign(line["resize"]), class_="remark")],
         *_figures(line),
     ]
 
 
-def _images(record: Record) -> str:
+def _images(record: Record, split: str = "validation") -> str:
     release = release_of(record)
-    return f"ILSVRC-{release} validation" if release else "its own validation images"
+    return f"ILSVRC-{release} {split}" if release else f"its own {split} images"
 
 
 def _theirs(result: Result) -> list[Any]:
@@ -139,7 +139,8 @@ def _note(releases: set, others: int) -> Markup:
         )
     if "2010" in releases:
         said.append(
-            "Of ILSVRC-2010 the paper's are of the 150,000 test images, ours of validation."
+            "Of ILSVRC-2010 the paper's are of the 150,000 test images, ours of validation where "
+            "nothing else is said; evaluate --split=test is of theirs."
         )
     if others:
         one = "This run is" if others == 1 else "These runs are"

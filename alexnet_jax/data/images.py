@@ -27,7 +27,7 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image, ImageChops
 
-from alexnet_jax.data.odd import odd_container, odd_pixels
+from alexnet_jax.data.odd import odd_container, odd_pixels, raw_mode
 from alexnet_jax.data.resize import PAPER, SIZE, Resize, resized
 from alexnet_jax.errors import DataError
 
@@ -133,6 +133,7 @@ def _square(image: Image.Image, name: str, resize: Resize) -> Square:
         image.draft(image.mode, (2 * SIZE, 2 * SIZE))  # acts on JPEG only; see the module's text
     if image.width * image.height > MAX_PIXELS:
         raise _UnfitImage(f"{image.width}x{image.height}: more than {MAX_PIXELS} pixels")
+    _scale_transparent_colour(image)
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
     if turn is not None:
@@ -152,6 +153,15 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _scale_transparent_colour(image: Image.Image) -> None:
+    """Bring a PNG's transparent colour to 8 bits, as Pillow does with the pixels only."""
+    colour, raw = image.info.get("transparency"), raw_mode(image)
+    if isinstance(colour, tuple) and "16" in raw:
+        image.info["transparency"] = tuple(level >> 8 for level in colour)
+    elif isinstance(colour, int) and raw in ("L;2", "L;4"):
+        image.info["transparency"] = colour * (85 if raw == "L;2" else 17)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Convert a loaded image of any mode to mode RGB."""
     if image.mode.startswith("I"):
@@ -169,8 +179,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_integers(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey (modes I;16* and I) to 8 bits."""
+    """Scale 16-bit grey (modes I;16* and I) to 8 bits, its transparent level to white."""
     levels = np.asarray(image).astype(np.int64)
+    if isinstance(clear := image.info.get("transparency"), int):
+        levels[levels == clear] = 65535
     if levels.min() < 0 or levels.max() > 65535:
         raise _UnfitImage(
             f"integer pixels from {levels.min()} to {levels.max()}, expected 16-bit (0 to 65535)"

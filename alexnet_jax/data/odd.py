@@ -47,12 +47,19 @@ def odd_pixels(image: Image.Image, size: int) -> Iterator[str]:
         yield "YCCK"
     elif image.mode in _ODD_MODES:
         yield _ODD_MODES[image.mode]
-    # Pillow tells the depth of 16-bit colour only in what it hands to the decoder ("RGB;16B").
-    tiles: list[tuple] = getattr(image, "tile", [])
-    raw_modes = [t[3][0] if isinstance(t[3], tuple) else t[3] for t in tiles]
-    if image.mode.startswith("I") or any("16" in str(raw) for raw in raw_modes):
+    if image.mode.startswith("I") or "16" in raw_mode(image):
         yield "16-bit"
     if image.has_transparency_data:
         yield "transparent"
     if min(image.size) < size:
         yield "smaller than 256"
+
+
+def raw_mode(image: Image.Image) -> str:
+    """Return what an opened image that is not loaded yet hands to its decoder, such as RGB;16B.
+
+    Only there Pillow tells the depth of 16-bit colour, and of grey of 2 and 4 bits.
+    """
+    tiles: list[tuple] = getattr(image, "tile", [])
+    raw_modes = [t[3][0] if isinstance(t[3], tuple) else t[3] for t in tiles]
+    return " ".join(map(str, raw_modes))
