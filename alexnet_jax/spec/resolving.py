@@ -119,10 +119,13 @@ def _check(spec: Spec) -> None:
 def _check_effect(spec: Spec, model: ConfigDict) -> None:
     """Refuse what is set of an operation that none of this net's layers has."""
     there = {op for layer in spec.layers for op in layer.then}
-    lrn = [f"lrn.{name}" for name, value in model.lrn.items() if value is not None]
-    norm = [*(["norm"] if model.norm is not None else []), *lrn]
-    spatial = [f"spatial_norm.{name}" for name, v in model.spatial_norm.items() if v is not None]
-    for op, names in (("norm", norm), ("spatial_norm", spatial)):
+
+    def fields(section: str) -> list[str]:  # an older version's config may lack it
+        found = model.get(section, {}).items()
+        return [f"{section}.{name}" for name, value in found if value is not None]
+
+    norm = [] if model.norm is None else ["norm"]
+    for op, names in (("norm", [*norm, *fields("lrn")]), ("spatial_norm", fields("spatial_norm"))):
         if names and op not in there:
             raise ConfigError(
                 f"model.{names[0]} changes nothing in spec {spec.spec}: none of its layers has "
