@@ -19,7 +19,7 @@ from alexnet_jax.data import augment
 from alexnet_jax.data.images import SIZE, decode_jpeg
 from alexnet_jax.data.loader import train_batches
 from alexnet_jax.data.prepared import PreparedDataset
-from alexnet_jax.train import IN_FLIGHT
+from alexnet_jax.loop import IN_FLIGHT
 from alexnet_jax.train_step import create_state, make_train_step
 
 Measure = Callable[[], float]  # images/s of one turn

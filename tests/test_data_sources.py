@@ -63,6 +63,12 @@ def test_validation_is_taken_before_test(source):
     assert folder_source(source, 0.1).splits["validation"].count == 3
 
 
+def test_what_stands_beside_the_splits_is_no_class(source):
+    (source / "train").rename(source / "Train")
+    touch_images(source / "annotations", 3)
+    assert folder_source(source, 0.1).class_names == ("ant", "bee")
+
+
 def test_training_may_be_a_class(tmp_path):
     for name in ("competition", "test", "training"):
         touch_images(tmp_path / name, 9)

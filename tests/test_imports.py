@@ -15,6 +15,7 @@ PACKAGE = tiny.REPOSITORY / "alexnet_jax"
 FLOORS = [
     {"main", "evaluate", "predict", "export", "doctor"},
     {"train", "page"},
+    {"loop"},
     {"analysis"},
     {"signal_check"},
     {"saved_run", "evaluation", "comparison", "evaluations"},

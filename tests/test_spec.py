@@ -175,6 +175,8 @@ def test_what_none_of_a_nets_layers_has_cannot_be_set(fields):
     with pytest.raises(ConfigError, match="changes nothing in spec .*: none of its layers has"):
         resolve(**fields)
     resolve(**{**fields, "spec": "code2012"})  # which has both
+    for off in ({"norm": "none"}, {"lrn__enabled": False}, {"spatial_norm__enabled": False}):
+        resolve(spec=fields["spec"], **off)
 
 
 def test_classes_that_the_dataset_does_not_have():

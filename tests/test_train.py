@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import tiny
 
-from alexnet_jax import evaluation, run_data, saved_run, sharding, spec, train_step
-from alexnet_jax import train as train_module
+from alexnet_jax import evaluation, loop, run_data, saved_run, sharding, spec, train_step
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.errors import ConfigError, DataError, TrainingError
 from alexnet_jax.train import train
@@ -202,7 +201,7 @@ def test_a_validation_that_gives_no_number_is_neither_logged_nor_saved(
         found = evaluation.evaluate(*arguments)
         return {**found, "loss": math.nan} if int(arguments[1].step) == 11 else found
 
-    monkeypatch.setattr(train_module, "evaluate", evaluate)
+    monkeypatch.setattr(loop, "evaluate", evaluate)
     made = config(folder, checkpoint__every_steps=0)
     said = "validation loss was not finite at step 11; .* step 6, is good"
     for _ in range(2):  # the second time from step 6

@@ -14,7 +14,8 @@ import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
-from alexnet_jax.train import Run, train
+from alexnet_jax.loop import Run
+from alexnet_jax.train import train
 from configs import quickstart
 
 REPOSITORY = pathlib.Path(__file__).parent.parent

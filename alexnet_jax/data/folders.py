@@ -43,7 +43,7 @@ def split_folders(
         raise DataError(f"{root} holds no folders; expected train/<class>/<file> or <class>/<file>")
     spelled = {name.lower(): root / name for name in names}  # of Train and train the latter
     # Among others, "training" may be a class; "train" is none.
-    if "train" not in names and not spelled.keys() <= {*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS}:
+    if "train" not in spelled and not spelled.keys() <= {*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS}:
         return root, None
     train = next((spelled[name] for name in _TRAIN_FOLDERS if name in spelled), None)
     if train is None and train_needed:

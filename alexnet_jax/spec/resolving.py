@@ -117,14 +117,15 @@ def _check(spec: Spec) -> None:
 
 
 def _check_effect(spec: Spec, model: ConfigDict) -> None:
-    """Refuse what is set of an operation that none of this net's layers has."""
+    """Refuse what is set of an operation that none of this net's layers has, but to be off."""
     there = {op for layer in spec.layers for op in layer.then}
 
     def fields(section: str) -> list[str]:  # an older version's config may lack it
         found = model.get(section, {}).items()
-        return [f"{section}.{name}" for name, value in found if value is not None]
+        off = {("enabled", False)}
+        return [f"{section}.{k}" for k, v in found if v is not None and (k, v) not in off]
 
-    norm = [] if model.norm is None else ["norm"]
+    norm = [] if model.norm in (None, "none") else ["norm"]
     for op, names in (("norm", [*norm, *fields("lrn")]), ("spatial_norm", fields("spatial_norm"))):
         if names and op not in there:
             raise ConfigError(
