@@ -51,17 +51,17 @@ def test_the_test_images_of_2010_are_evaluated(tmp_path):
     official.write_2010(tmp_path / "images")
     config = tiny.config(tmp_path, **{**settings(tmp_path, "2010"), "epochs": 1})
     train(config, tmp_path / "run")
-    for split, images in (("test", 17), ("validation", 9)):
-        flags = (f"--workdir={tmp_path / 'run'}", f"--split={split}", "--views=10")
-        process = tiny.start(tmp_path, *flags, f"--out={tmp_path / split}.npz", module="evaluate")
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-        found = json.loads(out.splitlines()[-1])
-        assert (found["split"], found["images"], found["views"]) == (split, images, 10)
-        stem = {"test": "ILSVRC2010_test", "validation": "ILSVRC2010_val"}[split]
-        assert predictions.load(tmp_path / f"{split}.npz").files[0] == f"{stem}_00000001.JPEG"
-    kept = {line["split"]: line["images"] for line in evaluations.read(tmp_path / "run")}
-    assert kept == {"test": 17, "validation": 9}
+    of_validation = {"step": 6, "views": 10, "resize": "aspect/area", "images": 9}
+    evaluations.remember(tmp_path / "run", of_validation)
+    flags = (f"--workdir={tmp_path / 'run'}", "--split=test", "--views=10")
+    process = tiny.start(tmp_path, *flags, f"--out={tmp_path / 'kept.npz'}", module="evaluate")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert (found["split"], found["images"], found["views"]) == ("test", 17, 10)
+    assert predictions.load(tmp_path / "kept.npz").files[0] == "ILSVRC2010_test_00000001.JPEG"
+    first, second = evaluations.read(tmp_path / "run")
+    assert first == of_validation and (second["split"], second["step"]) == ("test", 6)
 
 
 def test_evaluated_by_the_command_line(tmp_path):

@@ -12,7 +12,6 @@ import tarfile
 from collections.abc import Iterator
 
 import numpy as np
-import scipy.io
 
 from alexnet_jax.errors import DataError
 
@@ -100,6 +99,8 @@ def find_devkit(folder: pathlib.Path, year: str) -> Devkit | None:
 
 def _table(meta: bytes, year: str) -> np.ndarray | None:
     """Return the synsets of a meta.mat; None where it is another year's numbering."""
+    import scipy.io  # slow to import, and wanted here only
+
     table: np.ndarray = scipy.io.loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
     return table if f"ILSVRC{year}_ID" in (table.dtype.names or ()) else None
 

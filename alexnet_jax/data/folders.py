@@ -108,14 +108,14 @@ def _check_names(folder: pathlib.Path, class_names: tuple[str, ...]) -> None:
     if not class_names:
         raise DataError(f"{folder} holds no class folders; expected <class>/<file> in it")
     for name in class_names:
-        if not is_utf8(name) or name != name.strip() or len(name.splitlines()) > 1:
+        if not _is_utf8(name) or name != name.strip() or len(name.splitlines()) > 1:
             raise DataError(
                 f"the class folder {name!r} in {folder} cannot be a label: expected UTF-8 in one "
                 "line, without spaces around it; rename it"
             )
 
 
-def is_utf8(name: str) -> bool:
+def _is_utf8(name: str) -> bool:
     """Whether a file's name is text: of other bytes Python makes lone surrogates."""
     try:
         name.encode()
