@@ -41,7 +41,7 @@ def compare(found: Predictions, weights: Weights) -> list[dict]:
         of the other images, and one is of equal weights.
     """
     heads = [
-        {"net": net, "views": views, "resize": resize}
+        {"net": net, "split": found.split, "views": views, "resize": resize}
         for net, views, resize in zip(found.nets, found.views, found.resize, strict=True)
     ]
     if weights != FIT:
@@ -79,7 +79,7 @@ def compared(
     """Return a row for each net, and, of several, one for each mean of them.
 
     Args:
-      heads: the beginning of each net's row: net, views, resize.
+      heads: the beginning of each net's row: net, split, views, resize.
       answers: what the nets answered, batch by batch.
       weights: EQUAL, or one for each net.
       also: more means of the nets: name and weights (None: all the same).

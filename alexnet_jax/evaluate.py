@@ -12,9 +12,9 @@
     python -m alexnet_jax.evaluate --workdir=runs/ilsvrc2010 --views=10 --split=test
 
 Several nets are shown alone and together, their probabilities averaged; several --views and
---resize one after the other. A table, then one JSON object: the last row's split (kept predictions
-do not say it), images, net, weights, views, resize, loss, top1_error, top1_interval, top5_error,
-top5_interval (bootstrap, 95 %), all rows, and images_per_second.
+--resize one after the other. A table, then one JSON object: the last row's images, net, weights,
+split, views, resize, loss, top1_error, top1_interval, top5_error, top5_interval (bootstrap, 95 %),
+all rows, and images_per_second.
 """
 
 import itertools
@@ -110,7 +110,8 @@ def _run(weights: Weights) -> tuple[list[dict], int]:
     for resize, views in wanted:
         dataset, form = _images(nets, resize)
         answers = predicted(predictors[views], _batches(nets, dataset))
-        heads = [{"net": str(net.workdir), "views": views, "resize": form} for net in nets]
+        how = {"split": _SPLIT.value, "views": views, "resize": form}
+        heads = [{"net": str(net.workdir), **how} for net in nets]
         if _OUT.value or weights == FIT:
             kept = _kept(heads, dataset, answers)
             if _OUT.value:
@@ -118,7 +119,6 @@ def _run(weights: Weights) -> tuple[list[dict], int]:
             found = compare(kept, weights)
         else:
             found = compared(heads, answers, weights)
-        found = [{"split": _SPLIT.value, **row} for row in found]
         if weights != FIT and not _DATA_DIR.value:
             for net, row in zip(nets, found[: len(nets)], strict=True):
                 evaluations.remember(net.workdir, {"step": int(net.state.step), **row})
@@ -173,6 +173,7 @@ def _kept(heads: list[dict], dataset: PreparedDataset, answers: Answers) -> Pred
         files=tuple(dataset.file_names(_SPLIT.value, range(len(labels)))),
         labels=labels,
         probabilities=np.concatenate([probabilities for probabilities, _ in parts], axis=1),
+        split=_SPLIT.value,
     )
 
 

@@ -23,6 +23,7 @@ class Predictions:
       files: name of each image.
       labels: (n,) int32.
       probabilities: (nets, n, classes) float32.
+      split: of which they are.
     """
 
     nets: tuple[str, ...]
@@ -32,6 +33,7 @@ class Predictions:
     files: tuple[str, ...]
     labels: np.ndarray
     probabilities: np.ndarray
+    split: str = "validation"
 
     def save(self, path: pathlib.Path) -> None:
         """Write an .npz of arrays with the attributes' names, whole or not at all.
@@ -55,7 +57,9 @@ def load(path: pathlib.Path) -> Predictions:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             found: dict[str, Any] = {
-                field.name: file[field.name] for field in dataclasses.fields(Predictions)
+                field.name: file[field.name]
+                for field in dataclasses.fields(Predictions)
+                if field.name != "split" or "split" in file  # an older file says none
             }
     except Exception as error:  # zipfile, zlib and NumPy each have errors of their own
         raise DataError(
@@ -67,7 +71,10 @@ def load(path: pathlib.Path) -> Predictions:
             f"{path} is damaged: {found['probabilities'].shape} probabilities, expected {shape}"
         )
     texts = ("nets", "views", "resize", "class_names", "files")
-    return Predictions(**found | {name: tuple(found[name].tolist()) for name in texts})
+    found |= {name: tuple(found[name].tolist()) for name in texts}
+    if "split" in found:
+        found["split"] = str(found["split"])
+    return Predictions(**found)
 
 
 def joined(paths: Sequence[pathlib.Path]) -> Predictions:

@@ -59,7 +59,8 @@ def test_the_test_images_of_2010_are_evaluated(tmp_path):
     assert process.returncode == 0, err
     found = json.loads(out.splitlines()[-1])
     assert (found["split"], found["images"], found["views"]) == ("test", 17, 10)
-    assert predictions.load(tmp_path / "kept.npz").files[0] == "ILSVRC2010_test_00000001.JPEG"
+    kept = predictions.load(tmp_path / "kept.npz")
+    assert (kept.split, kept.files[0]) == ("test", "ILSVRC2010_test_00000001.JPEG")
     first, second = evaluations.read(tmp_path / "run")
     assert first == of_validation and (second["split"], second["step"]) == ("test", 6)
 

@@ -19,6 +19,7 @@ FOUND = Predictions(
     files=("ant/1.jpg", "bee/ä 2.jpg"),
     labels=np.array([0, 1], np.int32),
     probabilities=RNG.dirichlet(np.ones(3), (2, 2)).astype(np.float32),
+    split="test",
 )
 
 
@@ -32,6 +33,13 @@ def test_what_is_kept_comes_back(tmp_path):
     found = load(tmp_path / "new" / "a.npz")
     assert same(found, FOUND) and found.probabilities.dtype == np.float32
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.npz"]
+
+
+def test_a_file_that_does_not_say_its_split_is_of_validation(tmp_path):
+    fields = dataclasses.asdict(FOUND)
+    del fields["split"]
+    np.savez(tmp_path / "older.npz", **fields)
+    assert same(load(tmp_path / "older.npz"), dataclasses.replace(FOUND, split="validation"))
 
 
 def test_files_are_joined_net_by_net(tmp_path):
