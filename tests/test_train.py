@@ -219,11 +219,16 @@ def fewer_images(images: pathlib.Path) -> None:
     next((images / "train" / "ant").iterdir()).unlink()
 
 
+def another_image(images: pathlib.Path) -> None:
+    shutil.copy(images / "val" / "bee" / "0.jpg", images / "train" / "ant" / "0.jpg")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (other_classes, r"it had 3 classes, now 3, and not the same \(cow, dog\)"),
-        (fewer_images, "it had 42 to train on, now 41, and their mean"),
+        (fewer_images, "it had 42 to train on, now 41;"),
+        (another_image, "as many to train on, but their mean is not the same"),
     ],
 )
 def test_a_run_does_not_go_on_with_other_images(folder, tmp_path, change, said):
