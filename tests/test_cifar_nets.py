@@ -61,6 +61,17 @@ def test_what_is_not_cifar_is_named(tmp_path):
         cifar.read(tmp_path)
 
 
+def test_recompressed_pictures_are_close_and_stand_where_they_stood():
+    smooth = np.linspace(40, 200, 32)[:, None, None] + np.array([0.0, 10.0, -10.0])
+    image = np.broadcast_to(smooth, (32, 32, 3)).astype(np.uint8)
+    noise = RNG.integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    found = cifar.recompressed(cifar.Split(np.stack([image, noise]), np.array([3, 5], np.int32)))
+    assert found.labels.tolist() == [3, 5] and found.images.dtype == np.uint8
+    away = np.abs(found.images.astype(int) - np.stack([image, noise]))
+    assert away[0, 6:-6].max() <= 8  # the roll makes an edge where the picture's ends meet
+    assert 20 < away[1].mean() < 80  # 4:2:0 takes most of the noise's colour
+
+
 def test_what_is_no_picture_is_named(tmp_path):
     for name in NAMES:
         (tmp_path / "train" / name).mkdir(parents=True)
