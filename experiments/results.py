@@ -97,10 +97,12 @@ def cifar() -> list[tuple[str, str]]:
         "ReLU beside tanh to 25 % training error on CIFAR-10 (the paper: 6x faster; ours drawn as "
         "its [figure 1](experiments/records/cifar10/figure1.svg))"
     )
-    net = "cuda-convnet's small net on CIFAR-10 (its own: 26 %): test error"
+    small = "cuda-convnet's small net on CIFAR-10 (its own: 26 %): test error"
+    normalized = "cuda-convnet's net with response normalization (its own: 18 %): test error"
     return [
         (race, figures.epochs_to_target(read("cifar10/figure1.json"))),
-        (net, figures.cifar_error(read("cifar10/80sec.json"))),
+        (small, figures.cifar_error(read("cifar10/80sec.json"))),
+        (normalized, figures.cifar_error(read("cifar10/18pct.json"))),
     ]
 
 

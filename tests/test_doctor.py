@@ -12,8 +12,9 @@ import pytest
 import tiny
 import weight_files
 from flax import nnx
+from ml_collections import ConfigDict
 
-from alexnet_jax import doctor, spec, train_step
+from alexnet_jax import doctor, sharding, spec, train_step
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.random_streams import stream
 from alexnet_jax.train_step import ONCE
@@ -113,19 +114,22 @@ def test_verdicts_are_those_of_the_measured_recipes():
 
 
 def test_the_rates_and_the_weights_are_those_that_the_run_begins_with(tmp_path, compiled_once):
-    tiny.write_images(tmp_path)
-    rates = {"schedule__layers": [("conv1", 0, 0.5), ("fc8", 0, 0.0)]}
-    plain, scaled = (doctor.examine(tiny.config(tmp_path, **more))[0] for more in ({}, rates))
-    assert scaled["conv1"].move == pytest.approx(0.5 * plain["conv1"].move)
-    assert scaled["conv1"].pull == pytest.approx(0.5 * plain["conv1"].pull)
-    assert scaled["fc8"].move == 0 and scaled["fc8"].pull == 0
-    assert scaled["conv2"] == plain["conv2"]
+    def first(**changes):
+        """Return the state that the doctor looks at."""
+        config = tiny.config(pathlib.Path("nowhere"), model__classes=3, **changes)
+        net = spec.resolve(config.model)
+        mesh = sharding.make_mesh(ConfigDict({"data": 1, "group": 1}), net.columns, 8)
+        return doctor._first_state(config, net, mesh, tiny.TRAIN)
+
     weight_files.drawn_run(tmp_path, tmp_path / "other", 0)
-    begun, _ = doctor.examine(tiny.config(tmp_path, init_from=str(tmp_path / "other")))
-    drawn = read_run(tmp_path / "other").tensors["fc6.weight"]
-    assert begun["fc6"].weights == pytest.approx(np.sqrt(np.mean(np.square(drawn))), rel=1e-5)
+    layers = [("conv1", 0, 0.5), ("fc8", 0, 0.0)]
+    begun = first(schedule__layers=layers, init_from=str(tmp_path / "other"))
+    rates = {name: float(rate) for name, rate in begun.opt_state.rates.weights.items()}
+    assert rates == pytest.approx({**dict.fromkeys(LAYERS, 0.01), "conv1": 0.005, "fc8": 0.0})
+    drawn = read_run(tmp_path / "other").tensors["fc6.bias"]
+    np.testing.assert_array_equal(np.ravel(begun.params["fc6"]["bias"]), drawn)
     with pytest.raises(WeightsError, match="/nowhere"):
-        doctor.examine(tiny.config(tmp_path, init_from="/nowhere/at/all.npz"))
+        first(init_from="/nowhere/at/all.npz")
 
 
 def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, compiled_once, capsys):
