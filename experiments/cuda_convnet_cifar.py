@@ -14,8 +14,8 @@ epoch, ours are drawn anew. Each run has a folder, OUT/<net>_<seed>: state.npz a
 written after each epoch; the same command goes on from there. Ends with OUT/<net>.svg (matplotlib)
 and one JSON object, also OUT/<net>.json.
 
---recompress trains and tests on pictures saved as JPEG once more, into another OUT: what that costs
-is about what a copy of CIFAR-10 costs whose pictures are JPEG files.
+--recompress trains and tests on pictures saved as JPEG once more, as <net>_recompressed: what that
+costs is about what a copy of CIFAR-10 costs whose pictures are JPEG files.
 """
 
 import itertools
@@ -159,15 +159,17 @@ def main(_) -> None:
         raise ConfigError(f"--seeds is whole numbers with commas between: {error}") from None
     net, out = flags.FLAGS.net, pathlib.Path(flags.FLAGS.out)
     train_split, test_split = cifar.read(pathlib.Path(flags.FLAGS.data_dir))
+    name = net
     if flags.FLAGS.recompress:
+        name = f"{net}_recompressed"
         train_split, test_split = cifar.recompressed(train_split), cifar.recompressed(test_split)
     mean = train_split.mean()
     pictures, tests = on_device(train_split, mean), on_device(test_split, mean)
     each = rates(net, flags.FLAGS.scale)
     curves = {}
     for seed in seeds:
-        curves[seed] = Run(out / f"{net}_{seed}", net, each, seed).go(pictures, tests)
-    draw(net, curves, out / f"{net}.svg")
+        curves[seed] = Run(out / f"{name}_{seed}", net, each, seed).go(pictures, tests)
+    draw(net, curves, out / f"{name}.svg")
     errors = [lines[-1]["test_error"] for lines in curves.values()]
     mean_error, deviation = mean_and_deviation(errors)
     result = {
@@ -180,7 +182,7 @@ def main(_) -> None:
         "published": PUBLISHED[net],
         "difference": round(mean_error - PUBLISHED[net], 5),
     }
-    write_whole(out / f"{net}.json", json.dumps(result, indent=2) + "\n")
+    write_whole(out / f"{name}.json", json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))
 
 

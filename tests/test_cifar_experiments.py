@@ -182,3 +182,27 @@ def test_rates_are_those_of_the_parameter_files():
     assert whole == [0.001] * 120 + [0.0001] * 10 + [0.00001] * 10
     assert cuda_convnet_cifar.rates("80sec", 1.0) == [0.001] * 8 + [0.0001] * 2
     assert cuda_convnet_cifar.rates("18pct", 0.1) == [0.001] * 12 + [0.0001] + [0.00001]
+
+
+def test_recompressed_pictures_are_runs_of_their_own(tmp_path, monkeypatch, capsys):
+    split = cifar.Split(np.full((20, 32, 32, 3), 90, np.uint8), np.arange(20, dtype=np.int32) % 10)
+    monkeypatch.setattr(cifar, "read", lambda _: (split, split))
+    line = {"epoch": 1, "train_error": 0.5, "test_error": 0.25}
+    monkeypatch.setattr(cuda_convnet_cifar.Run, "go", lambda *_: [line])
+    for recompress in (False, True):
+        given = {
+            "net": "80sec",
+            "out": str(tmp_path),
+            "data_dir": "x",
+            "seeds": ["0"],
+            "scale": 1.0,
+        }
+        asked = mock.Mock(**given, recompress=recompress)
+        with mock.patch.object(cuda_convnet_cifar.flags, "FLAGS", asked):
+            cuda_convnet_cifar.main([])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}{end}"
+        for name in ("80sec", "80sec_recompressed")
+        for end in ("_0", ".svg", ".json")
+    }
+    assert [json.loads(x)["recompressed"] for x in capsys.readouterr().out.splitlines()] == [0, 1]
