@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import app, flags
 
-from alexnet_jax import distributed
+from alexnet_jax import distributed, host_memory
 from alexnet_jax.errors import UserError
 from alexnet_jax.interrupt import Stopped, stop_at_once
 
@@ -20,6 +20,7 @@ def run(main: Callable[[list[str]], Any]) -> None:
 
     Exits with one line and 2 where the user can mend it, 128 + the signal where one came.
     """
+    host_memory.keep()
     warnings.showwarning = _one_line
     # At INFO they name each kind of device that this machine does not have, and each address.
     for name in ("xla_bridge", "distributed"):

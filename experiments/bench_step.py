@@ -4,13 +4,13 @@
 
 The contenders take turns, step by step, so that a machine whose speed drifts is the same for all;
 a rate is of the median step, a ratio the median of the rounds' ratios. Ours is the step that
-training uses, with its crops, mirrors and colour; PyTorch gets finished float images. Of our own
-step also: the seconds until it has run once (since the process began, and of those the compiling
-and running), and the memory that was in use at most by then, PyTorch not being loaded yet. The last
-line is one JSON object.
+training uses, with its crops, mirrors and colour; PyTorch gets finished float images. PyTorch has
+processes of its own (torch_step.py), so that what our commands tell malloc is not told to it. Of
+our own step also: the seconds until it has run once (since the process began, and of those the
+compiling and running), and the memory that was in use at most by then. The last line is one JSON
+object.
 """
 
-import functools
 import importlib.util
 import json
 import os
@@ -20,12 +20,12 @@ import statistics
 import sys
 import time
 import types
-from importlib import metadata
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from turns import Process, take_turns, timed
 
 from alexnet_jax import command_line, sharding, spec
 from alexnet_jax.data import augment
@@ -104,44 +104,17 @@ def _peak_kilobytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def torchs(batch: int, dtype: str, *, compiled: bool):
-    """Return (train, infer) of the same net in PyTorch: grouped convolutions, channels_last."""
-    import torch
-    from torch_net import TorchAlexNet
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True
-    net = TorchAlexNet().to(device=device, memory_format=torch.channels_last)
-    tx = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    x = 50 * torch.randn(batch, 3, 224, 224, device=device)
-    x = x.contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(0, 1000, (batch,), device=device)
-    forward = torch.compile(net) if compiled else net
-    cast = functools.partial(
-        torch.autocast, device, dtype=torch.bfloat16, enabled=dtype == "bfloat16"
-    )
-
-    def wait():
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    def train():
-        net.train()
-        tx.zero_grad(set_to_none=True)
-        with cast():
-            loss = torch.nn.functional.cross_entropy(forward(x), labels)
-        loss.backward()
-        tx.step()
-        wait()
-
-    def infer():
-        net.eval()
-        with torch.inference_mode(), cast():
-            forward(x).softmax(-1)
-        wait()
-
-    return train, infer
+def torchs(batch: int, dtype: str) -> dict[str, Process]:
+    """Return PyTorch's contenders, {} where it is not installed."""
+    if not importlib.util.find_spec("torch"):
+        print("PyTorch is not installed: our own figures only", file=sys.stderr)
+        return {}
+    program = [sys.executable, str(pathlib.Path(__file__).with_name("torch_step.py"))]
+    program += [f"--batch={batch}", f"--dtype={dtype}"]
+    found = {"torch_eager": Process(program)}
+    if _COMPILE.value:
+        found["torch_compiled"] = Process([*program, "--compiled"])
+    return found
 
 
 def matmul(dtype: str):
@@ -170,18 +143,6 @@ def operations() -> tuple[int, int]:
     return forward, 3 * forward - cost["conv1"]  # an image has no gradient
 
 
-def take_turns(contenders: dict, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each contender's steps; the first two steps of each do not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for round_ in range(rounds + 2):
-        for name, run in contenders.items():
-            begin = time.perf_counter()
-            run()
-            if round_ >= 2:
-                seconds[name].append(time.perf_counter() - begin)
-    return seconds
-
-
 def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:
     """Return the figures of one kind of step; None where PyTorch is not there."""
     own = seconds["ours"]
@@ -198,18 +159,19 @@ def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:
 def main(_) -> None:
     """Run the benchmark that the flags describe."""
     batch, dtype = _BATCH.value, _DTYPE.value
-    train, infer = {}, {}
-    train["ours"], infer["ours"] = ours(batch, dtype)
-    start = started(train["ours"])
-    if importlib.util.find_spec("torch"):
-        train["torch_eager"], infer["torch_eager"] = torchs(batch, dtype, compiled=False)
-        if _COMPILE.value:
-            train["torch_compiled"], infer["torch_compiled"] = torchs(batch, dtype, compiled=True)
-    else:
-        print("PyTorch is not installed: our own figures only", file=sys.stderr)
+    train, infer = ours(batch, dtype)
+    start = started(train)
     product, work = matmul(dtype)
-    train_seconds = take_turns({**train, "matmul": product}, _ROUNDS.value)
-    infer_seconds = take_turns({**infer, "matmul": product}, _ROUNDS.value)
+    rivals = torchs(batch, dtype)
+
+    def turns(kind: str, own) -> dict[str, list[float]]:
+        theirs = {name: rival.step(kind) for name, rival in rivals.items()}
+        contenders = {"ours": timed(own), **theirs, "matmul": timed(product)}
+        return take_turns(contenders, _ROUNDS.value)
+
+    train_seconds, infer_seconds = turns("train", train), turns("infer", infer)
+    for rival in rivals.values():
+        rival.close()
     rate = work / statistics.median(train_seconds["matmul"] + infer_seconds["matmul"])
     forward, training = operations()
     result = {
@@ -221,7 +183,7 @@ def main(_) -> None:
         "dtype": dtype,
         "versions": {
             "jax": jax.__version__,
-            "torch": metadata.version("torch") if "torch" in sys.modules else None,
+            "torch": rivals["torch_eager"].hello["torch"] if rivals else None,
         },
     }
     print(json.dumps(result))

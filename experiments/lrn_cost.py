@@ -16,10 +16,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from absl import app, flags
-from bench_step import ours, take_turns
+from absl import flags
+from bench_step import ours
+from turns import Step, take_turns, timed
 
-from alexnet_jax import ops, sharding
+from alexnet_jax import command_line, ops, sharding
 from alexnet_jax.layers import ChannelNorm
 
 _NET = flags.DEFINE_bool("net", True, "Also whole training steps, which take minutes to compile.")
@@ -34,8 +35,8 @@ IN_NET: dict[str, dict[str, Any]] = {
 }
 
 
-def contenders(batch: int) -> dict:
-    """Return name -> function that runs it once and waits."""
+def contenders(batch: int) -> dict[str, Step]:
+    """Return the steps that run each once."""
     xs = [
         30 * jax.random.normal(jax.random.key(size), (batch, size, size, maps), jnp.float32)
         for size, maps in SHAPES
@@ -60,7 +61,7 @@ def contenders(batch: int) -> dict:
             return jax.vjp(functools.partial(forward, norm=norm), xs)[1](xs)
 
         for kind, compiled in (("forward", jit(forward)), ("gradient", jit(gradient))):
-            found[f"{name} {kind}"] = functools.partial(_run, compiled, xs)
+            found[f"{name} {kind}"] = timed(functools.partial(_run, compiled, xs))
     return found
 
 
@@ -86,7 +87,7 @@ def main(_) -> None:
         "n_15_over_n_3": round(both[15] / both[3], 3),
     }
     if _NET.value:
-        steps = {name: ours(batch, "float32", **model)[0] for name, model in IN_NET.items()}
+        steps = {name: timed(ours(batch, "float32", **model)[0]) for name, model in IN_NET.items()}
         step = milliseconds(take_turns(steps, rounds))
         result["step_ms"] = step
         result["share_of_step"] = round(1 - step["none"] / step["lrn_5"], 4)
@@ -94,4 +95,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

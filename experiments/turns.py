@@ -1,0 +1,82 @@
+"""Turns: contenders of a benchmark step one after another, so that drift is the same for all."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from alexnet_jax.errors import UserError
+
+Step = Callable[[], float]  # takes one step, waits for it, and returns the seconds it took
+NOT_COUNTED = 2  # first steps of each: they compile, and fill caches
+
+
+def timed(run: Callable[[], Any]) -> Step:
+    """Return `run` as a step; it waits by itself."""
+
+    def step() -> float:
+        begin = time.perf_counter()
+        run()
+        return time.perf_counter() - begin
+
+    return step
+
+
+def take_turns(contenders: dict[str, Step], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each contender's steps, `rounds` of each."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for round_ in range(NOT_COUNTED + rounds):
+        for name, step in contenders.items():
+            took = step()
+            if round_ >= NOT_COUNTED:
+                seconds[name].append(took)
+    return seconds
+
+
+def serve(hello: dict, runs: dict[str, Callable[[], Any]]) -> None:
+    """Take the steps that the lines of standard input name, until it ends (`Process`)."""
+    print(json.dumps(hello), flush=True)
+    for line in sys.stdin:
+        print(timed(runs[line.strip()])(), flush=True)
+
+
+class Process:
+    """A program that serves: a contender with its own threads, and memory as its users have it.
+
+    Args:
+      command: of the program.
+
+    Raises:
+      UserError: it ended, here or in a step; what it said stands before.
+    """
+
+    def __init__(self, command: list[str]):
+        self._command = command
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self.hello: dict = json.loads(self._line())
+
+    def step(self, name: str) -> Step:
+        """Return the step of that name."""
+
+        def step() -> float:
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{name}\n")
+            self._process.stdin.flush()
+            return float(self._line())
+
+        return step
+
+    def close(self) -> None:
+        """End the program."""
+        self._process.communicate()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            code = self._process.wait()
+            raise UserError(f"{' '.join(self._command)} ended with exit code {code}")
+        return line

@@ -1,0 +1,36 @@
+"""Contenders of a benchmark: whose turn it is, what counts, and a process that ends."""
+
+import sys
+
+import pytest
+import turns
+
+from alexnet_jax.errors import UserError
+
+PROGRAM = """
+import sys, time
+sys.path.insert(0, "experiments")
+from turns import serve
+serve({"version": "1.2"}, {"train": lambda: time.sleep(0.05), "infer": lambda: sys.exit(3)})
+"""
+
+
+def test_turns_and_what_counts():
+    said = []
+
+    def step(name, seconds):
+        return lambda: said.append(name) or next(seconds)
+
+    contenders = {"a": step("a", iter([9.0, 8.0, 1.0, 2.0])), "b": step("b", iter([7.0] * 4))}
+    assert turns.take_turns(contenders, 2) == {"a": [1.0, 2.0], "b": [7.0, 7.0]}
+    assert said == ["a", "b"] * 4
+
+
+def test_a_process_takes_steps_until_it_ends():
+    process = turns.Process([sys.executable, "-c", PROGRAM])
+    assert process.hello == {"version": "1.2"}
+    train = process.step("train")
+    assert 0.05 <= train() < 5 and 0.05 <= train() < 5
+    with pytest.raises(UserError, match="ended with exit code 3"):
+        process.step("infer")()
+    process.close()
