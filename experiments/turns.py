@@ -10,7 +10,6 @@ from typing import Any
 from alexnet_jax.errors import UserError
 
 Step = Callable[[], float]  # takes one step, waits for it, and returns the seconds it took
-NOT_COUNTED = 2  # first steps of each: they compile, and fill caches
 
 
 def timed(run: Callable[[], Any]) -> Step:
@@ -25,12 +24,17 @@ def timed(run: Callable[[], Any]) -> Step:
 
 
 def take_turns(contenders: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each contender's steps, `rounds` of each."""
+    """Return the seconds of each contender's steps, `rounds` of each.
+
+    A turn is two steps, and the second counts: on memory and caches that are the contender's own
+    again, as they are in a run. The first round does not count either.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for round_ in range(NOT_COUNTED + rounds):
+    for round_ in range(1 + rounds):
         for name, step in contenders.items():
+            step()
             took = step()
-            if round_ >= NOT_COUNTED:
+            if round_:
                 seconds[name].append(took)
     return seconds
 

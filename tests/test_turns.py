@@ -1,5 +1,6 @@
 """Contenders of a benchmark: whose turn it is, what counts, and a process that ends."""
 
+import itertools
 import sys
 
 import pytest
@@ -21,9 +22,10 @@ def test_turns_and_what_counts():
     def step(name, seconds):
         return lambda: said.append(name) or next(seconds)
 
-    contenders = {"a": step("a", iter([9.0, 8.0, 1.0, 2.0])), "b": step("b", iter([7.0] * 4))}
-    assert turns.take_turns(contenders, 2) == {"a": [1.0, 2.0], "b": [7.0, 7.0]}
-    assert said == ["a", "b"] * 4
+    first = step("a", iter([9.0, 8.0, 7.0, 1.0, 6.0, 2.0]))
+    contenders = {"a": first, "b": step("b", itertools.repeat(5.0))}
+    assert turns.take_turns(contenders, 2) == {"a": [1.0, 2.0], "b": [5.0, 5.0]}
+    assert said == ["a", "a", "b", "b"] * 3
 
 
 def test_a_process_takes_steps_until_it_ends():
