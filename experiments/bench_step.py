@@ -2,106 +2,53 @@
 
     python experiments/bench_step.py --batch=32 [--dtype=bfloat16] [--rounds=7]
 
-The contenders take turns, step by step, so that a machine whose speed drifts is the same for all;
-a rate is of the median step, a ratio the median of the rounds' ratios. Ours is the step that
-training uses, with its crops, mirrors and colour; PyTorch gets finished float images. PyTorch has
-processes of its own (torch_step.py), so that what our commands tell malloc is not told to it. Of
-our own step also: the seconds until it has run once (since the process began, and of those the
-compiling and running), and the memory that was in use at most by then. The last line is one JSON
-object.
+The contenders take turns, so that a machine whose speed drifts is the same for all; a rate is of the
+median step, a ratio the median of the rounds' ratios. Ours is the step that training uses, with its
+crops, mirrors and colour; PyTorch gets finished float images. PyTorch has processes of its own
+(torch_step.py), so that what our commands tell malloc is not told to it. Before the turns
+start_up.py says what our own step takes to start, in memory and for a checkpoint. The last line is
+one JSON object.
 """
 
 import importlib.util
 import json
 import os
 import pathlib
-import resource
 import statistics
+import subprocess
 import sys
-import time
-import types
+import tempfile
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from our_step import OurStep
 from turns import Process, take_turns, timed
 
-from alexnet_jax import command_line, sharding, spec
-from alexnet_jax.data import augment
-from alexnet_jax.evaluation import make_predict
+from alexnet_jax import command_line, spec
 from alexnet_jax.model import AlexNet
-from alexnet_jax.train_step import create_state, make_train_step
-from configs import ilsvrc2012
 
 _BATCH = flags.DEFINE_integer("batch", 32, "Images a step.")
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Steps that are timed, of each contender.")
 _COMPILE = flags.DEFINE_bool("compile", True, "Also torch.compile.")
+TO_FIRST_STEP = ("seconds_to_first_step", "compile_and_first_step_seconds")
 MATMUL = 4096  # of the product that measures the machine's rate, on an accelerator; CPU: half
 
 
-def ours(batch: int, dtype: str, **model):
-    """Return (train, infer): functions that take one step and wait for it.
-
-    Args:
-      batch: images a step.
-      dtype: of the activations.
-      model: fields of config.model; lrn__n stands for lrn.n.
-    """
-    config = ilsvrc2012.get_config()
-    config.batch_size, config.model.compute_dtype = batch, dtype
-    config.model.update_from_flattened_dict(
-        {name.replace("__", "."): value for name, value in model.items()}
-    )
-    config.mesh.data = config.mesh.group = 1
-    net = spec.resolve(config.model)
-    mesh = sharding.make_mesh(config.mesh, net.columns, batch)
-    rng = np.random.default_rng(0)
-    whole = types.SimpleNamespace(
-        mean_image=np.full((256, 256, 3), 118, np.float32),
-        eigenvalues=np.array([14830.0, 1376.0, 389.0]),
-        eigenvectors=np.eye(3),
-    )
-    consts = augment.constants(whole, config.data)
-    data = {
-        "image": rng.integers(0, 256, (batch, 256, 256, 3), np.uint8),
-        "label": rng.integers(0, net.classes, batch, np.int32),
-    }
-    data = sharding.put_batch(mesh, data)
-    step = make_train_step(config, net, mesh)
-    predict = make_predict(net, mesh, 1)
-    held = [create_state(config, net, mesh)]
-
-    def train():
-        held[0], loss = step(held[0], data, consts)
-        jax.block_until_ready((held[0], loss))
-
-    def infer():
-        state = held[0]
-        predict(state.params, state.batch_stats, data["image"], consts).block_until_ready()
-
-    return train, infer
-
-
-def started(train) -> dict:
-    """Take the first step; return what it took until then. Linux only."""
-    begin = time.perf_counter()
-    train()
-    compiling = time.perf_counter() - begin
-    ticks = int(pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    since = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    stats = jax.devices()[0].memory_stats()
-    peak = stats["peak_bytes_in_use"] if stats else 1024 * _peak_kilobytes()
-    return {
-        "seconds_to_first_step": round(since, 2),
-        "compile_and_first_step_seconds": round(compiling, 2),
-        "peak_bytes": peak,
-    }
-
-
-def _peak_kilobytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def started(batch: int, dtype: str) -> dict:
+    """Return what start_up.py says of a process that compiles, and of one that need not."""
+    program = [sys.executable, str(pathlib.Path(__file__).with_name("start_up.py"))]
+    program += [f"--batch={batch}", f"--dtype={dtype}"]
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
+        said = [
+            subprocess.run(program, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+            for _ in range(2)
+        ]
+    cold, warm = (json.loads(one.stdout.splitlines()[-1]) for one in said)
+    return {**cold, "compiled_before": {name: warm[name] for name in TO_FIRST_STEP}}
 
 
 def torchs(batch: int, dtype: str) -> dict[str, Process]:
@@ -159,8 +106,8 @@ def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:
 def main(_) -> None:
     """Run the benchmark that the flags describe."""
     batch, dtype = _BATCH.value, _DTYPE.value
-    train, infer = ours(batch, dtype)
-    start = started(train)
+    start = started(batch, dtype)  # first: on a GPU a process takes most of the memory
+    ours = OurStep(batch, dtype)
     product, work = matmul(dtype)
     rivals = torchs(batch, dtype)
 
@@ -169,7 +116,7 @@ def main(_) -> None:
         contenders = {"ours": timed(own), **theirs, "matmul": timed(product)}
         return take_turns(contenders, _ROUNDS.value)
 
-    train_seconds, infer_seconds = turns("train", train), turns("infer", infer)
+    train_seconds, infer_seconds = turns("train", ours.train), turns("infer", ours.infer)
     for rival in rivals.values():
         rival.close()
     rate = work / statistics.median(train_seconds["matmul"] + infer_seconds["matmul"])

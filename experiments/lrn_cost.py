@@ -17,12 +17,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from absl import flags
-from bench_step import ours
+from our_step import OurStep
 from turns import Step, take_turns, timed
 
 from alexnet_jax import command_line, ops, sharding
 from alexnet_jax.layers import ChannelNorm
 
+_BATCH = flags.DEFINE_integer("batch", 32, "Images a step.")
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Steps that are timed, of each contender.")
 _NET = flags.DEFINE_bool("net", True, "Also whole training steps, which take minutes to compile.")
 WINDOWS = (3, 5, 7, 9, 11, 13, 15)
 SHAPES = ((55, 48), (27, 128))  # places a side and maps of a column, of norm1 and norm2
@@ -76,7 +78,7 @@ def milliseconds(seconds: dict[str, list[float]]) -> dict[str, float]:
 
 def main(_) -> None:
     """Run what the flags describe."""
-    batch, rounds = flags.FLAGS.batch, flags.FLAGS.rounds
+    batch, rounds = _BATCH.value, _ROUNDS.value
     alone = milliseconds(take_turns(contenders(batch), rounds))
     both = {n: alone[f"lrn_{n} forward"] + alone[f"lrn_{n} gradient"] for n in WINDOWS}
     result = {
@@ -87,7 +89,9 @@ def main(_) -> None:
         "n_15_over_n_3": round(both[15] / both[3], 3),
     }
     if _NET.value:
-        steps = {name: timed(ours(batch, "float32", **model)[0]) for name, model in IN_NET.items()}
+        steps = {
+            name: timed(OurStep(batch, "float32", **model).train) for name, model in IN_NET.items()
+        }
         step = milliseconds(take_turns(steps, rounds))
         result["step_ms"] = step
         result["share_of_step"] = round(1 - step["none"] / step["lrn_5"], 4)

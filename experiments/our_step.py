@@ -1,0 +1,58 @@
+"""Our training step and inference for the benchmarks: what training uses, on images in place."""
+
+import types
+from typing import Any
+
+import jax
+import numpy as np
+
+from alexnet_jax import sharding, spec
+from alexnet_jax.data import augment
+from alexnet_jax.evaluation import make_predict
+from alexnet_jax.train_step import create_state, make_train_step
+from configs import ilsvrc2012
+
+
+class OurStep:
+    """The paper's net on one device, from its first parameters.
+
+    Args:
+      batch: images a step.
+      dtype: of the activations.
+      model: fields of config.model; lrn__n stands for lrn.n.
+    """
+
+    def __init__(self, batch: int, dtype: str, **model: Any):
+        config = ilsvrc2012.get_config()
+        config.batch_size, config.model.compute_dtype = batch, dtype
+        config.model.update_from_flattened_dict(
+            {name.replace("__", "."): value for name, value in model.items()}
+        )
+        config.mesh.data = config.mesh.group = 1
+        net = spec.resolve(config.model)
+        mesh = sharding.make_mesh(config.mesh, net.columns, batch)
+        rng = np.random.default_rng(0)
+        whole = types.SimpleNamespace(
+            mean_image=np.full((256, 256, 3), 118, np.float32),
+            eigenvalues=np.array([14830.0, 1376.0, 389.0]),
+            eigenvectors=np.eye(3),
+        )
+        self._consts = augment.constants(whole, config.data)
+        data = {
+            "image": rng.integers(0, 256, (batch, 256, 256, 3), np.uint8),
+            "label": rng.integers(0, net.classes, batch, np.int32),
+        }
+        self._data = sharding.put_batch(mesh, data)
+        self._step = make_train_step(config, net, mesh)
+        self._predict = make_predict(net, mesh, 1)
+        self.state = create_state(config, net, mesh)
+
+    def train(self) -> None:
+        """Take a training step and wait for it."""
+        self.state, loss = self._step(self.state, self._data, self._consts)
+        jax.block_until_ready((self.state, loss))
+
+    def infer(self) -> None:
+        """Give the probabilities of a batch and wait for them."""
+        state, images = self.state, self._data["image"]
+        self._predict(state.params, state.batch_stats, images, self._consts).block_until_ready()

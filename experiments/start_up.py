@@ -1,0 +1,82 @@
+"""What comes before a run's speed: the first step, memory, checkpoints. For bench_step.py.
+
+    python experiments/start_up.py --batch=32 [--dtype=bfloat16]
+
+The last line is one JSON object: the seconds until the training step has run once, since the
+process began, and of those the compiling and running; of a later step, alone and while a checkpoint
+is written behind it; of the checkpoint, what a save holds training up and when it is on disk; the
+memory that was in use at most. Where JAX_COMPILATION_CACHE_DIR keeps the step, nothing is compiled.
+"""
+
+import json
+import os
+import pathlib
+import resource
+import statistics
+import tempfile
+import time
+
+import jax
+from absl import flags
+from our_step import OurStep
+from turns import timed
+
+from alexnet_jax import command_line
+from alexnet_jax.checkpoint import Checkpoints
+
+STEPS = 5  # after the first
+
+
+def since_start() -> float:
+    """Return the seconds since the process began. Linux only."""
+    ticks = int(pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def peak_bytes() -> int:
+    """Return the memory that was in use at most: the device's, the process's on a CPU."""
+    stats = jax.devices()[0].memory_stats()
+    own = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return stats["peak_bytes_in_use"] if stats else own
+
+
+def checkpoint(ours: OurStep, folder: pathlib.Path) -> dict:
+    """Return what a save costs; the first, which makes folders and threads, does not count."""
+    alone = statistics.median(timed(ours.train)() for _ in range(STEPS))
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(ours.state)
+        checkpoints.wait()
+        ours.train()
+        begin = time.perf_counter()
+        checkpoints.save(ours.state)
+        held = time.perf_counter() - begin
+        behind = timed(ours.train)()
+        checkpoints.wait()
+        on_disk = time.perf_counter() - begin
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {
+        "step_ms": round(1e3 * alone),
+        "step_while_saving_ms": round(1e3 * behind),
+        "save_holds_ms": round(1e3 * held),
+        "on_disk_ms": round(1e3 * on_disk),
+        "bytes": size // 2,  # two are kept
+    }
+
+
+def main(_) -> None:
+    """Measure what the flags describe."""
+    ours = OurStep(flags.FLAGS.batch, flags.FLAGS.dtype)
+    first = timed(ours.train)()
+    found = {
+        "seconds_to_first_step": round(since_start(), 2),
+        "compile_and_first_step_seconds": round(first, 2),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        found["checkpoint"] = checkpoint(ours, pathlib.Path(folder))
+    print(json.dumps({**found, "peak_bytes": peak_bytes()}))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_integer("batch", 32, "Images a step.")
+    flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
+    command_line.run(main)
