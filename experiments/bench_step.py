@@ -2,9 +2,9 @@
 
     python experiments/bench_step.py --batch=32 [--dtype=bfloat16] [--rounds=7]
 
-The contenders take turns, so that a machine whose speed drifts is the same for all; a rate is of the
-median step, a ratio the median of the rounds' ratios. Ours is the step that training uses, with its
-crops, mirrors and colour; PyTorch gets finished float images. PyTorch has processes of its own
+The contenders take turns, so that a machine whose speed drifts is the same for all; a rate is of
+the median step, a ratio the median of the rounds' ratios. Ours is the step that training uses, with
+its crops, mirrors and colour; PyTorch gets finished float images. PyTorch has processes of its own
 (torch_step.py), so that what our commands tell malloc is not told to it. Before the turns
 start_up.py says what our own step takes to start, in memory and for a checkpoint. The last line is
 one JSON object.
