@@ -15,12 +15,18 @@ from alexnet_jax.interrupt import Stopped, stop_at_once
 USER_ERROR = 2
 
 
-def run(main: Callable[[list[str]], Any]) -> None:
+def run(main: Callable[[list[str]], Any], *, steps: bool = True) -> None:
     """Run `main` after reading the flags.
 
     Exits with one line and 2 where the user can mend it, 128 + the signal where one came.
+
+    Args:
+      main: takes what is no flag.
+      steps: whether it computes step by step, on memory that is kept between them; threads that
+        prepare images ask for memory of many sizes, and gain nothing by it.
     """
-    host_memory.keep()
+    if steps:
+        host_memory.keep()
     warnings.showwarning = _one_line
     # At INFO they name each kind of device that this machine does not have, and each address.
     for name in ("xla_bridge", "distributed"):

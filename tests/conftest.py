@@ -4,10 +4,9 @@ import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from alexnet_jax import evaluation, host_memory, train_step
+from alexnet_jax import evaluation, train_step
 from alexnet_jax.sharding import compiler_options
 
-host_memory.keep()  # as every command does
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
