@@ -1,5 +1,6 @@
 """Turns: contenders of a benchmark step one after another, so that drift is the same for all."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -50,16 +51,19 @@ class Process:
     """A program that serves: a contender with its own threads, and memory as its users have it.
 
     Args:
-      command: of the program.
+      command: of the program; the first line that it prints is `hello`, as JSON.
+      environment: its variables, ours where None.
 
     Raises:
       UserError: it ended, here or in a step; what it said stands before.
     """
 
-    def __init__(self, command: list[str]):
+    def __init__(self, command: list[str], environment: dict[str, str] | None = None):
         self._command = command
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, text=True, env=environment
+        )
         self.hello: dict = json.loads(self._line())
 
     def step(self, name: str) -> Step:
@@ -67,8 +71,9 @@ class Process:
 
         def step() -> float:
             assert self._process.stdin is not None
-            self._process.stdin.write(f"{name}\n")
-            self._process.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):  # it has ended, as reading will say
+                self._process.stdin.write(f"{name}\n")
+                self._process.stdin.flush()
             return float(self._line())
 
         return step

@@ -33,6 +33,14 @@ def test_a_process_takes_steps_until_it_ends():
     assert process.hello == {"version": "1.2"}
     train = process.step("train")
     assert 0.05 <= train() < 5 and 0.05 <= train() < 5
-    with pytest.raises(UserError, match="ended with exit code 3"):
-        process.step("infer")()
+    for name in ("infer", "train"):  # it ends in the first; then it is no longer there
+        with pytest.raises(UserError, match="ended with exit code 3"):
+            process.step(name)()
+    process.close()
+
+
+def test_a_process_has_the_environment_that_it_is_given():
+    program = [sys.executable, "-c", "import os; print([*map(int, os.environ['ONE'])])"]
+    process = turns.Process(program, {"ONE": "12"})
+    assert process.hello == [1, 2]
     process.close()
