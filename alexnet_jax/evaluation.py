@@ -102,6 +102,7 @@ def evaluate(
     """
     begin = time.perf_counter()
     total = dict.fromkeys(metrics.zeros(), 0.0)
+    consts = put_everywhere(mesh, consts)  # once, not with each batch
     waiting = None  # one batch in flight while the host reads the next
     for batch in batches:
         sums = step(state.params, state.batch_stats, put_batch(mesh, batch), consts)

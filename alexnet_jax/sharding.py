@@ -4,6 +4,7 @@ The mesh has two axes. Along "group" lie the columns: one device for both, or on
 paper's two GPUs. Along "data" lie the parts of the batch.
 """
 
+import collections
 from collections.abc import Sequence
 
 import jax
@@ -43,11 +44,20 @@ def make_mesh(
 ) -> Mesh:
     """Return the mesh (data, group) of config.mesh over all devices, or over those given.
 
+    Devices stand process by process: what a process reads of a batch is one stretch of it, and a
+    pair of columns lies on one machine where that has an even number. `jax.make_mesh` orders a TPU
+    by its wires instead, and refuses GPUs of more than one machine.
+
     Raises:
-      ConfigError: the devices, the columns or the batch do not divide so.
+      ConfigError: the devices, the columns or the batch do not divide so, or a process has more
+        devices than another, which JAX's own barriers cannot serve.
     """
     devices = jax.devices() if devices is None else devices
     count = len(devices)
+    of_each = collections.Counter(device.process_index for device in devices)
+    if len(set(of_each.values())) > 1:
+        have = ", ".join(str(of_each[process]) for process in sorted(of_each))
+        raise ConfigError(f"the processes have {have} devices: give each as many as the others")
     group = _group(mesh.group, columns, count)
     data = count // group if mesh.data == -1 else mesh.data
     if data < 1 or data * group > count:
@@ -57,10 +67,9 @@ def make_mesh(
         )
     if batch_size % data:
         raise ConfigError(f"batch_size {batch_size} does not divide over mesh.data={data} devices")
-    axes = (AxisType.Auto, AxisType.Auto)
-    return jax.make_mesh(
-        (data, group), (DATA, GROUP), axis_types=axes, devices=devices[: data * group]
-    )
+    in_order = sorted(devices, key=lambda device: (device.process_index, device.id))
+    grid = np.asarray(in_order[: data * group]).reshape(data, group)
+    return Mesh(grid, (DATA, GROUP), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
 def _group(asked: str | int, columns: int, devices: int) -> int:
@@ -123,9 +132,15 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def put_batch(mesh: Mesh, batch):
-    """Send this process's rows of a batch of host arrays to its devices."""
+    """Send this process's rows (`local_rows`) of a batch of host arrays to its devices."""
     sharding = batch_sharding(mesh)
-    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+    parts = len(_parts_here(mesh))
+
+    def put(x) -> jax.Array:  # where two processes share a pair of columns, JAX cannot guess
+        size = len(x) // parts * mesh.shape[DATA]
+        return jax.make_array_from_process_local_data(sharding, x, (size, *x.shape[1:]))
+
+    return jax.tree.map(put, batch)
 
 
 def put_everywhere(mesh: Mesh, tree):
@@ -168,7 +183,7 @@ def local_rows(mesh: Mesh, batch_size: int) -> slice:
 
     Processes that hold columns of the same images read the same rows.
     """
-    mine = [index for index, devices in enumerate(mesh.devices) if _any_here(devices)]
+    mine = _parts_here(mesh)
     rows = batch_size // mesh.shape[DATA]
     if not mine:
         raise ConfigError(
@@ -180,5 +195,7 @@ def local_rows(mesh: Mesh, batch_size: int) -> slice:
     return slice(mine[0] * rows, (mine[-1] + 1) * rows)
 
 
-def _any_here(devices) -> bool:
-    return any(device.process_index == jax.process_index() for device in devices)
+def _parts_here(mesh: Mesh) -> list[int]:
+    """Return which parts of the batch have a device of this process."""
+    here = jax.process_index()
+    return [k for k, row in enumerate(mesh.devices) if any(d.process_index == here for d in row)]

@@ -37,7 +37,8 @@ class OurStep:
             eigenvalues=np.array([14830.0, 1376.0, 389.0]),
             eigenvectors=np.eye(3),
         )
-        self._consts = augment.constants(whole, config.data)
+        consts = augment.constants(whole, config.data)
+        self._consts = sharding.put_everywhere(mesh, consts)  # as the training loop does
         data = {
             "image": rng.integers(0, 256, (batch, 256, 256, 3), np.uint8),
             "label": rng.integers(0, net.classes, batch, np.int32),

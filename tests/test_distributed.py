@@ -38,15 +38,15 @@ def alone(folder, name, devices, **changes):
     return json.loads(out.splitlines()[-1])
 
 
-def pair(folder, name, count=2, only=None, **changes):
-    """Start the processes of one run, or only one of them."""
+def pair(folder, name, count=2, only=None, devices=1, **changes):
+    """Start the processes of one run, with so many devices each, or only one of them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     return [
         start(
             folder,
-            *flags(folder, name, **changes),
+            *flags(folder, name, devices, **changes),
             "--distributed",
             f"--coordinator={coordinator}",
             f"--num_processes={count}",
@@ -119,8 +119,8 @@ def test_a_death_is_named_and_the_run_goes_on(folder, unbroken):
 
 
 def test_a_signal_stops_all_and_one_device_goes_on(folder, unbroken):
-    half_each = {"mesh__data": 2, "mesh__group": 1}
-    processes = pair(folder, "stopped", **half_each)
+    # Of four devices in use three are of one process: a pair of columns has one of each.
+    processes = pair(folder, "stopped", devices=3, mesh__data=2, mesh__group=2)
     wait_for_step(folder, "stopped", 7)  # the first validation was after 6
     processes[1].send_signal(signal.SIGTERM)
     for process in processes:
@@ -131,7 +131,9 @@ def test_a_signal_stops_all_and_one_device_goes_on(folder, unbroken):
     assert 7 <= stopped_at < STEPS
     of_both = [line for line in lines(folder / "stopped") if line["split"] == "val"]
     expected = [line for line in unbroken[0] if line["split"] == "val"][: len(of_both)]
-    for one, other in zip(of_both, expected, strict=True):  # each process had half of each batch
+    for one, other in zip(
+        of_both, expected, strict=True
+    ):  # each process had its part of each batch
         assert one["images"] == other["images"] == tiny.VALIDATION  # which no batch divides
         for name in ("loss", "top1_error", "top5_error"):
             assert one[name] == pytest.approx(other[name], rel=1e-5)

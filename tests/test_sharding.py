@@ -19,6 +19,16 @@ from alexnet_jax.data import augment
 from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import ConfigError
 
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """What `make_mesh` looks at of a device."""
+
+    id: int
+    process_index: int
+    slice_index: int
+
+
 BATCH, STEPS = 8, 50
 CLASSES = 5
 DRAWN_ON = [(1, 1), (1, 2), (2, 2)]  # meshes; drawing compiles long
@@ -49,6 +59,18 @@ def test_mesh_of_the_config(devices, data, group, columns, expected):
     assert mesh.devices.ravel().tolist() == devices[: mesh.size]
     assert sharding.data_axis(mesh) == ("data" if expected[0] > 1 else None)
     assert sharding.group_axis(mesh) == ("group" if expected[1] > 1 else None)
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_of_several_machines_each_has_one_stretch_of_the_batch(group):
+    # A TPU's devices by its wires, and GPUs of two machines ("slices"): in no order of processes.
+    found = [Device(id_, id_ // 4, id_ // 4) for id_ in (0, 4, 1, 5, 2, 6, 3, 7)]
+    mesh = sharding.make_mesh(mesh_config(-1, group), 2, 16, found)
+    assert [device.id for device in mesh.devices.flat] == list(range(8))
+    assert mesh.devices.shape == (8 // group, group)
+    assert sharding.local_rows(mesh, 16) == slice(0, 8)  # this is process 0
+    with pytest.raises(ConfigError, match="the processes have 4, 2 devices: give each as many"):
+        sharding.make_mesh(mesh_config(-1, group), 2, 16, found[:3] + found[4:7])
 
 
 @pytest.mark.parametrize(
