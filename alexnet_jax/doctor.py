@@ -123,7 +123,7 @@ def layers(
     """
     gradients, pulls = _gradients(net)(state.params, state.batch_stats, images, labels, key)
     found = {}
-    spread = spreads(net, state, images[:LOOKED_AT])
+    spread = spreads(net, state, images[:LOOKED_AT], stream(key, "dropout"))
     rates = state.opt_state.rates
     for name, own in state.params.items():
         if name not in spread:  # a norm: its layer's

@@ -102,15 +102,17 @@ class Matrix(nnx.Module):
 class SummedMatrix(nnx.Module):
     """The last layer: each column's product with its own part of the input, added up.
 
-    kernel: (columns, in, out); bias: (out,), since the sum belongs to no column.
+    kernel: (columns, in, out); bias: (out,), since the sum belongs to no column. In float32
+    whatever comes in: bfloat16 gives classes the same logit that are not alike.
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], *, draw: Draw):
         self.kernel, self.bias = draw(name, shape, shape[-1:])
 
     def __call__(self, xs: Columns, axis: str | None) -> Array:
-        """(B, in) of each local column -> (B, out), summed over the mesh axis too."""
-        total = functools.reduce(jnp.add, _products(xs, self.kernel[...]))
+        """(B, in) of each local column -> (B, out) float32, summed over the mesh axis too."""
+        wide = [x.astype(jnp.float32) for x in xs]
+        total = functools.reduce(jnp.add, _products(wide, self.kernel[...]))
         return _add_bias(total if axis is None else lax.psum(total, axis), self.bias[...])
 
 
@@ -128,7 +130,8 @@ def _biased(xs: Columns, bias: Array) -> Columns:
 
 
 def _add_bias(x: Array, bias: Array) -> Array:
-    return x + jnp.broadcast_to(bias.astype(x.dtype), x.shape)
+    """Add a row to the last axis. Its gradient, a sum over all places, is of float32."""
+    return x + jnp.broadcast_to(bias, x.shape).astype(x.dtype)
 
 
 class ChannelNorm(nnx.Module):

@@ -86,7 +86,8 @@ class AlexNet(nnx.Module):
           activations: any of conv1, relu1 (tanh1, sigmoid1), norm1, pool1, ..., fc8.
 
         Returns:
-          Logits (B, classes) float32, and name -> (local columns, B, ...) in compute_dtype.
+          Logits (B, classes) float32, and name -> (local columns, B, ...) in compute_dtype, but
+          fc8's, which are float32.
         """
         if examples is None:
             examples = jnp.arange(images.shape[0], dtype=jnp.int32)
@@ -102,7 +103,7 @@ class AlexNet(nnx.Module):
                 xs = ys
         if missing := set(activations) - set(kept):
             raise ValueError(f"this net has no activation named {', '.join(sorted(missing))}")
-        return xs[0].astype(jnp.float32), kept
+        return xs[0], kept
 
 
 class _Run:

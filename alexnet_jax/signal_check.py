@@ -67,7 +67,12 @@ class ChanceWatch:
         return jax.device_get(views)
 
 
-def spreads(spec: Spec, state: TrainState, images: jax.Array | np.ndarray) -> dict[str, float]:
+def spreads(
+    spec: Spec,
+    state: TrainState,
+    images: jax.Array | np.ndarray,
+    dropout_key: jax.Array | None = None,
+) -> dict[str, float]:
     """Return, for each layer of the net, how far images differ in what it passes on.
 
     The root mean square over units of the deviation between images, over that of the output
@@ -78,13 +83,20 @@ def spreads(spec: Spec, state: TrainState, images: jax.Array | np.ndarray) -> di
       spec: the net.
       state: its parameters.
       images: (B, image_size, image_size, 3) float, less the mean.
+      dropout_key: the net as in training, with batch statistics of these images and masks of this
+        key, one for all images; None: as at test.
     """
     graph = graph_of(spec)
+    train: dict = {}
+    if dropout_key is not None:
+        one_mask = jnp.zeros(images.shape[0], jnp.int32)
+        train = {"train": True, "dropout_key": dropout_key, "examples": one_mask}
     outputs = {layer.name: spec.output(layer) for layer in spec.layers if not layer.identity}
 
     @functools.partial(jax.jit, out_shardings=state.step.sharding)  # a copy for each process
     def measure(params, stats, images):
-        _, kept = nnx.merge(graph, params, stats)(images, activations=tuple(outputs.values()))
+        net = nnx.merge(graph, params, stats)
+        _, kept = net(images, activations=tuple(outputs.values()), **train)
         sizes = {}
         for name, output in outputs.items():
             x = kept[output].astype(jnp.float32)

@@ -53,4 +53,4 @@ def minimum(net: spec.Spec, group: int) -> dict[str, tuple[int, int]]:
         if crosses(net, layer) and not layer.identity:
             x = outputs[net.output(before)]
             needs[layer.name] = (x.size // net.columns * x.dtype.itemsize,) * 2
-    return {**needs, "fc8": (net.classes * jnp.dtype(net.compute_dtype).itemsize, 0)}
+    return {**needs, "fc8": (net.classes * outputs["fc8"].dtype.itemsize, 0)}

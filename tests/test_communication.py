@@ -61,8 +61,10 @@ def test_the_full_net_asks_for_what_the_paper_needs(dtype, share):
     config.mesh.data, config.mesh.group = 1, 2
     net, lowered = lowered_step(config)
     found = asked_of(lowered)
-    assert rows(found) == [(*row[:3], row[3] * share) for row in FULL]
-    assert {dtype for one in found for dtype, _ in one.shapes} == {"f32" if share == 1 else "bf16"}
+    of_logits = FULL[3]  # float32 always
+    assert rows(found) == [row if row is of_logits else (*row[:3], row[3] * share) for row in FULL]
+    kinds = [kind for one in found for kind, _ in one.shapes]
+    assert kinds == ["f32" if share == 1 or row is of_logits else "bf16" for row in FULL]
     needed = sum(forward + backward for forward, backward in minimum(net, 2).values())
     assert sum(one.received_bytes for one in found) / BATCH == needed
 

@@ -155,6 +155,30 @@ def test_matrices_of_columns():
     np.testing.assert_allclose(last([jnp.asarray(x) for x in xs], None), expected, rtol=1e-5)
 
 
+def test_a_bfloat16_layer_sums_the_gradient_of_its_bias_in_float32():
+    # 8192 terms of about 0.3: a sum in bfloat16 stands still at 128.
+    rng = np.random.default_rng(0)
+    g = jnp.asarray(rng.normal(0.3, 0.1, (2, 64, 64, 4)), jnp.bfloat16)
+    x = jnp.ones((2, 64, 64, 3), jnp.bfloat16)
+    layer = Convolution("conv1", (1, 1, 1, 3, 4), stride=1, padding=0, ceil=False, draw=draw())
+    graph, params = nnx.split(layer)
+    _, transpose = jax.vjp(lambda params: nnx.merge(graph, params).of_own([x])[0], params)
+    (found,) = transpose(g)
+    expected = np.asarray(g, np.float64).sum((0, 1, 2))
+    np.testing.assert_allclose(found["bias"][...][0], expected, rtol=1e-5)
+
+
+def test_logits_are_float32_whatever_comes_in():
+    rng = np.random.default_rng(0)
+    xs = [jnp.asarray(rng.standard_normal((3, 6)), jnp.bfloat16) for _ in range(2)]
+    last = SummedMatrix("fc8", (2, 6, 4), draw=draw())
+    kernel = np.asarray(last.kernel[...], np.float64)
+    expected = sum(np.asarray(xs[c], np.float64) @ kernel[c] for c in range(2)) + 0.25
+    logits = last(xs, None)
+    assert logits.dtype == jnp.float32
+    np.testing.assert_allclose(logits, expected, rtol=1e-5)
+
+
 def test_a_columns_first_weights_do_not_depend_on_how_many_there_are():
     def drawn(name="conv1", columns=1, seed=0):
         kernel, _ = draw(seed=seed)(name, (columns, 3, 3, 3, 4), (columns, 4))

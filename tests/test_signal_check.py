@@ -91,3 +91,17 @@ def test_a_signal_that_vanishes_is_dead_though_images_differ_in_it(healthy):
     faint = without_weights(state, "conv3", factor=1e-6)
     faint.params["conv3"]["bias"] = jnp.zeros_like(faint.params["conv3"]["bias"])
     assert signal_check.first_dead_layer(signal_check.spreads(net, faint, images)) == "conv3"
+
+
+def test_before_training_batch_normalization_has_the_statistics_of_the_images(healthy):
+    _, _, images = healthy
+    config = tiny.config(pathlib.Path("nowhere"), model__classes=5, model__norm="batch")
+    net = spec.resolve(config.model)
+    state = jax.jit(lambda: train_step.initial_state(config, net))()
+    key = jax.random.key(0)
+    found, of_less = (
+        signal_check.spreads(net, without_weights(state, "conv1", factor=factor), images, key)
+        for factor in (1.0, 0.5)
+    )
+    assert found["conv1"] > 0.3  # of what has a deviation of 1 before ReLU and pooling
+    assert of_less["conv1"] == pytest.approx(found["conv1"], rel=0.02)  # it takes the size out
