@@ -95,8 +95,10 @@ def check(config: ConfigDict) -> None:
     divide_by = flat["data.divide_by"]
     if not (_three_numbers(divide_by) and min(divide_by) > 0):
         raise ConfigError(f"data.divide_by is three numbers above 0; got {divide_by}")
-    if not -(2**63) <= flat["seed"] < 2**63:
-        raise ConfigError(f"seed is a whole number of 64 bits; got {flat['seed']}")
+    if not 0 <= flat["seed"] < 2**32:  # JAX's keys drop what is above
+        raise ConfigError(f"seed is a whole number from 0 to 2**32 - 1; got {flat['seed']}")
+    if not flat["optimizer.momentum"] < 1:
+        raise ConfigError(f"optimizer.momentum is below 1; got {flat['optimizer.momentum']}")
     epochs = flat["schedule.epochs"]
     if not (isinstance(epochs, list) and all(type(at) is int and at >= 0 for at in epochs)):
         raise ConfigError(f"schedule.epochs is whole numbers, as in (60, 80); got {epochs!r}")

@@ -23,7 +23,7 @@ CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
 def get_config() -> ConfigDict:
     """Return the recipe of net 146-2011."""
     config = ilsvrc2012_code2012.get_config()
-    config.epochs = 8  # layer-params-146-2011.cfg:211: killed at 8.11
+    config.epochs = 8  # layer-params-146-2011.cfg:211: killed in its 8th pass (8.11295)
     config.init_layers = CONVOLUTIONS  # layer-params-146-2011.cfg:205
     config.data.release = "fall2011"
     config.data.max_bad_fraction = 0.001  # some of its files are no images

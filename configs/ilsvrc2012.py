@@ -85,7 +85,7 @@ def get_config() -> ConfigDict:
     config.schedule.factor = 0.1  # paper 5: "divide the learning rate by 10"
     config.schedule.drops = 3  # paper 5: "reduced three times prior to termination"
     # The authors watched the validation error by eye. These two are ours: a drop after this many
-    # epochs in a row without a relative improvement of at least this much.
+    # validations in a row without a relative improvement of at least this much.
     config.schedule.patience = 5
     config.schedule.min_improvement = 0.005
     config.schedule.epochs = (25, 51, 79)  # kind=epochs: drops after these (layer-params-145.cfg)

@@ -85,6 +85,11 @@ def by_hand(pixels: np.ndarray, form: str, name: str) -> list[np.ndarray]:
     height, width = pixels.shape[:2]
     if form == "warp":
         down, across = (weights(name, n, 0, n, SIZE) for n in (height, width))
+    elif name == "bilinear":  # torchvision's Resize and CenterCrop
+        sides = [(n, int(256 * n / min(height, width))) for n in (height, width)]
+        down, across = (
+            weights(name, n, 0, n, new)[round((new - 256) / 2.0) :][:SIZE] for n, new in sides
+        )
     elif name in BY_PILLOW:  # the central square itself
         side = min(height, width)
         down, across = (weights(name, n, (n - side) / 2, side, SIZE) for n in (height, width))

@@ -31,7 +31,7 @@ from alexnet_jax.data.shards import Note
 from alexnet_jax.data.sources import Source
 from alexnet_jax.data.statistics import Accumulator
 
-VERSION = "1.1.1"  # to be raised whenever the same source would give other bytes
+VERSION = "1.1.2"  # to be raised whenever the same source would give other bytes
 STATISTICS_FILE = "statistics.npz"
 SKIPPED_FILE = "skipped.json"
 ODD_FILE = "odd.json"

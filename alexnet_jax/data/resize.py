@@ -32,8 +32,8 @@ class Resize(NamedTuple):
     """How a picture becomes a square.
 
     Attributes:
-      form: of FORMS. aspect: the shorter side to 256, then the central square. warp: the whole
-        picture, each side to 256.
+      form: of FORMS. aspect: the shorter side to 256, then the central square; that of bilinear
+        and of OpenCV at whole pixels. warp: the whole picture, each side to 256.
       filter: of FILTERS. area and opencv_area: a side that shrinks is averaged (Pillow's BOX takes
         whole pixels, OpenCV's INTER_AREA parts of them as well), a side that grows is bicubic.
         bilinear, lanczos: Pillow's. opencv_linear: INTER_LINEAR, between the nearest four pixels.
@@ -44,6 +44,7 @@ class Resize(NamedTuple):
 
 
 PAPER = Resize()
+TORCHVISION = Resize("aspect", "bilinear")
 
 
 def resized(image: Image.Image, resize: Resize) -> Image.Image:
@@ -71,15 +72,28 @@ def _is_opencv(resize: Resize) -> bool:
 
 def _by_pillow(image: Image.Image, resize: Resize) -> Image.Image:
     """Scale and crop in one step: the part of the picture that is asked for, to the square."""
-    width, height = image.size
-    if resize.form == "aspect":
-        width = height = min(image.size)
+    short = min(image.size)
+    width, height = image.size if resize.form == "warp" else (short, short)
     left, top = (image.width - width) / 2, (image.height - height) / 2
+    box = (left, top, left + width, top + height)
+    if resize == TORCHVISION:
+        (left, right), (top, bottom) = (_whole_pixels(side, short) for side in image.size)
+        box = (left, top, right, bottom)
     across, down = (_pillow_filter(resize.filter, side) for side in (width, height))
     if across is not down:  # of a warp only: the sides one after the other
         image = image.resize((SIZE, height), across)
-        width = SIZE
-    return image.resize((SIZE, SIZE), down, box=(left, top, left + width, top + height))
+        box = (0, 0, SIZE, height)
+    return image.resize((SIZE, SIZE), down, box=box)
+
+
+def _whole_pixels(side: int, short: int) -> tuple[float, float]:
+    """Return the stretch of a side that is the crop at whole pixels of the whole picture, scaled.
+
+    With torchvision's rounding. The whole itself is not made: of 1x5000 pixels it would be 1 GB.
+    """
+    scaled = int(SIZE * side / short)
+    first = round((scaled - SIZE) / 2)
+    return first * side / scaled, (first + SIZE) * side / scaled
 
 
 def _pillow_filter(name: str, side: int) -> Image.Resampling:
