@@ -5,6 +5,7 @@ paper's two GPUs. Along "data" lie the parts of the batch.
 """
 
 import collections
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -174,8 +175,12 @@ def everywhere(mesh: Mesh) -> NamedSharding:
 
 def whole(mesh: Mesh, x: jax.Array) -> np.ndarray:
     """Return an array whole on the host, wherever its parts live; all processes must call."""
-    everywhere = NamedSharding(mesh, P())
-    return np.asarray(jax.jit(lambda x: x, out_shardings=everywhere)(x))
+    return np.asarray(_gather(mesh)(x))
+
+
+@functools.cache  # compiled once, not for each validation
+def _gather(mesh: Mesh):
+    return jax.jit(lambda x: x, out_shardings=everywhere(mesh))
 
 
 def local_rows(mesh: Mesh, batch_size: int) -> slice:

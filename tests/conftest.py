@@ -22,9 +22,12 @@ def devices():
 
 @pytest.fixture(scope="module")
 def compiled_once(tmp_path_factory):
-    """Let all runs of this file share what they compile, and compile it in half the time."""
+    """Let all runs of this file share what they compile, and compile it in half the time.
+
+    Also with the files before it, but not with pytest's other process, which may be writing.
+    """
     options = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_compilation_cache_dir": str(tmp_path_factory.getbasetemp() / "compiled"),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": 0,
     }
