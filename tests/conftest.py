@@ -1,4 +1,11 @@
-"""All tests run strict: no silent change of dtype or rank, no warning overlooked, four devices."""
+"""All tests run strict: no silent change of dtype or rank, no warning overlooked, four devices.
+
+They run on the CPU whatever else the machine has, the processes that they start too.
+"""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before JAX reads it
 
 import jax
 import pytest
@@ -16,6 +23,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def devices():
     """Four virtual CPU devices."""
     found = jax.devices()
+    assert jax.config.jax_platforms == "cpu"
     assert len(found) == 4
     return found
 
