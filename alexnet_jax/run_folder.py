@@ -15,6 +15,7 @@ import jax
 from ml_collections import ConfigDict
 
 from alexnet_jax import config as configs
+from alexnet_jax.cores import cores
 from alexnet_jax.errors import CheckpointError, ConfigError
 from alexnet_jax.whole_file import write_whole
 
@@ -97,7 +98,7 @@ def environment() -> dict:
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
         "processes": jax.process_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),

@@ -30,7 +30,6 @@ from absl import flags
 from data_contenders import (
     Measure,
     Training,
-    cores,
     decoding,
     loading,
     sample,
@@ -40,6 +39,7 @@ from data_contenders import (
 from ml_collections import ConfigDict, config_flags
 
 from alexnet_jax import command_line, sharding
+from alexnet_jax.cores import cores
 from alexnet_jax.data.images import SIZE
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.data.prepared import PreparedDataset

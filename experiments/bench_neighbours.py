@@ -22,6 +22,7 @@ from absl import app, flags
 
 from alexnet_jax.analysis.feature_file import FeatureFile, write_features
 from alexnet_jax.analysis.neighbours import CANDIDATES, CHUNK_BYTES, nearest
+from alexnet_jax.cores import cores
 
 _DIR = flags.DEFINE_string("dir", None, "Where the file goes meanwhile.", required=True)
 _VECTORS = flags.DEFINE_integer("vectors", 200_000, "Features in the file.", lower_bound=1)
@@ -81,7 +82,7 @@ def _measured(path: pathlib.Path, vectors: FeatureFile) -> dict:
         "more_memory_mb": round(after - before),
         "seconds_of_float64_in_numpy_for_one_query": round(slow, 1),
         "equals_float64": True,
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "load_average": round(os.getloadavg()[0], 1),  # 1 of it is this program
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,

@@ -34,12 +34,13 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from alexnet_jax import command_line
+from alexnet_jax.cores import cores
 from alexnet_jax.data.convert import CHUNK
 from alexnet_jax.data.images import SIZE, encode_jpeg, read_square
 from alexnet_jax.data.prepare import prepare
 
 _PHOTOS = flags.DEFINE_string("photos", None, "Folder with train/<wnid>/<file>.", required=True)
-_WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Threads.")
+_WORKERS = flags.DEFINE_integer("workers", cores(), "Threads.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "How often each is measured.")
 _VALIDATION = flags.DEFINE_integer("validation", 100, "Photographs that are validation images too.")
 

@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import contextlib
 import itertools
-import os
 import pathlib
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -15,6 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax import sharding, spec
+from alexnet_jax.cores import cores
 from alexnet_jax.data import augment
 from alexnet_jax.data.images import SIZE, decode_jpeg
 from alexnet_jax.data.loader import train_batches
@@ -23,11 +23,6 @@ from alexnet_jax.loop import IN_FLIGHT
 from alexnet_jax.train_step import create_state, make_train_step
 
 Measure = Callable[[], float]  # images/s of one turn
-
-
-def cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def over_batches(

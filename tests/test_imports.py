@@ -28,7 +28,7 @@ FLOORS = [
     {"distributed", "optimizer", "events"},
     {"spec", "metrics", "ops", "convolution", "random_streams", "peer_watch"},
     {"ensemble", "predictions"},
-    {"whole_file", "host_memory"},
+    {"whole_file", "host_memory", "cores"},
     {"errors"},
 ]
 DATA_FLOORS = [

@@ -11,7 +11,6 @@ A table, then one JSON object as the last line. Exit code 1 when something is wr
 """
 
 import json
-import os
 import sys
 import time
 from typing import Any
@@ -20,6 +19,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from alexnet_jax import command_line
+from alexnet_jax.cores import cores
 from alexnet_jax.data import audit
 from alexnet_jax.data.audit import Finding
 from alexnet_jax.data.disk import reading
@@ -53,7 +53,7 @@ def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
     start = time.monotonic()
     dataset = PreparedDataset(directory)
     facts = FACTS.get(data.release) if data.builder == "ilsvrc" and not subset else None
-    records = audit.read_records(dataset, data.workers or os.cpu_count() or 1)
+    records = audit.read_records(dataset, data.workers or cores())
     findings = [
         *audit.check_counts(dataset, facts),
         *audit.check_labels(dataset, records, facts),

@@ -2,12 +2,12 @@
 
 import collections
 import concurrent.futures
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from alexnet_jax.cores import cores
 from alexnet_jax.data.folders import files_split, images
 from alexnet_jax.data.images import SIZE, BadImageError
 from alexnet_jax.data.resize import PAPER, Resize
@@ -58,7 +58,7 @@ def squares(
         except BadImageError as error:
             return error
 
-    threads = workers or os.cpu_count() or 1
+    threads = workers or cores()
     waiting: collections.deque[concurrent.futures.Future] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(threads, "read") as pool:
         try:

@@ -7,12 +7,12 @@ batch's images follow from its number alone.
 
 import functools
 import math
-import os
 from collections.abc import Callable, Iterator
 
 import grain
 import numpy as np
 
+from alexnet_jax.cores import cores
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
 
@@ -49,6 +49,11 @@ def train_indices(seed: int, n: int, positions: np.ndarray) -> np.ndarray:
         here = epochs == epoch
         indices[here] = order(seed, epoch, n)[places[here]]
     return indices
+
+
+def threads(workers: int) -> int:
+    """Return how many threads read where data.workers is this: 0: one for each core, at most 16."""
+    return workers or min(cores(), _MAX_WORKERS)
 
 
 def train_batches(
@@ -159,9 +164,9 @@ def _iterate(read: Callable[[int], Batch], start: int, stop: int, workers: int) 
         except DataError as error:  # raised below: Grain would add lines of its own to the message
             return error
 
-    threads = workers or min(os.cpu_count() or 1, _MAX_WORKERS)
+    number = threads(workers)
     # Each thread has one batch under way; one more waits finished.
-    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 1)
+    options = grain.ReadOptions(num_threads=number, prefetch_buffer_size=number + 1)
     iterator = iter(grain.MapDataset.range(start, stop).map(attempt).to_iter_dataset(options))
     try:
         for batch in iterator:

@@ -26,6 +26,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from alexnet_jax import command_line
+from alexnet_jax.cores import cores
 from alexnet_jax.data import folders, ilsvrc, shapes, sources, tfds_source
 from alexnet_jax.data.building import Preparation, partial_directory
 from alexnet_jax.data.datasets import BUILDERS, BYTES_PER_IMAGE, VERSION, PrepareConfig
@@ -191,7 +192,7 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
             Preparation(
                 builder,
                 source,
-                workers=data.workers or os.cpu_count() or 1,
+                workers=data.workers or cores(),
                 max_bad_fraction=data.max_bad_fraction,
             ).run()
     except OSError as error:

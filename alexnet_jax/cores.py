@@ -1,0 +1,10 @@
+"""How many processor cores this process may use."""
+
+import os
+
+
+def cores() -> int:
+    """Return the cores that the system or SLURM lets this process use: at times not all."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
