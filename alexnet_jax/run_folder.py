@@ -101,10 +101,16 @@ def environment() -> dict:
         "cores": cores(),
         "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
         "processes": jax.process_count(),
+        "matmul_precision": _matmul_precision(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
         "commit": _commit(),
     }
+
+
+def _matmul_precision() -> str:
+    """Return in what float32 products are taken; "default" is TF32 on recent GPUs."""
+    return jax.config.jax_default_matmul_precision or "default"  # type: ignore[attr-defined]
 
 
 def _commit() -> str | None:

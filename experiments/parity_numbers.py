@@ -107,7 +107,8 @@ def last_drawn(params: Params, images: np.ndarray, labels: np.ndarray) -> np.nda
 def logits_of(net: spec.Spec, params: Params, images: np.ndarray) -> np.ndarray:
     """Return our logits in evaluation, (B, classes)."""
     graph = nnx.graphdef(_abstract(net))
-    return np.asarray(jax.jit(lambda p, x: nnx.merge(graph, p)(x)[0])(params, images))
+    with jax.default_matmul_precision("highest"):  # a recent GPU would round to TF32
+        return np.asarray(jax.jit(lambda p, x: nnx.merge(graph, p)(x)[0])(params, images))
 
 
 def answer_of(net: spec.Spec, params: Params, images, labels) -> tuple[np.ndarray, Tensors]:
@@ -119,7 +120,8 @@ def answer_of(net: spec.Spec, params: Params, images, labels) -> tuple[np.ndarra
         own = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
         return -own.mean(), logits
 
-    grads, logits = jax.jit(jax.grad(loss, has_aux=True))(params, images, labels)
+    with jax.default_matmul_precision("highest"):
+        grads, logits = jax.jit(jax.grad(loss, has_aux=True))(params, images, labels)
     return np.asarray(logits), flat(grads)
 
 

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -45,6 +47,22 @@ def test_logits_and_gradients_are_the_references(name, columns):
     assert reference["logits"].std() > 1
     errors = parity_numbers.errors(ours, reference)
     assert not {key: error for key, error in errors.items() if not error < LIMIT}  # NaN too
+
+
+def test_products_are_of_whole_float32_on_every_machine(monkeypatch):
+    taken = []
+
+    def net(x):
+        taken.append(jax.config.jax_default_matmul_precision)
+        return jnp.zeros((2, 3)), None
+
+    monkeypatch.setattr(parity_numbers, "_abstract", lambda net: None)
+    monkeypatch.setattr(parity_numbers.nnx, "graphdef", lambda abstract: None)
+    monkeypatch.setattr(parity_numbers.nnx, "merge", lambda graph, params: net)
+    arguments = (None, {}, jnp.zeros(2), jnp.zeros(2, jnp.int32))
+    parity_numbers.logits_of(*arguments[:3])
+    parity_numbers.answer_of(*arguments)
+    assert taken == ["highest", "highest"]
 
 
 def with_layer(net: spec.Spec, name: str, *then: str) -> spec.Spec:

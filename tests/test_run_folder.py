@@ -27,6 +27,9 @@ def test_opening_writes_config_and_environment(tmp_path):
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["packages"]["jax"] == jax.__version__
     assert found["devices"] == ["cpu:cpu"] * 4
+    assert found["matmul_precision"] == "default"
+    with jax.default_matmul_precision("highest"):
+        assert run_folder.environment()["matmul_precision"] == "highest"
     here = ["git", "-C", str(tiny.REPOSITORY), "rev-parse", "HEAD"]
     head = subprocess.run(here, capture_output=True, text=True, check=False).stdout
     if head:  # a clone, and not an unpacked archive
