@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import jax
@@ -64,6 +64,7 @@ def start(
             coordinator,
             num_processes,
             process_id,
+            local_devices(os.environ),
             initialization_timeout=seconds + 2,  # the service, which knows who is missing, first
             heartbeat_timeout_seconds=seconds,
             shutdown_timeout_seconds=seconds,
@@ -75,6 +76,37 @@ def start(
         ) from error
     names = [_exchanged(number, me) for number in range(jax.process_count())]
     print(peer_watch.NAMES + " ".join(names), file=sys.stderr, flush=True)
+
+
+def local_devices(environment: Mapping[str, str]) -> list[int] | None:
+    """Return which of the GPUs that this process sees are its own.
+
+    By itself JAX gives each process of a machine one, by its rank there: the wrong one where the
+    scheduler shows each process only its own, and too few where there is one process.
+
+    Args:
+      environment: the variables of the process.
+
+    Returns:
+      [] for all that it sees, None for JAX's choice, as jax.distributed.initialize takes it.
+    """
+    if environment.get("JAX_LOCAL_DEVICE_IDS"):
+        return None
+    if "OMPI_COMM_WORLD_LOCAL_RANK" in environment:  # first, as for JAX: SLURM may be around it
+        rank = int(environment["OMPI_COMM_WORLD_LOCAL_RANK"])
+        alone = environment.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
+        bound = False
+    elif "SLURM_LOCALID" in environment:
+        rank = int(environment["SLURM_LOCALID"])
+        tasks = environment.get("SLURM_STEP_TASKS_PER_NODE", "")
+        alone = re.fullmatch(r"1(\(x\d+\))?", tasks) is not None
+        unbound = "none" in environment.get("SLURM_GPU_BIND", "")
+        bound = "SLURM_GPUS_PER_TASK" in environment and not unbound
+    else:
+        return None
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    not_there = visible is not None and rank >= len(visible.split(","))
+    return [] if alone or bound or not_there else None
 
 
 def _give_up_on_the_missing_after(seconds: int) -> None:

@@ -1,15 +1,18 @@
 """Several processes as one run, over loopback: as people will start them, and as they will die."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
 import tiny
 from tiny import bits, lines, start
 
-from alexnet_jax import sharding, spec
+from alexnet_jax import distributed, sharding, spec
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.train_step import abstract_state
 
@@ -162,6 +165,55 @@ def test_nobody_says_who_takes_part(folder):
     code, said = ended(process)
     assert code == 2
     assert said.splitlines()[-1].startswith("error: --distributed does not know who takes part")
+
+
+SLURM = {"SLURM_LOCALID": "1", "SLURM_STEP_TASKS_PER_NODE": "2(x2)"}
+MPI = {"OMPI_COMM_WORLD_LOCAL_RANK": "1", "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        (SLURM, None),
+        (SLURM | {"SLURM_GPUS_PER_TASK": "1"}, []),
+        (SLURM | {"SLURM_GPUS_PER_TASK": "1", "SLURM_GPU_BIND": "verbose,none"}, None),
+        (SLURM | {"CUDA_VISIBLE_DEVICES": "0"}, []),
+        (SLURM | {"CUDA_VISIBLE_DEVICES": "4,5"}, None),
+        (SLURM | {"SLURM_STEP_TASKS_PER_NODE": "1"}, []),
+        (SLURM | {"SLURM_STEP_TASKS_PER_NODE": "1(x2)"}, []),
+        (SLURM | {"SLURM_STEP_TASKS_PER_NODE": "1,2"}, None),
+        (SLURM | {"SLURM_GPUS_PER_TASK": "1", "JAX_LOCAL_DEVICE_IDS": "0,1"}, None),
+        (MPI, None),
+        (MPI | {"CUDA_VISIBLE_DEVICES": "GPU-5f"}, []),
+        (MPI | {"OMPI_COMM_WORLD_LOCAL_SIZE": "1"}, []),
+        (MPI | SLURM | {"SLURM_STEP_TASKS_PER_NODE": "1", "SLURM_GPUS_PER_TASK": "1"}, None),
+    ],
+    ids=lambda value: " ".join(f"{k}={v}" for k, v in value.items()) if value else str(value),
+)
+def test_which_devices_are_a_processs_own(environment, expected):
+    assert distributed.local_devices(environment) == expected
+
+
+@pytest.mark.parametrize(("bound", "visible"), [({"SLURM_GPUS_PER_TASK": "1"}, "all"), ({}, "1")])
+def test_slurms_gpus_as_jax_is_told_of_them(bound, visible):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    job = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "JAX_COORDINATOR_PORT": port}
+    program = (
+        "import jax; from alexnet_jax import distributed; from configs import quickstart\n"
+        "distributed.start(quickstart.get_config().distributed)\n"
+        "print(jax.config.read('jax_cuda_visible_devices'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tiny.REPOSITORY,
+        env={**os.environ, **job, **SLURM, "SLURM_NTASKS": "1", "SLURM_PROCID": "0", **bound},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{visible}\n"), done.stderr
 
 
 def test_separate_working_folders_share_the_checkpoints(folder, unbroken):
