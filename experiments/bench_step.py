@@ -1,13 +1,14 @@
 """Images per second of the training step and of inference, beside PyTorch where it is installed.
 
-    python experiments/bench_step.py --batch=32 [--dtype=bfloat16] [--rounds=7]
+    python experiments/bench_step.py --batch=32 [--dtype=bfloat16] [--rounds=7] [--calls=20]
 
 The contenders take turns, so that a machine whose speed drifts is the same for all; a rate is of
-the median step, a ratio the median of the rounds' ratios. Ours is the step that training uses, with
-its crops, mirrors and colour; PyTorch gets finished float images. PyTorch has processes of its own
-(torch_step.py), so that what our commands tell malloc is not told to it. Before the turns
-start_up.py says what our own step takes to start, in memory and for a checkpoint. The last line is
-one JSON object.
+the median timing, a ratio the median of the rounds' ratios. A timing is --calls steps that are
+waited for once: 1 on a CPU, 20 on a GPU, where to begin and to wait is much of one. Ours is the
+step that training uses, with its crops, mirrors and colour; PyTorch gets finished float images.
+PyTorch has processes of its own (torch_step.py), so that what our commands tell malloc is not told
+to it; one that ends, for want of memory say, is left out. Before the turns start_up.py says what
+our own step takes to start, in memory and for a checkpoint. The last line is one JSON object.
 """
 
 import importlib.util
@@ -22,18 +23,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
-from our_step import OurStep
+from our_step import OurStep, calls_of
 from turns import Process, take_turns, timed
 
 from alexnet_jax import command_line, spec
+from alexnet_jax.errors import UserError
 from alexnet_jax.model import AlexNet
 
 _BATCH = flags.DEFINE_integer("batch", 32, "Images a step.")
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Steps that are timed, of each contender.")
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Timings of each contender.")
+_CALLS = flags.DEFINE_integer(
+    "calls", None, "Of a timing; default: 1 on a CPU, else 20.", lower_bound=1
+)
 _COMPILE = flags.DEFINE_bool("compile", True, "Also torch.compile.")
 TO_FIRST_STEP = ("seconds_to_first_step", "compile_and_first_step_seconds")
-MATMUL = 4096  # of the product that measures the machine's rate, on an accelerator; CPU: half
+MATMUL = 16384  # of the product that measures the machine's rate, on an accelerator
+MATMUL_CPU = 2048
 
 
 def started(batch: int, dtype: str) -> dict:
@@ -52,25 +58,29 @@ def once(program: list[str], cache: str) -> dict:
     return process.hello
 
 
-def torchs(batch: int, dtype: str) -> dict[str, Process]:
-    """Return PyTorch's contenders, {} where it is not installed."""
+def torchs(batch: int, dtype: str, calls: int) -> dict[str, Process]:
+    """Return PyTorch's contenders that start, {} where it is not installed."""
     if not importlib.util.find_spec("torch"):
         print("PyTorch is not installed: our own figures only", file=sys.stderr)
         return {}
     program = [sys.executable, str(pathlib.Path(__file__).with_name("torch_step.py"))]
-    program += [f"--batch={batch}", f"--dtype={dtype}"]
-    found = {"torch_eager": Process(program)}
-    if _COMPILE.value:
-        found["torch_compiled"] = Process([*program, "--compiled"])
+    program += [f"--batch={batch}", f"--dtype={dtype}", f"--calls={calls}"]
+    more = {"torch_eager": [], "torch_compiled": ["--compiled"]}
+    found = {}
+    for name in more if _COMPILE.value else ("torch_eager",):
+        try:
+            found[name] = Process([*program, *more[name]])
+        except UserError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
     return found
 
 
 def matmul(dtype: str):
     """Return (run, operations) of one large square product."""
-    size = MATMUL if jax.default_backend() != "cpu" else MATMUL // 2
+    size = MATMUL if jax.default_backend() != "cpu" else MATMUL_CPU
     a = jax.random.normal(jax.random.key(0), (size, size), jnp.dtype(dtype))
     product = jax.jit(jnp.matmul)
-    return lambda: product(a, a).block_until_ready(), 2 * size**3
+    return lambda: product(a, a), 2 * size**3
 
 
 def operations() -> tuple[int, int]:
@@ -92,7 +102,7 @@ def operations() -> tuple[int, int]:
 
 
 def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:
-    """Return the figures of one kind of step; None where PyTorch is not there."""
+    """Return the figures of one kind of step; None where PyTorch is not there or was left out."""
     own = seconds["ours"]
     figures: dict = {"batch": batch, "images_per_second": batch / statistics.median(own)}
     for name in ("torch_eager", "torch_compiled"):
@@ -106,15 +116,19 @@ def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:
 
 def main(_) -> None:
     """Run the benchmark that the flags describe."""
+    # JAX would take most of a GPU's memory at once; PyTorch is to have what the step leaves.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     batch, dtype = _BATCH.value, _DTYPE.value
-    start = started(batch, dtype)  # first: on a GPU a process takes most of the memory
+    start = started(batch, dtype)  # first: while the device is its own
+    calls = calls_of(_CALLS.value)
     ours = OurStep(batch, dtype)
     product, work = matmul(dtype)
-    rivals = torchs(batch, dtype)
+    rivals = torchs(batch, dtype, calls)
 
     def turns(kind: str, own) -> dict[str, list[float]]:
-        theirs = {name: rival.step(kind) for name, rival in rivals.items()}
-        contenders = {"ours": timed(own), **theirs, "matmul": timed(product)}
+        contenders = {"ours": timed(own, jax.block_until_ready, calls)}
+        contenders |= {name: rival.step(kind) for name, rival in rivals.items()}
+        contenders["matmul"] = timed(product, jax.block_until_ready)  # long enough by itself
         return take_turns(contenders, _ROUNDS.value)
 
     train_seconds, infer_seconds = turns("train", ours.train), turns("infer", ours.infer)
@@ -129,9 +143,10 @@ def main(_) -> None:
         "start": start,
         "device": f"{jax.devices()[0].platform}:{jax.devices()[0].device_kind}",
         "dtype": dtype,
+        "calls": calls,
         "versions": {
             "jax": jax.__version__,
-            "torch": rivals["torch_eager"].hello["torch"] if rivals else None,
+            "torch": next((rival.hello["torch"] for rival in rivals.values()), None),
         },
     }
     print(json.dumps(result))

@@ -1,11 +1,12 @@
 """What local response normalization costs: alone and in the net, beside batch normalization.
 
-    python experiments/lrn_cost.py --batch=32 [--rounds=7] [--net=False]
+    python experiments/lrn_cost.py --batch=32 [--rounds=7] [--net=False] [--calls=20]
 
 Alone: milliseconds of the forward pass and of the gradient, of both layers and both columns, for
 windows of 3 to 15 maps, for batch normalization and for none (reading and writing the activations
 once). In the net: milliseconds of a training step of the full net with each. All take turns; a
-figure is a median. The last line is one JSON object.
+figure is a median, of timings of --calls calls each that are waited for once. The last line is one
+JSON object.
 """
 
 import functools
@@ -17,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from absl import flags
-from our_step import OurStep
+from our_step import OurStep, calls_of
 from turns import Step, take_turns, timed
 
 from alexnet_jax import command_line, ops, sharding
@@ -25,6 +26,9 @@ from alexnet_jax.layers import ChannelNorm
 
 _BATCH = flags.DEFINE_integer("batch", 32, "Images a step.")
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Steps that are timed, of each contender.")
+_CALLS = flags.DEFINE_integer(
+    "calls", None, "Of a timing; default: 1 on a CPU, else 20.", lower_bound=1
+)
 _NET = flags.DEFINE_bool("net", True, "Also whole training steps, which take minutes to compile.")
 WINDOWS = (3, 5, 7, 9, 11, 13, 15)
 SHAPES = ((55, 48), (27, 128))  # places a side and maps of a column, of norm1 and norm2
@@ -37,8 +41,8 @@ IN_NET: dict[str, dict[str, Any]] = {
 }
 
 
-def contenders(batch: int) -> dict[str, Step]:
-    """Return the steps that run each once."""
+def contenders(batch: int, calls: int) -> dict[str, Step]:
+    """Return the steps that run each, with so many calls."""
     xs = [
         30 * jax.random.normal(jax.random.key(size), (batch, size, size, maps), jnp.float32)
         for size, maps in SHAPES
@@ -63,12 +67,9 @@ def contenders(batch: int) -> dict[str, Step]:
             return jax.vjp(functools.partial(forward, norm=norm), xs)[1](xs)
 
         for kind, compiled in (("forward", jit(forward)), ("gradient", jit(gradient))):
-            found[f"{name} {kind}"] = timed(functools.partial(_run, compiled, xs))
+            run = functools.partial(compiled, xs)
+            found[f"{name} {kind}"] = timed(run, jax.block_until_ready, calls)
     return found
-
-
-def _run(compiled, xs) -> None:
-    jax.block_until_ready(compiled(xs))
 
 
 def milliseconds(seconds: dict[str, list[float]]) -> dict[str, float]:
@@ -78,20 +79,20 @@ def milliseconds(seconds: dict[str, list[float]]) -> dict[str, float]:
 
 def main(_) -> None:
     """Run what the flags describe."""
-    batch, rounds = _BATCH.value, _ROUNDS.value
-    alone = milliseconds(take_turns(contenders(batch), rounds))
+    batch, rounds, calls = _BATCH.value, _ROUNDS.value, calls_of(_CALLS.value)
+    alone = milliseconds(take_turns(contenders(batch, calls), rounds))
     both = {n: alone[f"lrn_{n} forward"] + alone[f"lrn_{n} gradient"] for n in WINDOWS}
     result = {
         "batch": batch,
+        "calls": calls,
         "device": f"{jax.devices()[0].platform}:{jax.devices()[0].device_kind}",
         "jax": jax.__version__,
         "alone_ms": alone,
         "n_15_over_n_3": round(both[15] / both[3], 3),
     }
     if _NET.value:
-        steps = {
-            name: timed(OurStep(batch, "float32", **model).train) for name, model in IN_NET.items()
-        }
+        nets = {name: OurStep(batch, "float32", **model) for name, model in IN_NET.items()}
+        steps = {name: timed(net.train, jax.block_until_ready, calls) for name, net in nets.items()}
         step = milliseconds(take_turns(steps, rounds))
         result["step_ms"] = step
         result["share_of_step"] = round(1 - step["none"] / step["lrn_5"], 4)

@@ -1,6 +1,6 @@
 """PyTorch's training step and inference for bench_step.py, in a process of their own.
 
-    python experiments/torch_step.py --batch=32 [--dtype=bfloat16] [--compiled]
+    python experiments/torch_step.py --batch=32 [--dtype=bfloat16] [--compiled] [--calls=20]
 
 The net of torch_net.py with its grouped convolutions, channels_last, on float images that are
 finished. Serves "train" and "infer" (turns.py).
@@ -11,11 +11,11 @@ import functools
 
 import torch
 from torch_net import TorchAlexNet
-from turns import serve
+from turns import serve, timed
 
 
 def steps(batch: int, dtype: str, *, compiled: bool):
-    """Return (train, infer): functions that take one step and wait for it."""
+    """Return (train, infer, wait): functions that take one step, and one that waits for them."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
@@ -29,7 +29,7 @@ def steps(batch: int, dtype: str, *, compiled: bool):
         torch.autocast, device, dtype=torch.bfloat16, enabled=dtype == "bfloat16"
     )
 
-    def wait():
+    def wait(_):
         if device == "cuda":
             torch.cuda.synchronize()
 
@@ -40,15 +40,13 @@ def steps(batch: int, dtype: str, *, compiled: bool):
             loss = torch.nn.functional.cross_entropy(forward(x), labels)
         loss.backward()
         tx.step()
-        wait()
 
     def infer():
         net.eval()
         with torch.inference_mode(), cast():
             forward(x).softmax(-1)
-        wait()
 
-    return train, infer
+    return train, infer, wait
 
 
 def main() -> None:
@@ -57,9 +55,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--calls", type=int, default=1)
     args = parser.parse_args()
-    train, infer = steps(args.batch, args.dtype, compiled=args.compiled)
-    serve({"torch": torch.__version__}, {"train": train, "infer": infer})
+    train, infer, wait = steps(args.batch, args.dtype, compiled=args.compiled)
+    runs = {"train": train, "infer": infer}
+    timings = {name: timed(run, wait, args.calls) for name, run in runs.items()}
+    serve({"torch": torch.__version__}, timings)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,24 @@ from typing import Any
 
 from alexnet_jax.errors import UserError
 
-Step = Callable[[], float]  # takes one step, waits for it, and returns the seconds it took
+Step = Callable[[], float]  # takes steps, waits for them, and returns the seconds of one
 
 
-def timed(run: Callable[[], Any]) -> Step:
-    """Return `run` as a step; it waits by itself."""
+def timed(run: Callable[[], Any], wait: Callable[[Any], Any], calls: int = 1) -> Step:
+    """Return so many calls of `run` as a step.
+
+    Args:
+      run: does not wait; what it computes, the device computes one after another.
+      wait: waits for what `run` returned last.
+      calls: waited for once, since to begin and to wait may take longer than what is timed.
+    """
 
     def step() -> float:
         begin = time.perf_counter()
-        run()
-        return time.perf_counter() - begin
+        for _ in range(calls):
+            result = run()
+        wait(result)
+        return (time.perf_counter() - begin) / calls
 
     return step
 
@@ -28,23 +36,29 @@ def take_turns(contenders: dict[str, Step], rounds: int) -> dict[str, list[float
     """Return the seconds of each contender's steps, `rounds` of each.
 
     A turn is two steps, and the second counts: on memory and caches that are the contender's own
-    again, as they are in a run. The first round does not count either.
+    again, as they are in a run. The first round does not count either. A contender whose process
+    ends is left out, and named on stderr.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for round_ in range(1 + rounds):
-        for name, step in contenders.items():
-            step()
-            took = step()
+        for name in list(seconds):
+            try:
+                contenders[name]()
+                took = contenders[name]()
+            except UserError as error:
+                print(f"{name} is left out: {error}", file=sys.stderr)
+                del seconds[name]
+                continue
             if round_:
                 seconds[name].append(took)
     return seconds
 
 
-def serve(hello: dict, runs: dict[str, Callable[[], Any]]) -> None:
+def serve(hello: dict, steps: dict[str, Step]) -> None:
     """Take the steps that the lines of standard input name, until it ends (`Process`)."""
     print(json.dumps(hello), flush=True)
     for line in sys.stdin:
-        print(timed(runs[line.strip()])(), flush=True)
+        print(steps[line.strip()](), flush=True)
 
 
 class Process:

@@ -11,8 +11,9 @@ from alexnet_jax.errors import UserError
 PROGRAM = """
 import sys, time
 sys.path.insert(0, "experiments")
-from turns import serve
-serve({"version": "1.2"}, {"train": lambda: time.sleep(0.05), "infer": lambda: sys.exit(3)})
+from turns import serve, timed
+runs = {"train": lambda: time.sleep(0.05), "infer": lambda: sys.exit(3)}
+serve({"version": "1.2"}, {name: timed(run, lambda _: None) for name, run in runs.items()})
 """
 
 
@@ -26,6 +27,29 @@ def test_turns_and_what_counts():
     contenders = {"a": first, "b": step("b", itertools.repeat(5.0))}
     assert turns.take_turns(contenders, 2) == {"a": [1.0, 2.0], "b": [5.0, 5.0]}
     assert said == ["a", "a", "b", "b"] * 3
+
+
+def test_several_calls_are_waited_for_once(monkeypatch):
+    now, said, number = [0.0], [], itertools.count(1)
+
+    def passes(seconds, what):
+        now[0] += seconds
+        said.append(what)
+        return what
+
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: now[0])
+    step = turns.timed(lambda: passes(1, next(number)), lambda last: passes(5, f"wait {last}"), 5)
+    assert step() == 2  # of five seconds and five
+    assert said == [1, 2, 3, 4, 5, "wait 5"]
+
+
+def test_a_contender_that_ends_is_left_out(capsys):
+    process = turns.Process([sys.executable, "-c", PROGRAM])
+    contenders = {"ours": lambda: 1.0, "torch": process.step("infer"), "matmul": lambda: 2.0}
+    assert turns.take_turns(contenders, 2) == {"ours": [1.0, 1.0], "matmul": [2.0, 2.0]}
+    said = capsys.readouterr().err
+    assert said.startswith("torch is left out: ") and said.endswith("ended with exit code 3\n")
+    process.close()
 
 
 def test_a_process_takes_steps_until_it_ends():
