@@ -5,13 +5,15 @@
 
 Prepares the images where they are not yet. In one run, in turns, the median of the rounds:
 
-    decode       the library alone: a thread a core decodes what is in memory already
+    decode       the library alone: as many threads as the loader has (data.workers; by default one
+                 a core, at most 16) decode what is in memory already
     loader       whole batches on the host, as training gets them
     transfer     a batch to the devices
     step         the training step on a batch that is on the devices already
     training     the same step fed by the loader, through the pieces of the training loop
     torch_*      PyTorch's DataLoader, a process a core, on the same JPEG bytes as files: decoded by
-                 PIL, or by the library that the loader has; where torch is installed
+                 PIL, or by the library that the loader has; where torch is installed. It is left
+                 out (null) where its processes end: /dev/shm must hold two batches for each
 
 The limiter is what training cannot be faster than: the slowest of loader, transfer and step.
 Last line: one JSON object, images/s.
@@ -28,6 +30,7 @@ import jax
 import numpy as np
 from absl import flags
 from data_contenders import (
+    LeftOut,
     Measure,
     Training,
     decoding,
@@ -41,6 +44,7 @@ from ml_collections import ConfigDict, config_flags
 from alexnet_jax import command_line, sharding
 from alexnet_jax.cores import cores
 from alexnet_jax.data.images import SIZE
+from alexnet_jax.data.loader import threads
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.data.prepared import PreparedDataset
 
@@ -54,11 +58,15 @@ ENOUGH = 0.85  # share of the decode rate from which on the loader itself costs 
 
 
 def take_turns(contenders: dict[str, Measure]) -> dict[str, list[float]]:
-    """Return the rates of each contender; a machine whose speed drifts is the same for all."""
+    """Return the rates of each contender that runs, in turns so that drift is the same for all."""
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(_ROUNDS.value):
-        for name, measure in contenders.items():
-            rates[name].append(measure())
+        for name in list(rates):
+            try:
+                rates[name].append(contenders[name]())
+            except LeftOut as reason:
+                print(f"{name} is left out: {reason}", file=sys.stderr)
+                del rates[name]
         told = ", ".join(f"{name} {values[-1]:.0f}" for name, values in rates.items())
         print(f"round {number + 1} of {_ROUNDS.value}: {told}", file=sys.stderr, flush=True)
     return rates
@@ -76,7 +84,8 @@ def limiter(found: dict[str, float]) -> str:
     slowest = min((n for n in ("loader", "transfer", "step") if n in found), key=lambda n: found[n])
     if slowest == "loader":
         whole = found["loader"] >= ENOUGH * found["decode"]
-        return "decode: more cores, or data.storage=raw" if whole else "loader: reading, copying"
+        more = "more cores (above 16: and data.workers), or data.storage=raw"
+        return f"decode: {more}" if whole else "loader: reading, copying"
     if slowest == "transfer":
         return "transfer: from host to device"
     return "step: the devices compute"
@@ -88,7 +97,7 @@ def contenders_of(
     """Return what is measured, in the order of the turns, and the training if there is one."""
     seconds = _SECONDS.value
     contenders = {
-        "decode": decoding(dataset, seconds),
+        "decode": decoding(dataset, threads(config.data.workers), seconds),
         "loader": loading(dataset, config, seconds),
     }
     if _TORCH.value and dataset.is_jpeg and torch_version():
@@ -146,8 +155,11 @@ def main(_) -> None:
         "bytes_per_image": round(statistics.mean(map(len, sample(dataset)))),
         "batch": config.batch_size,
         "cores": cores(),
+        "threads": threads(config.data.workers),
         "device": f"{len(jax.devices())} {device.platform}:{device.device_kind}",
-        "images_per_second": {name: round(rate, 1) for name, rate in found.items()},
+        "images_per_second": {
+            name: round(found[name], 1) if name in found else None for name in contenders
+        },
         "loader_to_decode": ratio(rates, "loader", "decode"),
         "loader_to_torch_pil": ratio(rates, "loader", "torch_pil"),
         "loader_to_torch_simplejpeg": ratio(rates, "loader", "torch_simplejpeg"),

@@ -17,12 +17,16 @@ from alexnet_jax import sharding, spec
 from alexnet_jax.cores import cores
 from alexnet_jax.data import augment
 from alexnet_jax.data.images import SIZE, decode_jpeg
-from alexnet_jax.data.loader import train_batches
+from alexnet_jax.data.loader import threads, train_batches
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.loop import IN_FLIGHT
 from alexnet_jax.train_step import create_state, make_train_step
 
 Measure = Callable[[], float]  # images/s of one turn
+
+
+class LeftOut(Exception):
+    """A contender that this machine cannot run."""
 
 
 def over_batches(
@@ -42,10 +46,10 @@ def sample(dataset: PreparedDataset) -> list[bytes]:
     return dataset.stored("train", range(min(2000, dataset.num_examples("train"))))
 
 
-def decoding(dataset: PreparedDataset, seconds: float) -> Measure:
-    """The stored bytes to pixels, nothing else, by a thread a core."""
+def decoding(dataset: PreparedDataset, number: int, seconds: float) -> Measure:
+    """The stored bytes to pixels, nothing else, by so many threads."""
     stored = sample(dataset)
-    pool = concurrent.futures.ThreadPoolExecutor(cores())
+    pool = concurrent.futures.ThreadPoolExecutor(number)
 
     def work(first: int) -> int:
         pixels = np.empty((SIZE, SIZE, 3), np.uint8)
@@ -62,7 +66,7 @@ def decoding(dataset: PreparedDataset, seconds: float) -> Measure:
 
     def measure() -> float:
         begin = time.perf_counter()
-        done = sum(pool.map(work, range(0, len(stored), -(-len(stored) // cores()))))
+        done = sum(pool.map(work, range(0, len(stored), -(-len(stored) // number))))
         return done / (time.perf_counter() - begin)
 
     return measure
@@ -70,13 +74,11 @@ def decoding(dataset: PreparedDataset, seconds: float) -> Measure:
 
 def loading(dataset: PreparedDataset, config: ConfigDict, seconds: float) -> Measure:
     """Batches of the loader, used up at once."""
-    threads = config.data.workers or cores()
+    skipped = 2 * threads(config.data.workers) + 1
 
     def measure() -> float:
         with contextlib.closing(stream(dataset, config)) as batches:
-            return over_batches(
-                batches, lambda batch: len(batch["label"]), 2 * threads + 1, seconds
-            )
+            return over_batches(batches, lambda batch: len(batch["label"]), skipped, seconds)
 
     return measure
 
@@ -94,14 +96,21 @@ def stream(dataset: PreparedDataset, config: ConfigDict) -> Generator:
 
 
 def torch_loading(folder: pathlib.Path, decoder: str, batch_size: int, seconds: float) -> Measure:
-    """PyTorch's DataLoader over the files of a folder; its processes begin before it is timed."""
+    """PyTorch's DataLoader over the files of a folder; its processes begin before it is timed.
+
+    Raises:
+      LeftOut: a process of its own ended, in the turn that finds it.
+    """
     from torch_loader import batches
 
     def measure() -> float:
         made = batches(folder, decoder, batch_size, cores())
-        rate = over_batches(made, lambda batch: len(batch[0]), 2 * cores() + 1, seconds)
-        made._shutdown_workers()  # so that the next turn has the cores to itself
-        return rate
+        try:
+            return over_batches(made, lambda batch: len(batch[0]), 2 * cores() + 1, seconds)
+        except RuntimeError as error:  # as where /dev/shm, of 64 MB in Docker, holds too little
+            raise LeftOut(str(error).strip().splitlines()[-1]) from error
+        finally:
+            made._shutdown_workers()  # so that the next turn has the cores to itself
 
     return measure
 
