@@ -74,7 +74,7 @@ def contenders(batch: int, calls: int) -> dict[str, Step]:
 
 def milliseconds(seconds: dict[str, list[float]]) -> dict[str, float]:
     """Return the median of each."""
-    return {name: round(1e3 * statistics.median(times), 2) for name, times in seconds.items()}
+    return {name: round(1e3 * statistics.median(times), 3) for name, times in seconds.items()}
 
 
 def main(_) -> None:

@@ -56,9 +56,9 @@ def checkpoint(ours: OurStep, folder: pathlib.Path) -> dict:
         on_disk = time.perf_counter() - begin
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return {
-        "step_ms": round(1e3 * alone),
-        "step_while_saving_ms": round(1e3 * behind),
-        "save_holds_ms": round(1e3 * held),
+        "step_ms": round(1e3 * alone, 2),
+        "step_while_saving_ms": round(1e3 * behind, 2),
+        "save_holds_ms": round(1e3 * held, 2),
         "on_disk_ms": round(1e3 * on_disk),
         "bytes": size // 2,  # two are kept
     }
