@@ -58,8 +58,7 @@ class Run:
         self.watch = ChanceWatch(net, dataset, self.consts, config.log)
 
     def go(self) -> dict:
-        """Run to the end, from the latest checkpoint if there is one."""
-        self.begin()
+        """Run to the end, from where `begin` found it."""
         while True:
             if self.validation_is_due():
                 self.validate()

@@ -25,19 +25,40 @@ MEAN_FILE = "mean_image.npy"  # a copy of data.mean_file, where that is what ima
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
-def open_folder(workdir: pathlib.Path, config: ConfigDict) -> None:
-    """Make the folder, or make sure that the run in it is this one.
+def check_run(workdir: pathlib.Path, config: ConfigDict) -> None:
+    """Make sure that the run in the folder, if one has begun there, is this one.
 
     Raises:
-      ConfigError: the folder holds a run whose config differs in what matters, or cannot be made.
+      ConfigError: its config differs in what matters.
+      CheckpointError: its config.json cannot be read.
     """
-    path = workdir / "config.json"
-    if path.exists() and (different := configs.differences(read_config(workdir), config)):
+    if not (workdir / "config.json").exists():
+        return
+    before = read_config(workdir)
+    different = configs.differences(before, config)
+    if different and _has_begun(workdir, before):
         raise ConfigError(
             f"{workdir} holds a run with another config ({'; '.join(different)}): "
             "give its values again to go on with it, or another --workdir to begin anew"
         )
-    write_whole(path, configs.to_json(config), ConfigError)
+
+
+def _has_begun(workdir: pathlib.Path, config: ConfigDict) -> bool:
+    """Whether a run has left a checkpoint or a line in its log, and not only its config."""
+    elsewhere = configs.flattened(config).get("checkpoint.dir")
+    checkpoints = pathlib.Path(elsewhere or workdir / "checkpoints")
+    log = workdir / "metrics.jsonl"
+    logged = log.exists() and log.stat().st_size > 0  # it is there, empty, before the first step
+    return logged or any(path.name.isdigit() for path in checkpoints.glob("*"))
+
+
+def write_run(workdir: pathlib.Path, config: ConfigDict) -> None:
+    """Write config.json and environment.json, and the folder where it is not there.
+
+    Raises:
+      ConfigError: they cannot be written.
+    """
+    write_whole(workdir / "config.json", configs.to_json(config), ConfigError)
     text = json.dumps(environment(), indent=2) + "\n"
     write_whole(workdir / "environment.json", text, ConfigError)
 

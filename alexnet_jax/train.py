@@ -39,7 +39,7 @@ def train(
     if jax.process_index() != 0:
         return _train(config, mesh, workdir, first=False)
     with run_folder.alone(workdir):
-        run_folder.open_folder(workdir, config)
+        run_folder.check_run(workdir, config)
         return _train(config, mesh, workdir, first=True, told=after_validation)
 
 
@@ -62,4 +62,8 @@ def _train(
     ):
         if first:
             run_data.keep(workdir, dataset, config.data, begun=bool(checkpoints.steps()))
-        return Run(config, net, mesh, dataset, checkpoints, log, interrupt, told).go()
+        run = Run(config, net, mesh, dataset, checkpoints, log, interrupt, told)
+        run.begin()
+        if first:  # only now: a start that is refused leaves the folder's config as it was
+            run_folder.write_run(workdir, config)
+        return run.go()

@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
     params = draw_params(net)
     params["fc8"]["kernel"] *= 0.02  # so that no probability is 0 or 1
     state = train_step.create_state(made, net, sharding.make_mesh(made.mesh, 2, 8))
-    run_folder.open_folder(folder / "run", made)
+    run_folder.write_run(folder / "run", made)
     run_data.write(folder / "run", run_data.of_dataset(dataset))
     with Checkpoints(folder / "run", config.fingerprint(made)) as checkpoints:
         for step, error in ((4, 0.5), (6, 0.25)):

@@ -13,15 +13,17 @@ import pytest
 import tiny
 
 from alexnet_jax import run_folder
+from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.errors import CheckpointError, ConfigError
+from alexnet_jax.logger import Logger
 
 
 def config(**changes):
     return tiny.config(pathlib.Path("nowhere"), **changes)
 
 
-def test_opening_writes_config_and_environment(tmp_path):
-    run_folder.open_folder(tmp_path / "a" / "b", config(seed=5))
+def test_config_and_environment_are_written(tmp_path):
+    run_folder.write_run(tmp_path / "a" / "b", config(seed=5))
     assert run_folder.read_config(tmp_path / "a" / "b").seed == 5
     found = json.loads((tmp_path / "a" / "b" / "environment.json").read_text())
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -38,13 +40,27 @@ def test_opening_writes_config_and_environment(tmp_path):
 
 
 def test_another_config_is_refused_and_nothing_overwritten(tmp_path):
-    run_folder.open_folder(tmp_path, config())
+    run_folder.write_run(tmp_path, config())
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
     before = (tmp_path / "config.json").read_bytes()
     with pytest.raises(ConfigError) as error:
-        run_folder.open_folder(tmp_path, config(seed=1, batch_size=4))
+        run_folder.check_run(tmp_path, config(seed=1, batch_size=4))
     assert "(batch_size: 8 -> 4; seed: 0 -> 1)" in str(error.value)
     assert "--workdir" in str(error.value) and "\n" not in str(error.value)
     assert (tmp_path / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_ended_before_its_first_step_binds_to_no_config(tmp_path, elsewhere):
+    place = str(tmp_path / "shared") if elsewhere else ""
+    run = tmp_path / "run"
+    run_folder.write_run(run, config(checkpoint__dir=place))
+    with Checkpoints(run, directory=place) as checkpoints, Logger(run, tensorboard=False) as log:
+        log.begin(0, -1, 4)
+        run_folder.check_run(run, config(batch_size=4))
+        (checkpoints.directory / "3").mkdir()
+    with pytest.raises(ConfigError, match="batch_size: 8 -> 4"):
+        run_folder.check_run(run, config(batch_size=4))
 
 
 def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
@@ -80,7 +96,7 @@ def test_a_disk_without_locks_is_not_in_the_way(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match=r"file/run/config.json could not be written: .*file"):
-        run_folder.open_folder(tmp_path / "file" / "run", config())
+        run_folder.write_run(tmp_path / "file" / "run", config())
     with (
         pytest.raises(ConfigError, match="file/run cannot be written: .*file"),
         run_folder.alone(tmp_path / "file" / "run"),
@@ -89,8 +105,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
 
 
 def test_what_does_not_change_the_numbers_may_change_and_is_written(tmp_path):
-    run_folder.open_folder(tmp_path, config())
-    run_folder.open_folder(tmp_path, config(data__workers=7, epochs=9))
+    run_folder.write_run(tmp_path, config())
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    changed = config(data__workers=7, epochs=9)
+    run_folder.check_run(tmp_path, changed)
+    run_folder.write_run(tmp_path, changed)
     found = run_folder.read_config(tmp_path)
     assert (found.data.workers, found.epochs) == (7, 9)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny
 
-from alexnet_jax import evaluation, loop, run_data, saved_run, sharding, spec, train_step
+from alexnet_jax import evaluation, loop, saved_run, sharding, spec, train_step
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.errors import ConfigError, DataError, TrainingError
 from alexnet_jax.train import train
@@ -39,6 +39,11 @@ def saved(made, workdir: pathlib.Path) -> tuple[list[int], dict[str, bytes]]:
     with Checkpoints(workdir) as checkpoints:
         state = checkpoints.restore(train_step.abstract_state(made, net, mesh))
         return checkpoints.steps(), tiny.bits(state)
+
+
+def contents(workdir: pathlib.Path) -> dict[str, bytes]:
+    """Return the files of a run's folder but those of its checkpoints."""
+    return {path.name: path.read_bytes() for path in workdir.iterdir() if path.is_file()}
 
 
 def of(workdir: pathlib.Path, split: str, field: str) -> list:
@@ -94,8 +99,16 @@ def test_a_longer_run_goes_on_to_the_same_bits_and_a_finished_one_stays(folder, 
 
 def test_fewer_epochs_than_are_done_are_refused(folder, unbroken, tmp_path):
     shutil.copytree(unbroken[0], tmp_path / "run")
+    before = contents(tmp_path / "run")
     with pytest.raises(TrainingError, match="epochs=1 is 6 steps, but this run has done 16"):
         train(config(folder, epochs=1), tmp_path / "run")
+    assert contents(tmp_path / "run") == before
+
+
+def test_images_that_are_not_there_leave_a_new_folder_without_a_config(tmp_path):
+    with pytest.raises(DataError, match="is not there"):
+        train(config(tmp_path), tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_another_config_is_refused_before_anything_is_touched(folder, unbroken):
@@ -233,20 +246,16 @@ def another_image(images: pathlib.Path) -> None:
 )
 def test_a_run_does_not_go_on_with_other_images(folder, tmp_path, change, said):
     train(config(folder, epochs=1), tmp_path / "run")
-    kept = {name: (tmp_path / "run" / name).read_bytes() for name in run_data_files()}
+    before = contents(tmp_path / "run")
     shutil.copytree(folder / "images", tmp_path / "images")
     change(tmp_path / "images")
     with pytest.raises(DataError, match=f"holds a run with other images: {said}") as error:
         train(config(tmp_path, epochs=2), tmp_path / "run")
     assert "--workdir" in str(error.value) and "\n" not in str(error.value)
-    assert {name: (tmp_path / "run" / name).read_bytes() for name in run_data_files()} == kept
+    assert contents(tmp_path / "run") == before
     shutil.copytree(folder / "images", tmp_path / "elsewhere" / "images")  # the same, moved
     train(config(tmp_path / "elsewhere", epochs=2), tmp_path / "run")
     assert of(tmp_path / "run", "val", "step") == [6, 11]
-
-
-def run_data_files() -> tuple[str, str]:
-    return (run_data.CLASSES_FILE, run_data.STATISTICS_FILE)
 
 
 def test_a_mean_file_is_kept_in_the_runs_folder(folder, tmp_path):

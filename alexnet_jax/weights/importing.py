@@ -47,7 +47,7 @@ def import_weights(
     if phrases := misfits(weights, net):
         raise WeightsError(f"{weights.source} is no net of spec {net.spec}: {listed(phrases)}")
     with whole_file(out, WeightsError) as folder:
-        run_folder.open_folder(folder, config)
+        run_folder.write_run(folder, config)
         if weights.mean is not None and config.data.mean in OF_A_FILE:
             np.save(folder / MEAN_FILE, weights.mean)
         run_data.write(folder, _known(weights, net))
