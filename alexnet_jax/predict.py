@@ -81,4 +81,4 @@ def _say(path: str, top: list[tuple[str, float]]) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, words=True)

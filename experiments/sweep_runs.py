@@ -14,6 +14,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from alexnet_jax import command_line
 from alexnet_jax import config as configs
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.whole_file import write_whole
@@ -151,7 +152,7 @@ def read_config(given: Sequence[str]) -> ConfigDict:
         values(argv)
         return holder.value
     except (AttributeError, KeyError) as error:
-        raise ConfigError(f"a name in {' '.join(given)} is not in the config: {error}") from None
+        raise ConfigError(command_line.not_in_config(given, error)) from None
     except (flags.Error, TypeError, ValueError, OSError) as error:
         raise ConfigError(str(error)) from None
 

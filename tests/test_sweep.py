@@ -102,7 +102,11 @@ def test_runs_have_a_folder_each_that_tells_setting_and_seed(tmp_path):
 @pytest.mark.parametrize(
     ("given", "varied", "said"),
     [
-        (CONFIG, "model.pool.windo=3", "model.pool.windo=3: a name in .* is not in the config"),
+        (
+            CONFIG,
+            "model.pool.windo=3",
+            "model.pool.windo=3: a name in .* is not in the config: 'windo' Did you mean",
+        ),
         (CONFIG, "model.lrn.n=3,4", "model.lrn.n=4: model.lrn.n is an odd number of maps; got 4"),
         (CONFIG, "model.lrn.n=many", "model.lrn.n=many: .*many"),
         (CONFIG, "data.dir=a/b,a_b", "one folder"),

@@ -113,5 +113,6 @@ if __name__ == "__main__":
     _SPLIT = flags.DEFINE_enum("split", SPLIT, ["train", SPLIT, "test"], "Of the run's images.")
     _OUT = flags.DEFINE_string("out", None, "File to write, .npz or .array_record.", required=True)
     command_line.run(
-        lambda argv: main(_RUN, argv[1:], layer=_LAYER.value, split=_SPLIT.value, out=_OUT.value)
+        lambda argv: main(_RUN, argv[1:], layer=_LAYER.value, split=_SPLIT.value, out=_OUT.value),
+        words=True,
     )

@@ -80,4 +80,4 @@ def _export(workdir: pathlib.Path) -> dict:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, words=True)
