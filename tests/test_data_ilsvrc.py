@@ -161,6 +161,11 @@ def no_validation(source):
     (source / "ILSVRC2012_img_val.tar").unlink()
 
 
+def a_file(source):
+    shutil.rmtree(source)
+    source.touch()
+
+
 def no_kit(source):
     (source / "ILSVRC2012_devkit_t12.tar.gz").unlink()
 
@@ -228,6 +233,7 @@ def class_unknown(source):
     ("spoil", "message"),
     [
         (shutil.rmtree, "expected ILSVRC 2012 in data.dir=.*not there"),
+        (a_file, "expected ILSVRC 2012 in data.dir=.*but it is no folder"),
         (no_train, "expected ILSVRC2012_img_train.tar or train/ in .*archives; add it"),
         (no_validation, "expected ILSVRC2012_img_val.tar or val/ in .*archives; add it"),
         (no_kit, "labels of validation are in the development kit: add it"),

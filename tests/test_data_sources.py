@@ -143,6 +143,11 @@ def dangling_class(source):
     (source / "train" / "cat").symlink_to("/nowhere/cat")
 
 
+def a_file(source):
+    shutil.rmtree(source)
+    source.touch()
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -150,6 +155,7 @@ def dangling_class(source):
         (spaces, "class folder 'ant ' .*cannot be a label"),
         (dangling_class, "train/cat leads to /nowhere/cat, which is not there"),
         (shutil.rmtree, "expected a folder of images at data.dir=.*not there"),
+        (a_file, "expected a folder of images at data.dir=.*but it is no folder"),
         (empty, "holds no folders; expected train/<class>/<file>"),
         (empty_class, "class folder .*cat holds no image"),
         (strange_class, "val has 1 class folders that .*train has not, the first 'aunt'"),

@@ -226,9 +226,14 @@ def test_an_array_cut_short_in_an_archive_is_refused(tmp_path):
 
 
 def test_what_is_no_file_of_weights_is_named(tmp_path):
+    for name in ("net.npy", "net.h5", "run"):
+        with pytest.raises(WeightsError, match=f"{name} is not there"):
+            files.read(tmp_path / name)
+    (tmp_path / "net.h5").touch()
     with pytest.raises(WeightsError, match="ends in none of .caffemodel .npy"):
         files.read(tmp_path / "net.h5")
-    with pytest.raises(WeightsError, match="is not there"):
+    (tmp_path / "net.npy").mkdir()
+    with pytest.raises(WeightsError, match="is no file"):
         files.read(tmp_path / "net.npy")
     np.save(tmp_path / "array.npy", np.ones(3))
     with pytest.raises(WeightsError, match="found one array"):

@@ -37,7 +37,8 @@ def split_folders(
       DataError: no such folder, or one without class folders.
     """
     if not root.is_dir():
-        raise DataError(f"expected a folder of images at data.dir={root}, but it is not there")
+        wrong = "no folder" if root.exists() else "not there"
+        raise DataError(f"expected a folder of images at data.dir={root}, but it is {wrong}")
     names = class_folders(root)
     if not names:
         raise DataError(f"{root} holds no folders; expected train/<class>/<file> or <class>/<file>")

@@ -60,7 +60,8 @@ def ilsvrc_source(
       DataError: something is missing, damaged, or does not fit together.
     """
     if not root.is_dir():
-        raise DataError(f"expected ILSVRC {release} in data.dir={root}, but it is not there")
+        wrong = "no folder" if root.exists() else "not there"
+        raise DataError(f"expected ILSVRC {release} in data.dir={root}, but it is {wrong}")
     kit = find_devkit(root, release) if _NUMBERED[release] else None
     train = find_synsets(root, _TRAIN[release])
     wnids = train.wnids if train else _wnids_without_train(root, release, kit, only)

@@ -49,10 +49,12 @@ def read(path: pathlib.Path) -> Weights:
         ".safetensors": _safetensors,
         **dict.fromkeys((".pth", ".pt"), _pytorch),
     }
+    if not path.exists():
+        raise WeightsError(f"{path} is not there")
     if path.suffix not in readers:
         raise WeightsError(f"{path} ends in none of {' '.join(readers)}, the formats that are read")
     if not path.is_file():
-        raise WeightsError(f"{path} is not there, or no file")
+        raise WeightsError(f"{path} is no file")
     try:
         return checked(readers[path.suffix](path))
     except (OSError, ValueError, MemoryError) as error:
