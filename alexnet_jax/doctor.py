@@ -33,6 +33,7 @@ from alexnet_jax.data import augment
 from alexnet_jax.data.loader import train_batches
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.epochs import Epochs
+from alexnet_jax.errors import ConfigError
 from alexnet_jax.random_streams import stream
 from alexnet_jax.signal_check import LOOKED_AT, first_dead_layer, spreads
 from alexnet_jax.train_step import ONCE, TrainState, create_state, graph_of
@@ -73,6 +74,11 @@ def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
       UserError: a config or images that no run can have.
     """
     configs.check(config)
+    if config.batch_size < 2:
+        raise ConfigError(
+            "the doctor looks at what differs between the images of a batch: batch_size is at "
+            f"least 2 for it; got {config.batch_size}"
+        )
     dataset = prepare(config.data)
     net = spec.resolve(config.model, len(dataset.class_names))
     one = {"data": 1, "group": 1, "cpu_devices": 1}
@@ -230,6 +236,7 @@ def report(config: ConfigDict) -> None:
     result: dict[str, Any] = {"verdict": verdict, "reason": reason}
     result["pull"] = sum(layer.pull for layer in found.values())
     result["layers"] = {name: dataclasses.asdict(layer) for name, layer in found.items()}
+    result = json.loads(json.dumps(result), parse_constant=lambda _: None)  # JSON has no NaN
     print(json.dumps(result))
 
 

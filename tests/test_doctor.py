@@ -15,7 +15,7 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from alexnet_jax import doctor, sharding, spec, train_step
-from alexnet_jax.errors import WeightsError
+from alexnet_jax.errors import ConfigError, WeightsError
 from alexnet_jax.random_streams import stream
 from alexnet_jax.train_step import ONCE
 from alexnet_jax.weights.runs import read_run
@@ -143,3 +143,19 @@ def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, compiled_once, ca
     assert tuple(result["layers"]) == LAYERS
     assert result["pull"] == pytest.approx(sum(x["pull"] for x in result["layers"].values()))
     assert {path.name for path in tmp_path.iterdir()} == {"images", "prepared"}
+
+
+def test_what_is_no_number_is_null_in_the_last_line(monkeypatch, capsys):
+    found = layers_with(math.nan, conv3=math.nan, fc6=math.inf)
+    monkeypatch.setattr(doctor, "examine", lambda _: (found, 40))
+    doctor.report(ConfigDict())
+    last = capsys.readouterr().out.splitlines()[-1]
+    result = json.loads(last, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert result["pull"] is None
+    assert [result["layers"][name]["spread"] for name in ("conv3", "fc6")] == [None, None]
+    assert result["layers"]["conv1"]["spread"] == found["conv1"].spread
+
+
+def test_one_image_has_nothing_to_differ_from():
+    with pytest.raises(ConfigError, match="batch_size is at least 2 for it; got 1"):
+        doctor.examine(tiny.config(pathlib.Path("nowhere"), batch_size=1))
