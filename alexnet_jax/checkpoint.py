@@ -23,6 +23,7 @@ from alexnet_jax.train_step import TrainState
 
 LATEST = 2
 ERROR = "top1_error"  # what "best" goes by
+_DETAILS = " See full TensorStore details:"  # Orbax names the place in the array, its cause why
 
 
 class Checkpoints:
@@ -132,14 +133,17 @@ class Checkpoints:
             except CheckpointError:
                 raise
             except Exception as error:  # Orbax raises, among others, Exception itself
-                damage = " ".join(str(error).split())[:200]
                 warnings.warn(
-                    f"checkpoint {self.directory / str(step)} is damaged and not used: {damage}",
+                    f"checkpoint {self.directory / str(step)} is damaged and not used: "
+                    f"{_damage(error)}",
                     stacklevel=2,
                 )
+        advice = "restore the folder from a copy, or delete it to begin anew"
+        if others := [str(step) for step in self.steps() if step not in steps]:
+            advice = f"there are also {', '.join(others)}: --checkpoint={others[-1]} or latest"
         raise CheckpointError(
             f"no checkpoint of {', '.join(map(str, steps))} in {self.directory} can be read; "
-            "restore the folder from a copy, or delete it to begin anew"
+            f"{advice}"
         )
 
     def _wanted(self, which: str | int) -> list[int] | None:
@@ -217,6 +221,14 @@ def _forget_unreadable_metrics(directory: pathlib.Path) -> None:
 
 def _error(metrics: dict[str, float]) -> float:
     return metrics[ERROR]
+
+
+def _damage(error: Exception) -> str:
+    """Return in one line what is wrong, without the settings that TensorStore adds."""
+    text = " ".join(str(error).split())
+    if _DETAILS in text:
+        text = " ".join(str(error.__cause__ or text.partition(_DETAILS)[0]).split())
+    return text.partition(" [tensorstore_spec")[0][:500]
 
 
 def _not_written(directory: pathlib.Path, step: int | None, error: Exception) -> str:

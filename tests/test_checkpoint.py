@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+import re
 import resource
 import shutil
 import time
@@ -194,7 +195,9 @@ def test_damage_to_any_file_is_harmless_or_named_and_the_one_before_used(two, tm
         if said:
             noticed += 1
             assert f"{workdir / 'checkpoints' / '2'} is damaged and not used: " in said[0]
-            assert "\n" not in said[0]
+            assert "\n" not in said[0] and not re.search(
+                "tensorstore_?spec|pybind11|slice", said[0]
+            )
             if number % 4 == 0:  # and the run can save that step again
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
@@ -240,8 +243,19 @@ def test_nothing_readable_is_one_error(two, tmp_path):
             restore(tmp_path / "run")
     assert "\n" not in str(error.value)
     assert sum("is damaged and not used" in str(w.message) for w in caught) == 2
-    with pytest.warns(UserWarning, match="damaged"), pytest.raises(CheckpointError, match="of 1 "):
-        restore(tmp_path / "run", 1)
+
+
+def test_of_a_damaged_one_that_was_asked_for_the_others_are_named(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    for path in contents(tmp_path / "run" / "checkpoints" / "1"):
+        if path.name != "metrics":
+            truncated(path)
+    for which in ("best", 1):
+        with pytest.warns(UserWarning, match="damaged"), pytest.raises(CheckpointError) as error:
+            restore(tmp_path / "run", which)
+        said = "of 1 in .* can be read; there are also 2: --checkpoint=2 or latest$"
+        assert re.search(said, str(error.value)) and "delete" not in str(error.value)
+    assert same(restore(tmp_path / "run", 2), state_at(2))
 
 
 def test_a_failed_write_is_an_error_and_leaves_the_earlier_ones(two, tmp_path):
