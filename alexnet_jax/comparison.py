@@ -95,7 +95,9 @@ def compared(
         for tally, answer in zip(tallies, (*probabilities, *mixed), strict=True):
             tally.add(answer, batch["label"])
     shared = {
-        name: value for name, value in heads[0].items() if all(h[name] == value for h in heads)
+        key: value
+        for key, value in heads[0].items()
+        if key != "net" and all(head[key] == value for head in heads)
     }
     together = [
         {"net": name, **shared, "weights": mix or [1 / count] * count}

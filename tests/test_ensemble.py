@@ -1,5 +1,6 @@
 """Averages of nets, fitted weights and the counting of errors, against sorts and brute force."""
 
+import dataclasses
 import itertools
 
 import jax.numpy as jnp
@@ -91,6 +92,14 @@ def test_one_net_has_one_row():
     p, labels = draw()
     (row,) = compare(predictions(p[:1], labels), EQUAL)
     assert row["net"] == "net0" and "weights" not in row
+
+
+def test_a_net_at_two_checkpoints_is_together_too():
+    p, labels = draw()
+    twice = dataclasses.replace(predictions(p[:2], labels), nets=("net0", "net0"))
+    assert [row["net"] for row in compare(twice, EQUAL)] == ["net0", "net0", "together"]
+    found = [row["net"] for row in compare(twice, FIT)]
+    assert found == ["net0", "net0", "together, equal weights", "together"]
 
 
 def test_fitted_weights_are_the_best_that_no_single_change_betters():
