@@ -41,11 +41,12 @@ from alexnet_jax.data import augment
 from alexnet_jax.data.loader import eval_batches
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.data.resize import FILTERS, FORMS, Resize
-from alexnet_jax.errors import ConfigError
+from alexnet_jax.errors import ConfigError, DataError
 from alexnet_jax.evaluation import Predictor, batch_size_for, make_predict, predicted
 from alexnet_jax.predictions import Predictions, joined
 from alexnet_jax.run_folder import REPORT_FILE
 from alexnet_jax.saved_run import SPLIT, SavedNet, images, load_nets
+from alexnet_jax.whole_file import check_writable
 
 _WORKDIRS = flags.DEFINE_multi_string("workdir", [], "Folder of a run; several are an ensemble.")
 _VIEWS = flags.DEFINE_list("views", ["1"], "Views of each image: any of 1,5,10 (paper 4.1).")
@@ -87,26 +88,34 @@ def main(_) -> None:
             f"--predictions runs no net, so it takes no --{', --'.join(useless)}: leave that out, "
             "or give --workdir"
         )
-    begin = time.perf_counter()
+    begin, kept = time.perf_counter(), None
     if _PREDICTIONS.value:
         rows, seen = compare(joined([pathlib.Path(p) for p in _PREDICTIONS.value]), weights), 0
     else:
-        rows, seen = _run(weights)
+        rows, seen, kept = _run(weights)
     speed = {"images_per_second": seen / (time.perf_counter() - begin)} if seen else {}
     print(table(rows))
     print(json.dumps({**rows[-1], **speed, "rows": rows}))
+    if kept is not None and _OUT.value:  # last: the disk may be full
+        kept.save(pathlib.Path(_OUT.value))
 
 
-def _run(weights: Weights) -> tuple[list[dict], int]:
-    """Run the nets on their images; return the rows, and how many images were gone through."""
+def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
+    """Run the nets on their images.
+
+    Returns:
+      The rows, how many images were gone through, and the answers where they are needed again.
+    """
     wanted = list(itertools.product(_resizes(_RESIZE.value), _views(_VIEWS.value)))
     if _OUT.value and len(wanted) > 1:
         raise ConfigError("--out keeps the answers of one choice of --views and --resize")
     if weights == FIT:
         check_fit(len(_WORKDIRS.value))
+    if _OUT.value:
+        check_writable(pathlib.Path(_OUT.value), DataError)
     nets = load_nets([pathlib.Path(path) for path in _WORKDIRS.value], _CHECKPOINT.value)
     predictors = {views: _predictors(nets, views) for _, views in wanted}
-    rows, seen = [], 0
+    rows, seen, kept = [], 0, None
     for resize, views in wanted:
         dataset, form = _images(nets, resize)
         answers = predicted(predictors[views], _batches(nets, dataset))
@@ -114,8 +123,6 @@ def _run(weights: Weights) -> tuple[list[dict], int]:
         heads = [{"net": str(net.workdir), **how} for net in nets]
         if _OUT.value or weights == FIT:
             kept = _kept(heads, dataset, answers)
-            if _OUT.value:
-                kept.save(pathlib.Path(_OUT.value))
             found = compare(kept, weights)
         else:
             found = compared(heads, answers, weights)
@@ -127,7 +134,7 @@ def _run(weights: Weights) -> tuple[list[dict], int]:
     for net in nets:
         if (net.workdir / REPORT_FILE).exists():
             page.refresh(net.workdir)
-    return rows, seen
+    return rows, seen, kept
 
 
 def _predictors(nets: Sequence[SavedNet], views: int) -> list[Predictor]:

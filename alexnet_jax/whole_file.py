@@ -5,6 +5,7 @@ import glob
 import os
 import pathlib
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -40,6 +41,23 @@ def write_whole(path: pathlib.Path, text: str, error: type[UserError] = UserErro
     """Write a text file that is, whatever happens, the old one or the new one."""
     with whole_file(path, error) as half:
         half.write_text(text)
+
+
+def check_writable(path: pathlib.Path, error: type[UserError] = UserError) -> None:
+    """Make sure, before the work that fills it, that there is a place for a file.
+
+    Args:
+      path: folders above it are made.
+      error: raised, with one line, where the system refuses, or where a folder is.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as cause:
+        raise error(f"{path} cannot be written: {cause}") from cause
 
 
 def _clear_abandoned(path: pathlib.Path) -> None:

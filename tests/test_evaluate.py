@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -96,6 +98,30 @@ def test_a_mesh_that_is_not_there_is_no_hindrance(folder, tmp_path, monkeypatch)
     assert with_mesh(3, data=-1, group=1) == {"data": 3, "group": 1}  # 8 images a step or not
 
 
+FULL = """
+import types
+import numpy
+from alexnet_jax import command_line, evaluate, predictions
+
+def savez(*_, **__):
+    raise OSError(28, "No space left on device")
+
+predictions.np = types.SimpleNamespace(asarray=numpy.asarray, savez=savez)
+command_line.run(evaluate.main)
+"""
+
+
+def test_a_disk_that_is_full_in_the_end_takes_no_result_away(folder, tmp_path):
+    flags = [f"--workdir={folder / 'a'}", f"--out={tmp_path / 'a.npz'}"]
+    found = subprocess.run(
+        [sys.executable, "-c", FULL, *flags], cwd=tiny.REPOSITORY, capture_output=True, text=True
+    )
+    assert found.returncode == 2 and "a.npz could not be written: [Errno 28]" in found.stderr
+    *table, last = found.stdout.splitlines()
+    assert len(table) == 2 and json.loads(last)["images"] == tiny.VALIDATION
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -106,6 +132,8 @@ def test_a_mesh_that_is_not_there_is_no_hindrance(folder, tmp_path, monkeypatch)
             ["--predictions={a}/kept.npz", "--views=10", "--out=there.npz"],
             "--predictions runs no net, so it takes no --views, --out",
         ),
+        # Before the nets are looked at, since an evaluation may take hours.
+        (["--workdir=nowhere", "--out={a}"], "/a cannot be written: it is a folder"),
         (["--workdir={other}"], "label 1 is 'dog' to the net of"),
     ],
 )

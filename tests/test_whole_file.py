@@ -11,7 +11,7 @@ import pytest
 from alexnet_jax import run_data
 from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import DataError, UserError
-from alexnet_jax.whole_file import whole_file, write_whole
+from alexnet_jax.whole_file import check_writable, whole_file, write_whole
 
 
 def refuse(*_, **__):
@@ -65,6 +65,19 @@ def test_folders_above_are_made_where_they_can_be(tmp_path):
     write_whole(tmp_path / "a" / "b", "text")
     with pytest.raises(DataError, match=r"b/c could not be written"):
         write_whole(tmp_path / "a" / "b" / "c", "text", DataError)
+
+
+def test_what_cannot_be_written_is_known_before_the_work(tmp_path):
+    check_writable(tmp_path / "new" / "file")
+    assert not list((tmp_path / "new").iterdir())
+    (tmp_path / "new" / "file").touch()
+    check_writable(tmp_path / "new" / "file")  # it will be replaced
+    for name, said in (
+        ("new", "new cannot be written: it is a folder"),
+        ("new/file/x", "x cannot"),
+    ):
+        with pytest.raises(DataError, match=said):
+            check_writable(tmp_path / name, DataError)
 
 
 @pytest.fixture
