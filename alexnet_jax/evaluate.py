@@ -54,7 +54,7 @@ _RESIZE = flags.DEFINE_list(
     "resize", [], "How images are made square: any of aspect/area, warp/lanczos, ... (data.resize)."
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", "", "Images, train/<class>/<file> and val/<class>/<file>, in place of the run's."
+    "data_dir", "", "Images, val/<class>/<file> or <class>/<file>, in place of the run's."
 )
 _SPLIT = flags.DEFINE_enum(
     "split", SPLIT, [SPLIT, "test"], "Of the images; ILSVRC-2010 has a test split (table 1)."

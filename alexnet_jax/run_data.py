@@ -122,14 +122,20 @@ def _other(workdir: pathlib.Path, known: RunData, mean: np.ndarray | None) -> st
             of_one = ", ".join(sorted(set(names) ^ set(now))[:3])
             return f"it had {len(names)} classes, now {len(now)}, and not the same ({of_one})"
     with contextlib.suppress(DataError):
-        before, after = Statistics.load(workdir / STATISTICS_FILE), known.statistics
-        if after is not None and before.images != after.images:
-            return f"it had {before.images} to train on, now {after.images}"
-        if after is not None and np.abs(before.mean_image - after.mean_image).max() > DECODERS:
-            return "as many to train on, but their mean is not the same"
+        if other := difference(Statistics.load(workdir / STATISTICS_FILE), known.statistics):
+            return other
     kept = workdir / MEAN_FILE
     if mean is not None and kept.is_file() and not np.array_equal(read_mean(str(kept)), mean):
         return f"data.mean_file is not what {kept} keeps of it"
+    return ""
+
+
+def difference(before: Statistics, after: Statistics | None) -> str:
+    """Say how the training images of a run and those of now differ, as far as that is known."""
+    if after is not None and before.images != after.images:
+        return f"it had {before.images} to train on, now {after.images}"
+    if after is not None and np.abs(before.mean_image - after.mean_image).max() > DECODERS:
+        return "as many to train on, but their mean is not the same"
     return ""
 
 

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from alexnet_jax import run_data, sharding, spec
 from alexnet_jax.checkpoint import Checkpoints
 from alexnet_jax.config import check, fingerprint
+from alexnet_jax.data import folders
 from alexnet_jax.data.prepare import prepare
 from alexnet_jax.data.prepared import PreparedDataset
 from alexnet_jax.data.resize import Resize
@@ -135,29 +136,60 @@ def images(
 
     Args:
       net: the net.
-      data_dir: a folder of images, or of ILSVRC's archives, in place of the run's own.
+      data_dir: a folder of images, or of ILSVRC's archives, in place of the run's own. Of class
+        folders alone, such as those of a val folder, all images are validation images, unless the
+        run was trained on a part of them.
       resize: how they are made square; None: as in training.
       train: whether the training images are needed too.
       split: validation, or ILSVRC-2010's test.
 
     Raises:
-      DataError: they are not there, or have other classes.
+      DataError: they are not there, or have other classes, or the run's own were others.
     """
     data = net.config.copy_and_resolve_references().data
     if data_dir:
+        folder = pathlib.Path(data_dir).expanduser()
         data.dir = data_dir
-        data.builder = "ilsvrc" if _is_ilsvrc(pathlib.Path(data_dir)) else "image_folder"
+        data.builder = "ilsvrc" if _is_ilsvrc(folder) else "image_folder"
+        if data.builder == "image_folder" and not train and _is_all_new(net, folder):
+            data.validation_fraction = 1.0
     if resize is not None:
         data.resize, data.resize_filter = resize
     try:
         dataset = prepare(data, only=None if train else split)
     except DataError as error:
-        if data_dir or data.builder == "shapes":
+        if data_dir or data.builder == "shapes" or _is_there(data.dir):
             raise
         # Images that are gone, or weights that were imported and came without any.
         raise DataError(f"{error}, or for this evaluation give --data_dir") from error
     _check_classes(net, dataset)
+    if not data_dir and resize is None:
+        _check_images(net, dataset)
     return dataset
+
+
+def _is_there(folder: str) -> bool:
+    return bool(folder) and pathlib.Path(folder).expanduser().is_dir()
+
+
+def _is_all_new(net: SavedNet, folder: pathlib.Path) -> bool:
+    """Whether a folder holds class folders alone, and not those that the run was trained on.
+
+    Which these are is also seen by how many of them are not held out: the folder may have moved.
+    """
+    data, known = net.config.copy_and_resolve_references().data, net.data.statistics
+    try:
+        if folders.split_folders(folder, train_needed=False) != (folder, None):
+            return False
+    except DataError:
+        return False  # it is gone, but may have been prepared
+    if _is_there(data.dir) and folder.samefile(pathlib.Path(data.dir).expanduser()):
+        return False
+    try:
+        rest = folders.folder_source(folder, data.validation_fraction).splits["train"].count
+    except DataError:
+        return True  # nothing could be trained on it
+    return known is None or not rest * (1 - data.max_bad_fraction) <= known.images <= rest
 
 
 def _check_classes(net: SavedNet, dataset: PreparedDataset) -> None:
@@ -173,6 +205,16 @@ def _check_classes(net: SavedNet, dataset: PreparedDataset) -> None:
         raise DataError(
             f"label {label} is {own[label]!r} to the net of {net.workdir} but {theirs[label]!r} in "
             f"{dataset.directory}: give images of the same classes"
+        )
+
+
+def _check_images(net: SavedNet, dataset: PreparedDataset) -> None:
+    """Refuse images that took the place of those that the run was trained on."""
+    before = net.data.statistics
+    if before is not None and (other := run_data.difference(before, dataset.statistics)):
+        raise DataError(
+            f"{net.workdir} holds a run with other images: {other}; give it its own, or --data_dir "
+            "where others are meant"
         )
 
 

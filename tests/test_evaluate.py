@@ -1,5 +1,6 @@
 """The command line: two nets alone and together, predictions kept and combined later."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -11,7 +12,9 @@ import pytest
 import tiny
 import weight_files
 
-from alexnet_jax import evaluations, saved_run
+from alexnet_jax import evaluations, run_data, saved_run
+from alexnet_jax.data.prepare import prepare
+from alexnet_jax.errors import DataError
 from alexnet_jax.predictions import load
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -120,6 +123,69 @@ def test_a_disk_that_is_full_in_the_end_takes_no_result_away(folder, tmp_path):
     *table, last = found.stdout.splitlines()
     assert len(table) == 2 and json.loads(last)["images"] == tiny.VALIDATION
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def net(folder, tmp_path):
+    """Net a, its prepared images in a folder of their own."""
+    (net,) = saved_run.load_nets([folder / "a"])
+    config = net.config.copy_and_resolve_references()
+    config.data.prepared_dir = str(tmp_path / "prepared")
+    return dataclasses.replace(net, config=config)
+
+
+def trained_on(net, place):
+    """Return the net as if it had been trained on a folder of class folders, and its images."""
+    config = net.config.copy_and_resolve_references()
+    config.data.dir = str(place)
+    dataset = prepare(config.data)
+    return dataclasses.replace(net, config=config, data=run_data.of_dataset(dataset)), dataset
+
+
+def test_a_folder_of_class_folders_is_evaluated_whole_but_where_the_net_saw_it(
+    net, folder, tmp_path
+):
+    train, val = (shutil.copytree(folder / "images" / k, tmp_path / k) for k in ("train", "val"))
+    for path in (val / "ant").iterdir():
+        path.unlink()  # of a class there may be none
+    moved = shutil.copytree(train, tmp_path / "moved")
+    own, dataset = trained_on(net, train)
+    held_out = dataset.num_examples("validation")
+    for seen, place, count in (
+        (net, val, tiny.VALIDATION * 2 // 3),
+        (own, val, tiny.VALIDATION * 2 // 3),
+        (net, train, tiny.TRAIN),
+        (own, train, held_out),
+        (own, moved, held_out),
+    ):
+        found = saved_run.images(seen, str(place))
+        assert found.num_examples("validation") == count
+        assert (found.directory == dataset.directory) == (seen is own and place == train)
+    assert held_out < tiny.TRAIN
+    assert saved_run.images(own, str(train), train=True).directory == dataset.directory
+
+
+def test_other_images_in_the_place_of_the_runs_own_are_refused(net, folder):
+    net, dataset = trained_on(net, folder / "images" / "train")
+    assert saved_run.images(net).directory == dataset.directory
+    before = dataset.statistics
+    for change, said in (
+        ({"images": 99}, f"it had 99 to train on, now {before.images}"),
+        ({"mean_image": before.mean_image + 1}, "as many to train on, but their mean is not"),
+    ):
+        statistics = dataclasses.replace(before, **change)
+        other = dataclasses.replace(net, data=dataclasses.replace(net.data, statistics=statistics))
+        with pytest.raises(DataError, match=f"a holds a run with other images: {said}"):
+            saved_run.images(other)
+        assert saved_run.images(other, str(folder / "images"))  # they are meant
+
+
+def test_other_images_are_asked_for_only_where_the_runs_own_are_gone(net, tmp_path):
+    with pytest.raises(DataError, match="data.builder=image_folder have no split test$"):
+        saved_run.images(net, split="test")
+    net.config.data.dir = str(tmp_path / "gone")
+    with pytest.raises(DataError, match="not there, or for this evaluation give --data_dir$"):
+        saved_run.images(net)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def folder_source(
     Args:
       root: the source folder (data.dir).
       validation_fraction: share of train, in (0, 1), held out where no validation folder is. Which
-        files is decided by a hash of <class>/<file>, so that adding files moves no others.
+        files is decided by a hash of <class>/<file>, so that adding files moves no others. 1, where
+        train is not needed: all of it.
       only: "validation" if train is not needed, not even its folder; then the classes are those of
         the validation folder.
 
@@ -77,6 +78,8 @@ def folder_source(
         train does not have, or an impossible fraction.
     """
     train_folder, validation_folder = split_folders(root, train_needed=only is None)
+    if only is not None and validation_fraction == 1:
+        validation_folder = validation_folder or train_folder
     class_names = tuple(class_folders(train_folder))
     _check_names(train_folder, class_names)
     needed = class_names if only is None or validation_folder is None else ()
@@ -86,7 +89,7 @@ def folder_source(
         validation = [file for file, out in zip(train, held, strict=True) if out]
         train = [file for file, out in zip(train, held, strict=True) if not out]
     else:
-        if _is_test(validation_folder):
+        if _is_test(validation_folder) and validation_folder != train_folder:
             print(
                 f"{validation_folder} serves for validation: the plateau and the best checkpoint "
                 "look at it; a val folder would be taken first",
