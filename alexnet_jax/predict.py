@@ -3,9 +3,9 @@
     python -m alexnet_jax.predict --workdir=runs/ilsvrc2012 cat.jpg
     python -m alexnet_jax.predict --workdir=runs/ilsvrc2012 --json photographs/ > answers.jsonl
 
-A folder is gone through with all below it. A file that cannot be read is named on stderr, and the
-rest go on. The last line is one JSON object: images, bad, images_per_second. The exit code is 0
-where all files were answered, 1 where some could not be read.
+A folder is gone through with all below it. A file that cannot be read, or is not there, is named on
+stderr, and the rest go on. The last line is one JSON object: images, bad, images_per_second. The
+exit code is 0 where all files were answered, 1 where some could not be read.
 """
 
 import json

@@ -83,13 +83,18 @@ def test_one_picture_for_a_reader(pictures, run, tmp_path):
 
 
 def test_without_a_picture_is_one_line(run, tmp_path):
-    for words, said in (
-        (["nowhere.jpg"], "image or a folder of images at nowhere"),
-        ([], "one or"),
-    ):
-        code, out, err = predicted(tmp_path, f"--workdir={run[0]}", *words)
-        assert code == 2 and not out and err.startswith("error: ") and said in err
-        assert err.count("\n") == 1
+    code, out, err = predicted(tmp_path, f"--workdir={run[0]}")
+    assert code == 2 and not out and err.startswith("error: expected one or more images")
+    assert err.count("\n") == 1
+
+
+def test_a_picture_that_is_not_there_is_named_and_the_others_go_on(pictures, run, tmp_path):
+    path = pictures / "picture 00 ä.png"
+    code, out, err = predicted(tmp_path, f"--workdir={run[0]}", "nowhere.jpg", str(path))
+    assert code == 1 and err == "error: nowhere.jpg: cannot be opened (No such file or directory)\n"
+    assert out.splitlines()[0] == str(path)
+    last = json.loads(out.splitlines()[-1])
+    assert (last["images"], last["bad"]) == (1, 1)
 
 
 def test_folders_are_gone_through_and_names_kept_in_order(pictures, tmp_path):

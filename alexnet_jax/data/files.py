@@ -22,8 +22,10 @@ _AHEAD = 16  # files a thread: read or waiting, so that memory does not grow wit
 def image_files(words: Sequence[str]) -> list[pathlib.Path]:
     """Return the files that are named, and of folders all images below them, sorted.
 
+    What is not there is a file that cannot be read: `squares` says so, and the others go on.
+
     Raises:
-      DataError: a name that is not there, or a folder without an image.
+      DataError: a folder without an image.
     """
     found = []
     for word in words:
@@ -33,10 +35,8 @@ def image_files(words: Sequence[str]) -> list[pathlib.Path]:
             if not names:
                 raise DataError(f"{path} holds no image, by the endings of its files")
             found += [path / name for name in names]
-        elif path.exists() or path.is_symlink():
-            found.append(path)
         else:
-            raise DataError(f"expected an image or a folder of images at {path}, but none is there")
+            found.append(path)
     return found
 
 
