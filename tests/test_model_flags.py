@@ -107,6 +107,7 @@ def test_bfloat16_is_the_activations_only():
     params, images = draw_params(exact), draw_images(size=SMALL)
     logits, kept = run(net, params, images)
     expected, _ = run(exact, params, images)
+    assert kept.pop("fc8").dtype == jnp.float32  # as the logits that it is
     assert {value.dtype for value in kept.values()} == {jnp.dtype(jnp.bfloat16)}
     assert logits.dtype == np.float32
     error = np.abs(logits - expected).max() / np.abs(expected).max()
