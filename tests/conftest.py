@@ -39,7 +39,7 @@ def compiled_once(tmp_path_factory):
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": 0,
     }
-    quick = {"xla_backend_optimization_level": 1}
+    quick = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
     patch = pytest.MonkeyPatch()
     for module in (evaluation, train_step):
         patch.setattr(module, "compiler_options", lambda mesh: {**compiler_options(mesh), **quick})

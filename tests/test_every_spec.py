@@ -11,8 +11,8 @@ from alexnet_jax.spec import SPECS
 from alexnet_jax.train import train
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-TRAIN, VALIDATION, BATCH = 40, 12, 8
-STEPS, STOP = 20, 8  # 4 epochs of 5 steps; cut off in the middle of one
+TRAIN, VALIDATION, BATCH = 80, 12, 8
+STEPS, STOP = 20, 8  # 2 epochs of 10 steps; cut off in the middle of one
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,8 @@ from alexnet_jax.data import augment
 from alexnet_jax.data.statistics import Statistics
 from alexnet_jax.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 @dataclasses.dataclass(frozen=True)
 class Device:
