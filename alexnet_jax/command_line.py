@@ -82,10 +82,8 @@ def _no_config(field: str) -> str:
 def _unexpected(word: str, argv: list[str]) -> str:
     place = argv.index(word, 1)
     after = f" after {argv[place - 1]}" if place > 1 else ""
-    return (
-        f"unexpected {word!r}{after}: write a flag as --name=value, in one word; several runs each "
-        "need their own --workdir="
-    )
+    runs = "; several runs each need their own --workdir=" if "workdir" in flags.FLAGS else ""
+    return f"unexpected {word!r}{after}: write a flag as --name=value, in one word{runs}"
 
 
 def _said(error: Exception | str) -> int:

@@ -13,12 +13,15 @@ Processes started by SLURM, Open MPI, Kubernetes or Cloud TPU find each other; o
 
 import json
 import pathlib
+import warnings
 
+import jax
 from absl import flags
 from ml_collections import config_flags
 
 from alexnet_jax import command_line, distributed, page, sharding
 from alexnet_jax.errors import ConfigError
+from alexnet_jax.idle_fields import idle
 from alexnet_jax.train import train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
@@ -43,6 +46,9 @@ def main(_) -> None:
         distributed.start(config.distributed, *processes)
     with distributed.named_failures(config.distributed):
         workdir = pathlib.Path(_WORKDIR.value)
+        given = config_flags.get_override_values(flags.FLAGS["config"])
+        for line in idle(config, given) if jax.process_index() == 0 else ():
+            warnings.warn(line, stacklevel=1)
         result = train(config, workdir, after_validation=lambda: page.refresh(workdir))
     if result:
         print(json.dumps(result))
