@@ -23,12 +23,13 @@ FLOORS = [
     {"checkpoint", "logger", "run_data"},
     {"train_step", "run_folder"},
     {"model", "data"},
-    {"command_line"},
+    {"command_line", "idle_fields"},
     {"layers", "schedule", "sharding", "config", "interrupt", "clock", "epochs", "filters"},
     {"distributed", "optimizer", "events"},
     {"spec", "metrics", "ops", "convolution", "random_streams", "peer_watch"},
     {"ensemble", "predictions"},
     {"whole_file", "host_memory", "cores"},
+    {"memory_in_use"},
     {"errors"},
 ]
 DATA_FLOORS = [
