@@ -18,8 +18,9 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
+from alexnet_jax import command_line
 from alexnet_jax.analysis.feature_file import FeatureFile, write_features
 from alexnet_jax.analysis.neighbours import CANDIDATES, CHUNK_BYTES, nearest
 from alexnet_jax.cores import cores
@@ -123,4 +124,4 @@ def _peak_mb() -> float:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, steps=False)

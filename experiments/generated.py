@@ -4,7 +4,9 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-from absl import app, flags
+from absl import flags
+
+from alexnet_jax import command_line
 
 
 def replaced(text: str, part: str, script: str, body: str) -> str:
@@ -38,4 +40,4 @@ def run(path: pathlib.Path, written: Callable[[str], str]) -> None:
             print(f"error: {path} is not what the records say", file=sys.stderr)
         return int(new != old)
 
-    app.run(main)
+    command_line.run(main, steps=False)

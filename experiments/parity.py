@@ -26,11 +26,12 @@ import numpy_code2012
 import parity_numbers
 import torch
 import torch_references
-from absl import app, flags
+from absl import flags
 from parity_numbers import Tensors, relative_error
 from program_layers import FILES
 
-from alexnet_jax import spec
+from alexnet_jax import command_line, spec
+from alexnet_jax.errors import UserError
 from alexnet_jax.whole_file import write_whole
 
 _SPEC = flags.DEFINE_enum("spec", "code2012", list(spec.SPECS), "Row of the table.")
@@ -143,7 +144,7 @@ def main(_):
     params, noise, labels = parity_numbers.inputs(net, seed)
     images = images_for(net, noise)
     if _WRITE.value and _IMAGES.value:
-        raise app.UsageError("--write stores answers to noise: photographs are nobody's to hand on")
+        raise UserError("--write stores answers to noise: photographs are nobody's to hand on")
     ours = parity_numbers.answer_of(net, params, images, labels)
     found: list[dict] = []
     for program, answer in references(net.spec, params, images, labels):
@@ -172,4 +173,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, steps=False)

@@ -13,7 +13,9 @@ import json
 import math
 import pathlib
 
-from absl import app, flags
+from absl import flags
+
+from alexnet_jax import command_line
 
 RECORD = pathlib.Path(__file__).parent / "records" / "bench_step_cpu.json"
 EPOCHS, TRAIN, VALIDATION = 90, 1_281_167, 50_000
@@ -66,4 +68,4 @@ def main(_) -> None:
 if __name__ == "__main__":
     _STEP = flags.DEFINE_string("step", str(RECORD), "A record of bench_step.py.")
     _LOADER = flags.DEFINE_float("loader", math.inf, "Images a second that the loader gives.")
-    app.run(main)
+    command_line.run(main, steps=False)
