@@ -15,7 +15,8 @@ Prepares the images where they are not yet. In one run, in turns, the median of 
                  PIL, or by the library that the loader has; where torch is installed. It is left
                  out (null) where its processes end: /dev/shm must hold two batches for each
 
-The limiter is what training cannot be faster than: the slowest of loader, transfer and step.
+The limiter is what training cannot be faster than: the slowest of loader, transfer and step. malloc
+is as it comes, as beside an accelerator; on a CPU alone the commands keep memory (host_memory.py).
 Last line: one JSON object, images/s.
 """
 
@@ -177,4 +178,4 @@ def main(_) -> None:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    command_line.run(main)
+    command_line.run(main, steps=False)

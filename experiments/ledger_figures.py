@@ -59,14 +59,28 @@ def _words(setting: str) -> set[str]:
 
 
 def lrn_cost(found: dict) -> str:
-    """Return the shares of a training step."""
-    step = found["step_ms"]
-    batch = 1 - step["none"] / step["batch"]
+    """Return the shares of a training step, from the lowest run to the highest."""
+    runs = found["runs"]
+    lrn, batch = (shares_of_step(found, name) for name in ("lrn_5", "batch"))
+    wide = low_to_high([run["step_ms"]["lrn_15"] / run["step_ms"]["lrn_3"] for run in runs], ".2f")
+    alone = low_to_high([run["n_15_over_n_3"] for run in runs], ".2f")
     return (
-        f"LRN {100 * found['share_of_step']:.1f} % of a step, batch normalization "
-        f"{100 * batch:.0f} %; n = 15 against 3: {step['lrn_15'] / step['lrn_3']:.2f}x the step, "
-        f"{found['n_15_over_n_3']:.2f}x alone (two CPU cores, batch {found['batch']})"
+        f"LRN {low_to_high(lrn, '.1f')} % of a step, batch normalization "
+        f"{low_to_high(batch, '.0f')} %; n = 15 against 3: {wide}x the step, {alone}x alone "
+        f"({len(runs)} runs, two CPU cores, batch {found['batch']})"
     )
+
+
+def shares_of_step(found: dict, norm: str) -> list[float]:
+    """Return what % of a training step a norm takes, in each run of lrn_cost.py."""
+    steps = [run["step_ms"] for run in found["runs"]]
+    return [100 * (1 - step["none"] / step[norm]) for step in steps]
+
+
+def low_to_high(values: list[float], form: str) -> str:
+    """Return "39 to 42", or one of them where they look the same."""
+    low, high = (format(value, form) for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def cifar_error(found: dict) -> str:

@@ -53,21 +53,15 @@ def speed() -> list[tuple[str, str]]:
     for kind, name in (("train", "training"), ("inference", "inference")):
         for batch in sorted({run[kind]["batch"] for run in runs}, reverse=True):
             own = [run[kind] for run in runs if run[kind]["batch"] == batch]
-            rate = spread([one["images_per_second"] for one in own], "{:.0f}")
+            rate = figures.low_to_high([one["images_per_second"] for one in own], ".0f")
             ratios = [
-                spread([one[f"ratio_to_torch_{form}"] for one in own], "{:.2f}x")
+                figures.low_to_high([one[f"ratio_to_torch_{form}"] for one in own], ".2f") + "x"
                 for form in ("eager", "compiled")
             ]
             times = f", {len(own)} runs" if len(own) > 1 else ""
             what = f"{name} on 2 CPU cores, batch {batch}{times}, beside PyTorch {torch} eager"
             found.append((f"{what}; compiled", f"{rate} images/s: {'; '.join(ratios)}"))
     return found
-
-
-def spread(values: list[float], form: str) -> str:
-    """Return "39 to 42", or one of them where they look the same."""
-    low, high = (form.format(value) for value in (min(values), max(values)))
-    return low if low == high else f"{low} to {high}"
 
 
 def loader() -> list[tuple[str, str]]:
@@ -85,10 +79,11 @@ def loader() -> list[tuple[str, str]]:
 
 def norms() -> list[tuple[str, str]]:
     """Return what the norms cost."""
-    step = read("lrn_cost_cpu.json")["step_ms"]
-    lrn, batch = (100 * (1 - step["none"] / step[name]) for name in ("lrn_5", "batch"))
+    found = read("lrn_cost_cpu.json")
+    lrn, batch = (figures.shares_of_step(found, name) for name in ("lrn_5", "batch"))
     what = "local response normalization in a training step; batch normalization in its place"
-    return [(what, f"{lrn:.1f} %; {batch:.0f} %")]
+    said = f"{figures.low_to_high(lrn, '.1f')} %; {figures.low_to_high(batch, '.0f')} %"
+    return [(f"{what}, {len(found['runs'])} runs", said)]
 
 
 def cifar() -> list[tuple[str, str]]:
