@@ -218,11 +218,12 @@ def test_slurms_gpus_as_jax_is_told_of_them(bound, visible):
 
 def test_separate_working_folders_share_the_checkpoints(folder, unbroken):
     shared = folder / "shared"
-    (first,) = pair_of = pair(folder, "here", only=0, checkpoint__dir=shared)
+    changes = {"checkpoint__dir": shared, "epochs": 2}
+    (first,) = pair_of = pair(folder, "here", only=0, **changes)
     coordinator = next(a for a in first.args if a.startswith("--coordinator"))
     second = start(
         folder,
-        *flags(folder, "there", checkpoint__dir=shared),
+        *flags(folder, "there", **changes),
         "--distributed",
         coordinator,
         "--num_processes=2",
@@ -230,7 +231,8 @@ def test_separate_working_folders_share_the_checkpoints(folder, unbroken):
     )
     for process in (*pair_of, second):
         assert ended(process)[0] == 0
-    assert lines(folder / "here") == unbroken[0]
+    last = tiny.EPOCH_ENDS[1]
+    assert lines(folder / "here") == [line for line in unbroken[0] if line["step"] <= last]
     assert not (folder / "there").exists()
     assert not (folder / "here" / "checkpoints").exists()
     assert any(shared.iterdir())
