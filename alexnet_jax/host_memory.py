@@ -27,8 +27,8 @@ def keep() -> bool:
     there.
 
     Kept are up to some times what a step needs: malloc leaves the ends of a large block to small
-    ones (tcache), and until those are gone the block is too short for the next step. So a thread
-    gives back what is free, every second, while memory is scarce.
+    ones (its cache for each thread), and until those are gone the block is too short for the next
+    step. So a thread gives back what is free, every second, while memory is scarce.
 
     Nothing changes where JAX may have an accelerator, whose steps need none of this while many
     threads read images for it; where a variable of the environment says how malloc shall behave
