@@ -17,11 +17,8 @@ _LOOKED_AT: tuple[tuple[tuple[str, ...], str, tuple], ...] = (
     ),
     (("schedule.epochs",), "schedule.kind", ("epochs",)),
     (("schedule.dexp_",), "schedule.kind", ("dexp",)),
-    (("data.release",), "data.builder", ("ilsvrc",)),
-    (
-        ("data.dir", "data.resize", "data.validation_fraction", "data.max_bad_fraction"),
-        *("data.builder", ("ilsvrc", "image_folder")),
-    ),
+    # Of the images' other fields each is looked at later, where a run is shown images of a folder.
+    (("data.dir",), "data.builder", ("ilsvrc", "image_folder")),
     (("data.mean_values",), "data.mean", ("values",)),
     (("data.mean_file",), "data.mean", ("file", "centre_file")),
     (("data.crop_form",), "data.crop", (True,)),
