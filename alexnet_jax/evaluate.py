@@ -26,8 +26,13 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from absl import flags
 
-from alexnet_jax import command_line, evaluations, page
-from alexnet_jax.comparison import (
+from alexnet_jax.analysis.report import refresh
+from alexnet_jax.data.decode.resize import FILTERS, FORMS, Resize
+from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.loader import eval_batches
+from alexnet_jax.data.store.prepared import PreparedDataset
+from alexnet_jax.errors import ConfigError, DataError
+from alexnet_jax.inference.comparison import (
     FIT,
     Answers,
     Weights,
@@ -37,16 +42,13 @@ from alexnet_jax.comparison import (
     table,
     weights_of,
 )
-from alexnet_jax.data import augment
-from alexnet_jax.data.loader import eval_batches
-from alexnet_jax.data.prepared import PreparedDataset
-from alexnet_jax.data.resize import FILTERS, FORMS, Resize
-from alexnet_jax.errors import ConfigError, DataError
-from alexnet_jax.evaluation import Predictor, batch_size_for, make_predict, predicted
-from alexnet_jax.predictions import Predictions, joined
-from alexnet_jax.run_folder import REPORT_FILE
-from alexnet_jax.saved_run import SPLIT, SavedNet, images, load_nets
-from alexnet_jax.whole_file import check_writable
+from alexnet_jax.inference.predictions import Predictions, joined
+from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
+from alexnet_jax.run import evaluations
+from alexnet_jax.run.folder import REPORT_FILE
+from alexnet_jax.run.restore import SPLIT, SavedNet, images, load_nets
+from alexnet_jax.system import command_line
+from alexnet_jax.system.atomic_file import check_writable
 
 _WORKDIRS = flags.DEFINE_multi_string("workdir", [], "Folder of a run; several are an ensemble.")
 _VIEWS = flags.DEFINE_list("views", ["1"], "Views of each image: any of 1,5,10 (paper 4.1).")
@@ -133,7 +135,7 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
         seen += rows[-1]["images"]
     for net in nets:
         if (net.workdir / REPORT_FILE).exists():
-            page.refresh(net.workdir)
+            refresh.refresh(net.workdir)
     return rows, seen, kept
 
 

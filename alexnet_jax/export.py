@@ -19,13 +19,13 @@ from absl import flags
 from flax import nnx
 from jax import Array, export, lax
 
-from alexnet_jax import command_line
-from alexnet_jax.data import augment
-from alexnet_jax.data.images import SIZE
+from alexnet_jax.data.decode.images import SIZE
+from alexnet_jax.data.input import augment
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.saved_run import SavedNet, load_nets
-from alexnet_jax.train_step import graph_of
-from alexnet_jax.whole_file import whole_file, write_whole
+from alexnet_jax.run.restore import SavedNet, load_nets
+from alexnet_jax.step.train_step import graph_of
+from alexnet_jax.system import command_line
+from alexnet_jax.system.atomic_file import whole_file, write_whole
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _OUT = flags.DEFINE_string("out", None, "The file, ending in .jaxexport.", required=True)

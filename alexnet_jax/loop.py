@@ -9,19 +9,21 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax import metrics, optimizer, schedule, sharding, spec
-from alexnet_jax.checkpoint import Checkpoints
-from alexnet_jax.clock import Clock
-from alexnet_jax.data import augment
-from alexnet_jax.data.loader import eval_batches, train_batches
-from alexnet_jax.epochs import Epochs
+from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.loader import eval_batches, train_batches
+from alexnet_jax.doctor.signal import ChanceWatch
 from alexnet_jax.errors import TrainingError
-from alexnet_jax.evaluation import SPLIT, batch_size_for, evaluate, make_evaluate_step
-from alexnet_jax.filters import colour_shares, filter_grid
-from alexnet_jax.interrupt import Interrupt, Stopped
-from alexnet_jax.logger import Logger, Silence
-from alexnet_jax.signal_check import ChanceWatch
-from alexnet_jax.train_step import abstract_state, create_state, make_train_step
+from alexnet_jax.inference.predictor import SPLIT, batch_size_for, evaluate, make_evaluate_step
+from alexnet_jax.net import architecture
+from alexnet_jax.net.filters import colour_shares, filter_grid
+from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.run.clock import Clock
+from alexnet_jax.run.logger import Logger, Silence
+from alexnet_jax.step import metrics, optimizer, schedule
+from alexnet_jax.step.epochs import Epochs
+from alexnet_jax.step.train_step import abstract_state, create_state, make_train_step
+from alexnet_jax.system import sharding
+from alexnet_jax.system.interrupt import Interrupt, Stopped
 from alexnet_jax.weights.initial import initialised
 
 IN_FLIGHT = 2  # steps that the host may be ahead of the device
@@ -33,7 +35,7 @@ class Run:
     def __init__(
         self,
         config: ConfigDict,
-        net: spec.Spec,
+        net: architecture.Spec,
         mesh: jax.sharding.Mesh,
         dataset,
         checkpoints: Checkpoints,

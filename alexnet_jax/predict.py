@@ -16,14 +16,14 @@ import time
 import numpy as np
 from absl import flags
 
-from alexnet_jax import command_line
-from alexnet_jax.data import augment
-from alexnet_jax.data.files import batches, image_files, squares
-from alexnet_jax.data.images import BadImageError
-from alexnet_jax.data.resize import Resize
+from alexnet_jax.data.decode.images import BadImageError
+from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.evaluation import Predictor, batch_size_for, make_predict, predicted
-from alexnet_jax.saved_run import load_nets
+from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
+from alexnet_jax.run.restore import load_nets
+from alexnet_jax.system import command_line
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _TOP = flags.DEFINE_integer("top", 5, "Classes to name for each picture.", lower_bound=1)

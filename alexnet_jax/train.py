@@ -6,13 +6,15 @@ from collections.abc import Callable
 import jax
 from ml_collections import ConfigDict
 
-from alexnet_jax import config as configs
-from alexnet_jax import distributed, run_data, run_folder, sharding, spec
-from alexnet_jax.checkpoint import Checkpoints
-from alexnet_jax.data.prepare import prepare
-from alexnet_jax.interrupt import Interrupt
-from alexnet_jax.logger import Logger, Silence
+from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.loop import Run
+from alexnet_jax.net import resolving
+from alexnet_jax.run import config as configs
+from alexnet_jax.run import dataset_info, folder
+from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.run.logger import Logger, Silence
+from alexnet_jax.system import distributed, sharding
+from alexnet_jax.system.interrupt import Interrupt
 
 
 def train(
@@ -35,11 +37,13 @@ def train(
       Stopped: SIGTERM or SIGINT came; the state is saved.
     """
     configs.check(config)
-    mesh = sharding.make_mesh(config.mesh, spec.resolve(config.model).columns, config.batch_size)
+    mesh = sharding.make_mesh(
+        config.mesh, resolving.resolve(config.model).columns, config.batch_size
+    )
     if jax.process_index() != 0:
         return _train(config, mesh, workdir, first=False)
-    with run_folder.alone(workdir):
-        run_folder.check_run(workdir, config)
+    with folder.alone(workdir):
+        folder.check_run(workdir, config)
         return _train(config, mesh, workdir, first=True, told=after_validation)
 
 
@@ -54,16 +58,16 @@ def _train(
     """Train, `first` in the process that writes the log."""
     dataset = prepare(config.data)
     distributed.wait_for_all("prepared")
-    net = spec.resolve(config.model, len(dataset.class_names))
+    net = resolving.resolve(config.model, len(dataset.class_names))
     with (
         Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir) as checkpoints,
         Logger(workdir, tensorboard=config.log.tensorboard) if first else Silence() as log,
         Interrupt() as interrupt,
     ):
         if first:
-            run_data.keep(workdir, dataset, config.data, begun=bool(checkpoints.steps()))
+            dataset_info.keep(workdir, dataset, config.data, begun=bool(checkpoints.steps()))
         run = Run(config, net, mesh, dataset, checkpoints, log, interrupt, told)
         run.begin()
         if first:  # only now: a start that is refused leaves the folder's config as it was
-            run_folder.write_run(workdir, config)
+            folder.write_run(workdir, config)
         return run.go()

@@ -11,7 +11,7 @@ the paper; "layers-145.cfg" is a file of the released 2012 program.
 
 from ml_collections import ConfigDict, FieldReference
 
-from alexnet_jax import spec
+from alexnet_jax.net import resolving
 
 
 def get_config() -> ConfigDict:
@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     config.data.storage = "jpeg"  # jpeg (quality 95) | raw (uint8, 196,608 bytes an image)
     # aspect: the shorter side to 256, then the central square (paper 2) | warp: each side to 256
     # (Caffe). Filters: area | bilinear | lanczos | opencv_area | opencv_linear. Whose results are
-    # of which: alexnet_jax/data/resize.py.
+    # of which: alexnet_jax/data/decode/resize.py.
     config.data.resize = "aspect"
     config.data.resize_filter = "area"
     config.data.validation_fraction = 0.1  # held out only where the folder has no validation split
@@ -63,8 +63,9 @@ def get_config() -> ConfigDict:
     config.data.colour_rescale = False
     config.data.colour_until = 0  # no colour noise after this many epochs; 0: it never ends
 
-    # The net: a row of alexnet_jax/spec/table.py. A field set here or by a flag overrides the row.
-    config.model = spec.overrides("paper")
+    # The net: a row of alexnet_jax/net/architectures.py. A field set here or by a flag overrides
+    # the row.
+    config.model = resolving.overrides("paper")
 
     config.optimizer = ConfigDict()
     config.optimizer.learning_rate = 0.01  # paper 5, equal for all layers

@@ -11,8 +11,9 @@ import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from alexnet_jax import evaluation, train_step
-from alexnet_jax.sharding import compiler_options
+from alexnet_jax.inference import predictor
+from alexnet_jax.step import train_step
+from alexnet_jax.system.sharding import compiler_options
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -41,7 +42,7 @@ def compiled_once(tmp_path_factory):
     }
     quick = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
     patch = pytest.MonkeyPatch()
-    for module in (evaluation, train_step):
+    for module in (predictor, train_step):
         patch.setattr(module, "compiler_options", lambda mesh: {**compiler_options(mesh), **quick})
     before = {name: getattr(jax.config, name) for name in options}
     for values in (options, before):

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-import tiny
+
+from tests.support import tiny
 
 PACKAGE = tiny.REPOSITORY / "alexnet_jax"
 

@@ -17,14 +17,20 @@ import numpy as np
 from absl import flags
 from rich.table import Table
 
-from alexnet_jax import command_line
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.names import class_names
-from alexnet_jax.data import augment
-from alexnet_jax.data.loader import eval_batches
-from alexnet_jax.ensemble import ranks
-from alexnet_jax.evaluation import SPLIT, Predictor, batch_size_for, make_predict, predicted
-from alexnet_jax.saved_run import SavedRun
+from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.loader import eval_batches
+from alexnet_jax.inference.ensemble import ranks
+from alexnet_jax.inference.predictor import (
+    SPLIT,
+    Predictor,
+    batch_size_for,
+    make_predict,
+    predicted,
+)
+from alexnet_jax.run.restore import SavedRun
+from alexnet_jax.system import command_line
 
 
 class Tally:

@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from alexnet_jax import command_line
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.conv1 import drawn_kernels, kept_steps, read_kernels
-from alexnet_jax.filters import colour_shares, energies, share
+from alexnet_jax.net.filters import colour_shares, energies, share
+from alexnet_jax.system import command_line
 
 DEALS = 10_000
 COLOUR = "conv1_colour"  # of a validation's line in metrics.jsonl

@@ -9,9 +9,9 @@ from typing import Any
 from absl import flags
 from rich.console import Console
 
-from alexnet_jax import saved_run
 from alexnet_jax.errors import CheckpointError, ConfigError
-from alexnet_jax.whole_file import write_whole
+from alexnet_jax.run import restore
+from alexnet_jax.system.atomic_file import write_whole
 
 FOLDER = "analysis"
 WIDTH = 120  # characters, where no terminal says
@@ -65,9 +65,9 @@ class RunFlags:
         """The images in place of the run's own; "": none."""
         return "" if self._data_dir is None else self._data_dir.value
 
-    def load(self, *, train: bool = False) -> saved_run.SavedRun:
+    def load(self, *, train: bool = False) -> restore.SavedRun:
         """Return the run with its images, or those of --data_dir; see saved_run.load."""
-        return saved_run.load(self.workdir, self.checkpoint, self.data_dir, train=train)
+        return restore.load(self.workdir, self.checkpoint, self.data_dir, train=train)
 
 
 def output_folder(workdir: pathlib.Path) -> pathlib.Path:

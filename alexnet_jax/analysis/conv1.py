@@ -6,11 +6,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from alexnet_jax import spec
-from alexnet_jax.checkpoint import Checkpoints
-from alexnet_jax.config import check, fingerprint
-from alexnet_jax.run_folder import read_config
-from alexnet_jax.train_step import ONCE, initial_state
+from alexnet_jax.net import resolving
+from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.run.config import check, fingerprint
+from alexnet_jax.run.folder import read_config
+from alexnet_jax.step.train_step import ONCE, initial_state
 from alexnet_jax.weights.runs import read_run
 
 
@@ -37,7 +37,7 @@ def read_kernels(workdir: pathlib.Path, checkpoint: str | int) -> Kernels:
       DataError: the number of classes is that of the run's data, which are gone.
     """
     weights = read_run(workdir, checkpoint, with_mean=False)
-    columns = spec.resolve(read_config(workdir).model).columns
+    columns = resolving.resolve(read_config(workdir).model).columns
     kernels = weights.tensors["conv1.weight"]  # (columns x maps, 3, kh, kw)
     kernels = kernels.reshape(columns, -1, *kernels.shape[1:]).transpose(0, 3, 4, 2, 1)
     return Kernels(int(weights.extra["step"]), _on_pixels(kernels, weights.divide_by))
@@ -49,7 +49,9 @@ def drawn_kernels(workdir: pathlib.Path) -> Kernels | None:
     check(config)
     if config.init_from:
         return None
-    net = spec.resolve(config.model, config.model.classes or 2)  # conv1 knows nothing of classes
+    net = resolving.resolve(
+        config.model, config.model.classes or 2
+    )  # conv1 knows nothing of classes
 
     def draw():
         return initial_state(config, net).params["conv1"]["kernel"]

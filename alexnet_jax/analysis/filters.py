@@ -16,12 +16,12 @@ import numpy as np
 from absl import flags
 from PIL import Image, ImageDraw, ImageFont
 
-from alexnet_jax import command_line
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.colour import shares
 from alexnet_jax.analysis.conv1 import read_kernels
-from alexnet_jax.filters import filter_grid
-from alexnet_jax.whole_file import whole_file
+from alexnet_jax.net.filters import filter_grid
+from alexnet_jax.system import command_line
+from alexnet_jax.system.atomic_file import whole_file
 
 MAGNIFICATION = 5  # pixels for each weight
 LABEL, GAP = 30, 14  # pixels high

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Sequence
 
 from alexnet_jax.errors import DataError
-from alexnet_jax.saved_run import SavedRun
+from alexnet_jax.run.restore import SavedRun
 
 
 def class_names(run: SavedRun, words_file: str = "") -> list[str]:

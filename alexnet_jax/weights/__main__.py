@@ -15,8 +15,9 @@ import pathlib
 from absl import flags
 from ml_collections import config_flags
 
-from alexnet_jax import command_line, spec
 from alexnet_jax.errors import ConfigError
+from alexnet_jax.net import architectures
+from alexnet_jax.system import command_line
 from alexnet_jax.weights import files
 from alexnet_jax.weights.exporting import export_weights
 from alexnet_jax.weights.importing import import_weights
@@ -24,7 +25,9 @@ from alexnet_jax.weights.mean import read_mean
 from alexnet_jax.weights.runs import read_run
 
 _OUT = flags.DEFINE_string("out", None, "Where the result goes.", required=True)
-_SPEC = flags.DEFINE_enum("spec", None, list(spec.SPECS), "import: the net, if the file cannot say")
+_SPEC = flags.DEFINE_enum(
+    "spec", None, list(architectures.SPECS), "import: the net, if the file cannot say"
+)
 _MEAN = flags.DEFINE_string("mean", None, "import: the net's mean, .binaryproto or .npy.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "export: folder of the run.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "export: best, latest, or a step.")

@@ -20,12 +20,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from alexnet_jax import spec
 from alexnet_jax.errors import WeightsError
-from alexnet_jax.spec import Spec
+from alexnet_jax.net import resolving
+from alexnet_jax.net.architecture import Spec
+from alexnet_jax.system.atomic_file import whole_file
 from alexnet_jax.weights.files import MEAN_IMAGE, TORCHVISION
 from alexnet_jax.weights.weights import Weights, mean_rgb
-from alexnet_jax.whole_file import whole_file
 
 
 def export_weights(weights: Weights, out: pathlib.Path) -> dict[str, str]:
@@ -80,9 +80,9 @@ def header(weights: Weights, net: Spec) -> dict[str, str]:
 
 
 def _net_of(weights: Weights) -> Spec:
-    model = spec.overrides(weights.specs[0])
+    model = resolving.overrides(weights.specs[0])
     model.update(weights.model)
-    return spec.resolve(model)
+    return resolving.resolve(model)
 
 
 def _torchvision(name: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import safetensors
 
-from alexnet_jax.data.images import SIZE
+from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.weights import caffe, numpy_files
 from alexnet_jax.weights.layout import Tensors

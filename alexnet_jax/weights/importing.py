@@ -9,22 +9,24 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax import run_data, run_folder, spec
-from alexnet_jax.checkpoint import Checkpoints
-from alexnet_jax.config import fingerprint
-from alexnet_jax.data.constants import OF_A_FILE
+from alexnet_jax.data.input.pixel_stats import OF_A_FILE
 from alexnet_jax.errors import WeightsError
-from alexnet_jax.run_data import RunData
-from alexnet_jax.run_folder import MEAN_FILE
-from alexnet_jax.train_step import TrainState, initial_state
+from alexnet_jax.net import architecture, architectures, resolving
+from alexnet_jax.run import dataset_info
+from alexnet_jax.run import folder as run_folder
+from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.run.config import fingerprint
+from alexnet_jax.run.dataset_info import RunData
+from alexnet_jax.run.folder import MEAN_FILE
+from alexnet_jax.step.train_step import TrainState, initial_state
+from alexnet_jax.system.atomic_file import whole_file
 from alexnet_jax.weights import layout
 from alexnet_jax.weights.weights import CENTRE, MEAN_OF, Weights, listed, misfits
-from alexnet_jax.whole_file import whole_file
 
 
 def import_weights(
     weights: Weights, recipe: ConfigDict, out: pathlib.Path, name: str = ""
-) -> tuple[ConfigDict, spec.Spec]:
+) -> tuple[ConfigDict, architecture.Spec]:
     """Write a run's folder: config.json, a checkpoint at step 0, mean_image.npy if there is one.
 
     Args:
@@ -43,14 +45,14 @@ def import_weights(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WeightsError(f"{out} is there already and not empty: choose another --out")
     config = config_of(weights, recipe, name)
-    net = spec.resolve(config.model)
+    net = resolving.resolve(config.model)
     if phrases := misfits(weights, net):
         raise WeightsError(f"{weights.source} is no net of spec {net.spec}: {listed(phrases)}")
     with whole_file(out, WeightsError) as folder:
         run_folder.write_run(folder, config)
         if weights.mean is not None and config.data.mean in OF_A_FILE:
             np.save(folder / MEAN_FILE, weights.mean)
-        run_data.write(folder, _known(weights, net))
+        dataset_info.write(folder, _known(weights, net))
         params, stats = layout.from_torch(net, weights.tensors)
         rest = jax.jit(lambda: _without_parameters(initial_state(config, net)))()
         state = dataclasses.replace(
@@ -91,7 +93,7 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
     return config
 
 
-def _known(weights: Weights, net: spec.Spec) -> RunData:
+def _known(weights: Weights, net: architecture.Spec) -> RunData:
     """Return the names of the classes, if the file says them."""
     said = weights.extra.get("class_names")
     names = tuple(json.loads(said)) if said else ()
@@ -101,7 +103,7 @@ def _known(weights: Weights, net: spec.Spec) -> RunData:
 def _only(weights: Weights) -> str:
     if len(weights.specs) == 1:
         return weights.specs[0]
-    which = " or ".join(f"--spec={name}" for name in weights.specs or spec.SPECS)
+    which = " or ".join(f"--spec={name}" for name in weights.specs or architectures.SPECS)
     raise WeightsError(f"{weights.source} does not say which net it is: give {which}")
 
 

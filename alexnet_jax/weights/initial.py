@@ -6,10 +6,10 @@ import pathlib
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from alexnet_jax import sharding
 from alexnet_jax.errors import ConfigError, WeightsError
-from alexnet_jax.spec import Spec
-from alexnet_jax.train_step import TrainState
+from alexnet_jax.net.architecture import Spec
+from alexnet_jax.step.train_step import TrainState
+from alexnet_jax.system import sharding
 from alexnet_jax.weights import files, layout
 from alexnet_jax.weights.runs import read_run
 from alexnet_jax.weights.weights import describe, listed, misfits

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from flax import nnx
 
-from alexnet_jax.model import AlexNet, crosses
-from alexnet_jax.spec import Layer, Spec
+from alexnet_jax.net.alexnet import AlexNet, crosses
+from alexnet_jax.net.architecture import Layer, Spec
 
 Tensors = dict[str, np.ndarray]  # "conv1.weight", "conv1.bias", ...
 

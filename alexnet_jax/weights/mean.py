@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from alexnet_jax.data.images import SIZE
+from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.weights import caffe, numpy_files
 

@@ -8,13 +8,15 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from alexnet_jax import run_data, sharding, spec
-from alexnet_jax.checkpoint import Checkpoints
-from alexnet_jax.config import check, fingerprint
-from alexnet_jax.data.constants import OF_THE_DATA
+from alexnet_jax.data.input.pixel_stats import OF_THE_DATA
 from alexnet_jax.errors import WeightsError
-from alexnet_jax.run_folder import data_of, read_config
-from alexnet_jax.train_step import TrainState, initial_state
+from alexnet_jax.net import architecture
+from alexnet_jax.run import dataset_info
+from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.run.config import check, fingerprint
+from alexnet_jax.run.folder import data_of, read_config
+from alexnet_jax.step.train_step import TrainState, initial_state
+from alexnet_jax.system import sharding
 from alexnet_jax.weights import layout
 from alexnet_jax.weights.weights import CENTRE, MEAN_OF, Weights, checked
 
@@ -41,7 +43,7 @@ def read_run(
     """
     config = read_config(workdir)
     check(config)
-    known = run_data.read(workdir, config.data)
+    known = dataset_info.read(workdir, config.data)
     consts = None
     if known.statistics is not None or with_mean or config.data.mean not in OF_THE_DATA:
         consts = known.constants(data_of(workdir, config))
@@ -70,7 +72,11 @@ def read_run(
 
 
 def _restored(
-    workdir: pathlib.Path, config: ConfigDict, net: spec.Spec, mesh: Mesh, checkpoint: str | int
+    workdir: pathlib.Path,
+    config: ConfigDict,
+    net: architecture.Spec,
+    mesh: Mesh,
+    checkpoint: str | int,
 ) -> TrainState:
     """Return the state of a checkpoint, whole on every device."""
     everywhere = sharding.everywhere(mesh)

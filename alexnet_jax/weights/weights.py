@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_jax.errors import WeightsError
-from alexnet_jax.spec import Spec
+from alexnet_jax.net.architecture import Spec
 from alexnet_jax.weights import layout
 
 RGB = tuple[float, float, float]

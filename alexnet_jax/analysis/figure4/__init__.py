@@ -1,0 +1,1 @@
+"""Figure 4 of the paper: best classes, and neighbours in the last hidden layer."""

@@ -1,0 +1,89 @@
+"""Figure 4 as a picture."""
+
+import pathlib
+import textwrap
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from alexnet_jax.analysis.figure4.shown import from_text
+from alexnet_jax.system.atomic_file import whole_file
+
+RIGHT, OTHER = "#f29e9e", "#aec7e8"  # bars: of the right class red, as in the paper
+SAME = "#b40000"  # a neighbour of the test image's class
+PER_ROW = 4  # answered images
+DPI = 110
+
+
+def draw(predictions: dict[str, Any], neighbours: dict[str, Any], path: pathlib.Path) -> None:
+    """Draw figure 4 of what predictions.json and neighbours.json hold into a PNG.
+
+    Left: images with their five best classes. Right: images, and after the gap the training images
+    nearest to them. What is of the image's own class is red.
+    """
+    rows = max(2 * -(-len(predictions["images"]) // PER_ROW), len(neighbours["images"]))
+    with matplotlib.rc_context({"font.size": 8, "axes.linewidth": 0.6}):
+        figure = Figure(figsize=(15, 0.4 + 1.32 * rows), layout="constrained")
+        left, right = figure.subfigures(1, 2, squeeze=False)[0]
+        _answers(left, predictions)
+        _similar(right, neighbours)
+        with whole_file(path) as half:
+            figure.savefig(half, dpi=DPI, format="png")
+
+
+def _answers(figure: SubFigure | Figure, content: dict[str, Any]) -> None:
+    images = content["images"]
+    rows = -(-len(images) // PER_ROW)
+    grid = figure.subplots(
+        2 * rows, PER_ROW, squeeze=False, gridspec_kw={"height_ratios": (1.3, 1) * rows}
+    )
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    for index, image in enumerate(images):
+        row, column = divmod(index, PER_ROW)
+        _picture(grid[2 * row, column], image)
+        _bars(grid[2 * row + 1, column], image)
+    figure.suptitle(f"five best classes by probability, step {content['step']}", fontsize=10)
+
+
+def _bars(axes: Axes, image: dict[str, Any]) -> None:
+    axes.set_axis_on()
+    top = image["top"]
+    places = range(len(top))
+    colours = [RIGHT if line["class"] == image["label"] else OTHER for line in top]
+    axes.barh(places, [line["probability"] for line in top], color=colours)
+    for place, line in zip(places, top, strict=True):
+        axes.text(0.02, place, _short(line["class"], 30), va="center")
+    axes.set(xlim=(0, 1), ylim=(len(top) - 0.4, -0.6), yticks=[])
+    axes.tick_params(labelsize=6, length=2)
+
+
+def _similar(figure: SubFigure | Figure, content: dict[str, Any]) -> None:
+    images = content["images"]
+    most = max(len(image["neighbours"]) for image in images)
+    grid = figure.subplots(
+        len(images),
+        most + 2,
+        squeeze=False,
+        gridspec_kw={"width_ratios": (1, 0.12, *[1] * most)},
+    )
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    for row, image in zip(grid, images, strict=True):
+        _picture(row[0], image, "\n")
+        for axes, near in zip(row[2:], image["neighbours"], strict=False):
+            colour = SAME if near["label"] == image["label"] else "black"
+            _picture(axes, near, f"\n{near['distance']:#.3g}", colour)
+    searched = f"nearest of {content['searched']:,} training images in {content['layer']}"
+    figure.suptitle(f"test image | {searched}, by distance", fontsize=10)
+
+
+def _picture(axes: Axes, image: dict[str, Any], below: str = "", colour: str = "black") -> None:
+    axes.imshow(from_text(image["jpeg"]))
+    axes.set_title(_short(image["label"], 18) + below, fontsize=7, pad=2, color=colour)
+
+
+def _short(text: str, width: int) -> str:
+    return textwrap.shorten(text, width, placeholder=" ...")

@@ -1,0 +1,139 @@
+"""What a run was told and what it ran on: its config against the paper's recipe, its machine."""
+
+import collections
+import functools
+import pathlib
+import re
+import runpy
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from alexnet_jax.analysis.report import summary
+from alexnet_jax.analysis.report.markup import Markup, details, element, section, table
+from alexnet_jax.analysis.report.run_record import Record
+from alexnet_jax.net import listing, resolving
+from alexnet_jax.run import config as configs
+
+# Read as data: the paper's recipe, in which every name stands.
+_RECIPE = pathlib.Path(__file__).parents[2] / "configs" / "ilsvrc2012.py"
+ASIDE = (*configs.FREE, "log.")  # what does not change the numbers of a run
+
+
+@functools.cache
+def recipe() -> ConfigDict:
+    """Return the paper's recipe."""
+    return runpy.run_path(str(_RECIPE))["get_config"]()
+
+
+def differences(record: Record) -> list[tuple[str, str, str]]:
+    """Return (name, the paper's recipe, the run's) of what matters to the numbers and differs.
+
+    A field that the run's version of the program did not know is no difference.
+    """
+    paper, own = configs.flattened(recipe()), record.settings
+    found = []
+    for name in (*paper, *(name for name in own if name not in paper)):
+        known = name in own and not name.startswith(("model.", *ASIDE))
+        if known and paper.get(name) != own[name]:
+            found.append((name, said(paper.get(name, "-")), said(own[name])))
+    return found + _of_the_net(record)
+
+
+def _of_the_net(record: Record) -> list[tuple[str, str, str]]:
+    if record.net is None:
+        return [("model", "spec paper", "a net that this version does not know")]
+    first, second = resolving.resolve(recipe().model), record.net
+    rows = [("model.spec", first.spec, second.spec)] if second.spec != first.spec else []
+    for name, one, other in listing.differences(first, second):
+        if name == "classes":
+            other = f"{record.classes:,}" if record.classes else "as many as the images have"
+        rows.append((f"model.{name}", one, other))
+    return rows
+
+
+def said(value: Any) -> str:
+    """Return a value as a config file has it, a text without its quotes."""
+    return str(value) if value != "" else '""'
+
+
+def _field(name: str) -> list[Any]:
+    """Return a dotted name that breaks after its dots and underscores where a line is short."""
+    return [[part, element("wbr")] for part in re.split(r"(?<=[._])", name)]
+
+
+def against_the_recipe(record: Record) -> Markup:
+    """Return the section: what differs from the paper's recipe first, the rest folded."""
+    different = differences(record)
+    own = record.settings
+    rest = [(_field(name), said(value)) for name, value in sorted(own.items()) if value is not None]
+    absent = [name for name in configs.flattened(recipe()) if name not in own]
+    intro = "This run differs from configs/ilsvrc2012.py, the paper's recipe, in:"
+    if not different:
+        intro = "This run is configs/ilsvrc2012.py, the paper's recipe, in all that matters."
+    head = ("", "the paper's recipe", "this run")
+    unset = "Fields of model that are not set are those of the spec."
+    older = f"Of another version of this program; it did not have: {', '.join(absent)}."
+    return section(
+        "config",
+        "Configuration",
+        element("p", intro),
+        table(head, [(_field(name), *rest) for name, *rest in different]) if different else None,
+        details(
+            f"All {len(rest)} settings",
+            element("p", unset),
+            element("p", older) if absent else None,
+            table(("", "value"), rest),
+        ),
+    )
+
+
+def between_runs(records: Sequence[Record]) -> Markup:
+    """Return the section of several runs: the settings in which they differ from each other."""
+    found = [{name: row for name, *row in differences(record)} for record in records]
+    papers = {name: paper for rows in found for name, (paper, _) in rows.items()}
+    rows = []
+    for name, paper in papers.items():
+        values = [of_run[name][1] if name in of_run else paper for of_run in found]
+        if len(set(values)) > 1:
+            rows.append([_field(name), *values])
+    if not rows:
+        return section("config", "Configuration", element("p", "The runs have the same settings."))
+    intro = element("p", "The settings in which the runs differ from each other:")
+    shown = table(("", *(record.name for record in records)), rows)
+    return section("config", "Configuration", intro, shown)
+
+
+def environment(record: Record) -> Markup:
+    """Return the section: versions, devices, command."""
+    found = record.environment
+    packages = found.get("packages")
+    if isinstance(packages, dict):
+        packages = ", ".join(f"{name} {version}" for name, version in packages.items())
+    command = found.get("command")
+    if isinstance(command, list):
+        parts = [element("span", shlex.quote(str(part)), class_="argument") for part in command]
+        command = element("code", [[part, " "] for part in parts])
+    rows = [
+        ("command", command),
+        ("commit", found.get("commit")),
+        ("devices", _listed(found.get("devices"))),
+        ("processes", found.get("processes")),
+        ("cores", found.get("cores")),
+        ("Python", found.get("python")),
+        ("packages", packages),
+        ("platform", found.get("platform")),
+        ("XLA flags", found.get("xla_flags")),
+    ]
+    known = [*summary.time_rows(record), *(row for row in rows if row[1])]
+    return section("environment", "Time and environment", table(("", ""), known))
+
+
+def _listed(devices: Any) -> str | None:
+    """Return 4 x cpu:cpu for four devices of a kind."""
+    if not isinstance(devices, list):
+        return None
+    kinds = collections.Counter(map(str, devices))
+    return ", ".join(f"{count} x {kind}" for kind, count in kinds.items())

@@ -1,0 +1,154 @@
+"""What the analysis commands found, from the files they left in a run's analysis/ folder.
+
+Where a file is missing its place says which command makes it; where it is not what is expected,
+the place says so and the rest of the page stands.
+"""
+
+import json
+import shlex
+
+from alexnet_jax.analysis.report.chart import percent
+from alexnet_jax.analysis.report.colour_plot import colour_shares, over_time
+from alexnet_jax.analysis.report.markup import (
+    Markup,
+    details,
+    element,
+    foreign,
+    markup,
+    picture,
+    section,
+    table,
+)
+from alexnet_jax.analysis.report.run_record import Record
+
+MOST = 10  # lines of a table
+
+
+def filters(record: Record) -> Markup:
+    """Return the first layer's filters, column above column, as the last validation left them."""
+    try:
+        shown = picture((record.workdir / "conv1.png").read_bytes(), "filters of the first layer")
+    except (OSError, ValueError):
+        return element("p", "No conv1.png yet: training writes it with each validation.")
+    columns = record.net.columns if record.net else 1
+    names = [element("span", f"column {k + 1}") for k in range(columns)]
+    grid = element("div", element("div", names, class_="names"), shown, class_="filters")
+    if (record.workdir / "analysis" / "colour.json").exists():  # which says more
+        return grid
+    return markup([grid, over_time([record.colour(k) for k in range(columns)], "epoch")])
+
+
+def found(record: Record) -> list[Markup]:
+    """Return a section for each file in analysis/, and one with the commands for the others."""
+    sections = []
+    missing: dict[str, list[str]] = {}
+    for name, (title, module, draw) in PARTS.items():
+        try:
+            content = json.loads((record.workdir / "analysis" / f"{name}.json").read_bytes())
+            step = element("p", f"At step {content['step']:,}.", class_="remark")
+            sections.append(section(name, title, draw(content), step))
+        except FileNotFoundError:
+            missing.setdefault(module, []).append(title)
+        except Exception as error:  # any shape may come, and none may take the page down
+            said = f"analysis/{name}.json is not what this page expects: {type(error).__name__}. "
+            anew = element("p", said, "Make it anew:", _command(module, record))
+            sections.append(section(name, title, anew))
+    if missing:
+        lines = [
+            element("p", ", ".join(titles), _command(module, record))
+            for module, titles in missing.items()
+        ]
+        sections.append(section("missing", "Not looked at yet", lines))
+    return sections
+
+
+def _command(module: str, record: Record) -> Markup:
+    """Return the line to type; a folder's name may be anything."""
+    folder = shlex.quote(str(record.workdir))
+    line = f"python -m alexnet_jax.analysis.{module} --workdir={folder}"
+    return element("code", line, class_="command")
+
+
+def _predictions(content: dict) -> list[Markup]:
+    """Draw images with their five best classes as bars: figure 4 of the paper, left."""
+    cards = [
+        element(
+            "figure",
+            picture(image["jpeg"], image["file"]),
+            element("figcaption", foreign(image["label"])),
+            element("ol", [_bar(x, image["label"]) for x in image["top"]], class_="answers"),
+            class_="card",
+        )
+        for image in content["images"]
+    ]
+    views = content["views"]
+    averaged = "one view" if views == 1 else f"the mean of {views} views"
+    said = f"Below each image its class and the five best answers of {averaged}; green is right."
+    return [element("p", said), element("div", cards, class_="cards")]
+
+
+def _bar(answer: dict, label: str) -> Markup:
+    share = min(1.0, max(0.0, float(answer["probability"])))
+    right = "right" if answer["class"] == label else None
+    bar = element("span", style=f"width:{share:.1%}", class_="fill")
+    said = foreign(answer["class"]), element("em", percent(share))
+    return element("li", bar, *said, class_=right)
+
+
+def _neighbours(content: dict) -> list[Markup]:
+    """Draw images and what lies nearest to them: figure 4 of the paper, right."""
+    rows = []
+    for image in content["images"]:
+        label = element("figcaption", foreign(image["label"]))
+        query = element("figure", picture(image["jpeg"], image["file"]), label, class_="query")
+        near = [_neighbour(x, image["label"]) for x in image["neighbours"]]
+        rows.append(element("div", query, near, class_="near"))
+    said = (
+        f"First in each row the image asked for, then the nearest of {content['searched']:,} by "
+        f"Euclidean distance in {content['layer']}; those of the same class have a frame."
+    )
+    return [element("p", said), *rows]
+
+
+def _neighbour(image: dict, label: str) -> Markup:
+    same = "right" if image["label"] == label else None
+    shown = picture(image["jpeg"], image["file"], class_=same)
+    distance = element("em", f"{image['distance']:.1f}")
+    return element("figure", shown, element("figcaption", foreign(image["label"]), distance))
+
+
+def _classes(content: dict) -> list[Markup]:
+    """Return the classes with most errors and fewest, and what is taken for what."""
+    seen = [x for x in content["classes"] if x["images"]]
+    seen.sort(key=lambda x: (-x["top1_error"], -x["top5_error"]))
+    head = ("class", "images", "top-1", "top-5")
+    rows = [
+        (foreign(x["class"]), f"{x['images']:,}", *(percent(x[f"top{k}_error"]) for k in (1, 5)))
+        for x in seen
+    ]
+    confused = [
+        (foreign(x["class"]), foreign(x["taken_for"]), f"{x['images']:,}")
+        for x in content["confusions"][:MOST]
+    ]
+    tables: list[tuple[str, tuple, list]] = [
+        ("Most errors", head, rows[:MOST]),
+        ("Fewest errors", head, rows[MOST:][: -MOST - 1 : -1]),
+        ("Taken for another", ("class", "taken for", "images"), confused),
+    ]
+    shown = [
+        element("div", element("h3", title), table(names, lines, class_="numbers"))
+        for title, names, lines in tables
+        if lines
+    ]
+    every = f"All {len(rows):,} classes", table(head, rows, class_="numbers")
+    folded = details(*every) if len(rows) > 2 * MOST else Markup()
+    return [element("div", shown, class_="side"), folded]
+
+
+# File -> heading, the command that makes it, and what draws it.
+PARTS = {
+    "colour": ("Share of colour", "colour", colour_shares),
+    "predictions": ("Predictions", "figure4", _predictions),
+    "neighbours": ("Neighbours in the last hidden layer", "figure4", _neighbours),
+    "classes": ("Errors by class", "classes", _classes),
+}

@@ -1,0 +1,147 @@
+"""Where a run stands: how far it is, its best figures, the time it takes."""
+
+import statistics
+from collections.abc import Sequence
+
+from alexnet_jax.analysis.report.chart import decimals, percent, plain
+from alexnet_jax.analysis.report.markup import Markup, element, foreign
+from alexnet_jax.analysis.report.run_record import Record
+
+
+def subject(record: Record) -> str:
+    """Return what a run is in a line: net, classes, images."""
+    source = str(record.setting("data.dir", "")).rstrip("/").rpartition("/")[2]
+    builder = str(record.setting("data.builder", "images"))
+    of = {
+        "ilsvrc": f"ILSVRC-{record.setting('data.release', '2012')}",
+        "shapes": "drawn shapes",
+        "image_folder": f"the folder {source}",
+    }
+    said = [f"spec {record.setting('model.spec', 'not known')}"]
+    if record.net and record.net.width != 1:
+        said.append(f"width {record.net.width:g}")
+    if record.classes:
+        said.append(f"{record.classes:,} classes")
+    if train := record.images("train"):
+        about = "" if record.train_images else "about "
+        said.append(f"{about}{train:,} training images")
+    return f"{', '.join(said)} of {of.get(builder, builder)}"
+
+
+def progress(record: Record) -> Markup:
+    """Return how far a run is, in words and as a bar."""
+    done, total = record.epoch, record.epochs
+    if not record.lines:
+        said = "Nothing logged yet"
+    elif record.finished:
+        said = f"Finished: {total:g} epochs"
+    else:
+        said = f"Epoch {done:.3g}" + (f" of {total:g}" if total else "")
+        if left := remaining(record):
+            said += f", about {duration(left)} left at this speed"
+    share = min(1.0, done / total) if total else 0.0
+    bar = element("span", element("span", style=f"width:{share:.1%}"), class_="bar")
+    return element("div", element("strong", said), bar, class_="progress")
+
+
+def figures(record: Record) -> list[tuple[str, str, str]]:
+    """Return (name, value, remark) of what one looks for first."""
+    found = []
+    if best := record.best:
+        at = f"validation, epoch {best['epoch']:.0f}"
+        found.append(("best top-1 error", percent(best["top1_error"]), at))
+        for name, field, say in (
+            ("top-5 error", "top5_error", percent),
+            ("loss", "loss", decimals),
+        ):
+            if field in best:
+                found.append((name, say(best[field]), at))
+    if speed := images_per_second(record):
+        found.append(
+            ("images/s", f"{speed:,.0f}" if speed >= 10 else plain(speed), "training, median")
+        )
+    if spent := record.seconds("train") + record.seconds("val"):
+        found.append(("time", duration(spent), "training and validations"))
+    return found
+
+
+def tiles(record: Record) -> Markup:
+    """Return those figures, large."""
+    shown = [
+        element(
+            "div", element("dt", name), element("dd", value), element("dd", remark, class_="remark")
+        )
+        for name, value, remark in figures(record)
+    ]
+    return element("dl", shown, class_="tiles") if shown else Markup()
+
+
+def side_by_side(records: Sequence[Record]) -> Markup:
+    """Return several runs as cards, each with the colour that it has in the charts."""
+    cards = [
+        element(
+            "div",
+            element("h3", swatch(number), foreign(record.name)),
+            element("p", subject(record), class_="remark"),
+            progress(record),
+            tiles(record),
+        )
+        for number, record in enumerate(records)
+    ]
+    return element("div", cards, class_="side")
+
+
+def swatch(number: int, style: str = "val") -> Markup:
+    """Return a stroke in the colour that a line has in the charts."""
+    line = element("path", d="M0 5H24", class_="line")
+    return element(
+        "svg",
+        element("g", line, class_=f"{style} {colour(number)}"),
+        viewBox="0 0 24 10",
+        class_="swatch",
+        aria_hidden="true",
+    )
+
+
+def colour(number: int) -> str:
+    """Return the CSS class of a colour; there are seven."""
+    return f"s{number % 7}"
+
+
+def images_per_second(record: Record) -> float | None:
+    """Return the median over the lines of training."""
+    found = [value for _, value in record.of("train", "images_per_second")]
+    return statistics.median(found) if found else None
+
+
+def remaining(record: Record) -> float | None:
+    """Return the seconds to the end at the speed so far; None where there is none to tell."""
+    if record.finished or not record.epochs or not record.epoch:
+        return None
+    spent = record.seconds("train") + record.seconds("val")
+    return max(0.0, record.epochs - record.epoch) * spent / record.epoch
+
+
+def time_rows(record: Record) -> list[tuple[str, str]]:
+    """Return where the time went, for a table."""
+    rows = []
+    for name, split in (("training", "train"), ("validations", "val")):
+        if seconds := record.seconds(split):
+            rows.append((name, duration(seconds)))
+    waits = [wait for _, wait in record.of("train", "data_wait_ms")]
+    steps = [step for _, step in record.of("train", "step_ms")]
+    if waits and (total := sum(waits) + sum(steps)):
+        rows.append(("training that waited for data", percent(sum(waits) / total)))
+    return rows
+
+
+def duration(seconds: float) -> str:
+    """Return 3 d 4 h, 1 h 7 min, 12 min or 40 s."""
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,1 @@
+"""The batches of a step, and what the device does to them."""

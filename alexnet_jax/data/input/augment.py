@@ -1,0 +1,136 @@
+"""What the device does to images (paper 2, 4.1): mean, crop, mirror, PCA colour, ten views.
+
+The host sends 256x256 uint8; everything here is inside the compiled step.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from ml_collections import ConfigDict
+
+from alexnet_jax.data.decode.images import SIZE as FULL
+from alexnet_jax.data.input.pixel_stats import at_epoch, constants
+from alexnet_jax.data.input.resized_crop import draw_box, resize
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.system.random_streams import per_example, stream
+
+__all__ = ["VIEWS", "at_epoch", "constants", "training_views", "view_at", "view_corners"]
+
+VIEWS = (1, 5, 10)  # of a test image
+
+
+def training_views(
+    images: Array, consts, data: ConfigDict, size: int, key: Array, examples: Array
+) -> Array:
+    """Return one random view of each image, less the mean.
+
+    Each image's draws depend only on `key` and its place in the global batch; data.crop_chunk
+    neighbours there have the same crop and mirror (convdata_jpeg.py:238), never the same colour.
+
+    Args:
+      images: (B, 256, 256, 3) uint8.
+      consts: what `constants` gave.
+      data: config.data: crop, flip and colour switch each idea.
+      size: pixels a side of a view.
+      key: this step's key.
+      examples: places in the global batch, (B,) int32.
+
+    Returns:
+      (B, size, size, 3) float32.
+    """
+    keys = shared = per_example(key, examples)
+    if data.crop_chunk > 1:
+        shared = per_example(key, examples // jnp.int32(data.crop_chunk))
+
+    def view(image, key, shared_key):
+        x = _cropped(image, consts, data, size, shared_key)
+        if data.flip:
+            mirrored = jax.random.bernoulli(stream(shared_key, "flip"))
+            x = jnp.where(mirrored, x[:, ::-1], x)
+        x = _less_centre_mean(x, consts)
+        if data.colour:
+            alpha = jax.random.normal(stream(key, "colour"), (3,))
+            shift = jnp.sum(consts["colour"] * alpha[None, :], axis=1)
+            x = x + shift[None, None, :]
+            if data.colour_rescale:
+                x = x / consts["colour_divisor"]
+        return _divided(x, consts)
+
+    return jax.vmap(view)(images, keys, shared)
+
+
+def _cropped(image: Array, consts, data: ConfigDict, size: int, key: Array) -> Array:
+    """Return a crop, (size, size, 3), less the mean where that follows the crop."""
+    margin = FULL - size
+    if data.crop and data.crop_form == "resized":
+        x = image.astype(jnp.float32)
+        if "mean" in consts:
+            x = x - consts["mean"]
+        return resize(x, draw_box(stream(key, "crop"), FULL), size)
+    corner = jnp.full((2,), margin // 2, jnp.int32)
+    if data.crop:
+        corner = jax.random.randint(stream(key, "crop"), (2,), 0, margin + 1)
+    x = _window(image, corner, size).astype(jnp.float32)
+    return x - _window(consts["mean"], corner, size) if "mean" in consts else x
+
+
+def _less_centre_mean(x: Array, consts) -> Array:
+    """Return views, (..., size, size, 3), less the mean image's central window, if that is asked.
+
+    Wherever a view came from, and not mirrored with it (convdata_jpeg.py:95, 209).
+    """
+    if "centre_mean" not in consts:
+        return x
+    size = x.shape[-2]
+    start = (FULL - size) // 2
+    mean = consts["centre_mean"][start : start + size, start : start + size]
+    return x - jnp.broadcast_to(mean, x.shape)
+
+
+def _divided(x: Array, consts) -> Array:
+    if "divide_by" not in consts:
+        return x
+    return x / jnp.broadcast_to(consts["divide_by"], x.shape)
+
+
+def _window(image: Array, corner: Array, size: int) -> Array:
+    zero = jnp.zeros((), corner.dtype)
+    return jax.lax.dynamic_slice(image, (corner[0], corner[1], zero), (size, size, 3))
+
+
+def view_corners(views: int, size: int) -> tuple[tuple[int, int, bool], ...]:
+    """Return (top, left, mirrored) of each test view.
+
+    1: the centre. 5: the four corners and the centre. 10 (paper 4.1): those, then their mirror
+    images.
+    """
+    far, middle = FULL - size, (FULL - size) // 2
+    if views == 1:
+        return ((middle, middle, False),)
+    if views not in VIEWS:
+        raise ConfigError(f"evaluate.views is one of {VIEWS}; got {views}")
+    places = ((0, 0), (0, far), (middle, middle), (far, 0), (far, far))
+    mirrors = (False, True) if views == 10 else (False,)
+    return tuple((*place, mirrored) for mirrored in mirrors for place in places)
+
+
+def view_at(images: Array, consts, size: int, top, left, mirrored) -> Array:
+    """Return one test view of each image, less the mean.
+
+    Args:
+      images: (B, 256, 256, 3) uint8.
+      consts: what `constants` gave.
+      size: pixels a side.
+      top, left, mirrored: int32 and bool, shape ().
+
+    Returns:
+      (B, size, size, 3) float32.
+    """
+    zero = jnp.zeros((), jnp.int32)
+    x = jax.lax.dynamic_slice(
+        images, (zero, top, left, zero), (images.shape[0], size, size, 3)
+    ).astype(jnp.float32)
+    if "mean" in consts:
+        x = x - _window(consts["mean"], jnp.stack([top, left]), size)[None]
+    x = jnp.where(mirrored, x[:, :, ::-1], x)
+    return _divided(_less_centre_mean(x, consts), consts)

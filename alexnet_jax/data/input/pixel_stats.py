@@ -1,0 +1,104 @@
+"""What the net sees of the training set's statistics: the mean, the colours, the scale."""
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from alexnet_jax.data.decode.images import SIZE
+from alexnet_jax.errors import ConfigError, DataError
+
+MEANS = ("image", "centre", "channel", "values", "file", "centre_file", "none")
+OF_THE_DATA = ("image", "centre", "channel")  # means that the training set decides
+OF_A_FILE = ("file", "centre_file")
+
+
+def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
+    """Return what the compiled programs are given besides the images.
+
+    A switch that is off leaves no entry, and then nothing in the program.
+
+    Args:
+      statistics: mean_image (256, 256, 3), eigenvalues (3,) and eigenvectors (3, 3; a column each)
+        of the RGB covariance, on the 0-255 scale; None: there are no training images, which only
+        evaluation can do without.
+      data: config.data.
+
+    Returns:
+      All float32, on the 0-255 scale:
+      mean (256, 256, 3): each pixel less that of its place in the image; or
+      centre_mean (256, 256, 3): any view less the central window of this (convdata_jpeg.py:95).
+      colour (3, 3): column i is p_i times the standard deviation of its coefficient (paper 4.1).
+      colour_divisor (), with colour_rescale: of what has the colour added (convdata_jpeg.py:179).
+      divide_by (3,), where it is not all ones: of each channel, last.
+
+    Raises:
+      ConfigError: a choice that is not known, a mean_file that is not a mean image.
+      DataError: a mean of the training images, which are not there.
+    """
+    if statistics is None and data.mean in OF_THE_DATA:
+        raise DataError(f"data.mean={data.mean} is that of the training images: prepare them too")
+    consts = {"centre_mean" if data.mean.startswith("centre") else "mean": _mean(statistics, data)}
+    if statistics is not None:
+        consts["colour"] = statistics.eigenvectors * (data.colour_std * _spread(statistics, data))
+    if data.colour and data.colour_rescale:
+        consts["colour_divisor"] = np.asarray(1.0 + data.colour_std)
+    if any(number != 1.0 for number in data.divide_by):
+        consts["divide_by"] = np.asarray(data.divide_by)
+    return {name: value.astype(np.float32) for name, value in consts.items()}
+
+
+def at_epoch(consts: dict[str, np.ndarray], data: ConfigDict, epoch: int) -> dict[str, np.ndarray]:
+    """Return the constants for an update after `epoch` whole epochs, of the same shapes.
+
+    From data.colour_until on they are those of no colour noise.
+    """
+    if not data.colour_until or epoch < data.colour_until:
+        return consts
+    off = {"colour": np.zeros_like(consts["colour"])}
+    if "colour_divisor" in consts:
+        off["colour_divisor"] = np.ones_like(consts["colour_divisor"])
+    return {**consts, **off}
+
+
+def _spread(statistics, data: ConfigDict) -> np.ndarray:
+    """Return the deviation of each axis's coefficient for colour_std 1."""
+    if data.colour_unit == "eigenvalue":  # of pixels in [0, 1]; the shift is then times 255
+        return statistics.eigenvalues / 255.0
+    if data.colour_unit == "deviation":
+        return np.sqrt(statistics.eigenvalues)
+    raise ConfigError(f"data.colour_unit is eigenvalue or deviation; got {data.colour_unit!r}")
+
+
+def _mean(statistics, data: ConfigDict) -> np.ndarray:
+    shape = (SIZE, SIZE, 3)
+    if data.mean == "values":
+        return np.broadcast_to(np.asarray(data.mean_values, np.float64), shape)
+    if data.mean in OF_A_FILE:
+        return read_mean(data.mean_file)
+    if data.mean == "none":
+        return np.zeros(shape, np.float32)
+    if data.mean not in MEANS:
+        raise ConfigError(f"data.mean is one of {', '.join(MEANS)}; got {data.mean!r}")
+    mean = np.asarray(statistics.mean_image, np.float32)
+    if data.mean == "channel":
+        return np.broadcast_to(mean.mean((0, 1), dtype=np.float64), shape)
+    return mean
+
+
+def read_mean(path: str) -> np.ndarray:
+    """Return the mean image of a file, (256, 256, 3) floats.
+
+    Raises:
+      ConfigError: it is none.
+    """
+    expected = f"data.mean_file is an .npy of ({SIZE}, {SIZE}, 3) floats, RGB 0-255"
+    try:
+        mean = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"{expected}; {path!r} cannot be read: {error}") from error
+    if not isinstance(mean, np.ndarray):
+        raise ConfigError(f"{expected}; {path!r} is an archive of several arrays")
+    if mean.shape != (SIZE, SIZE, 3) or not np.issubdtype(mean.dtype, np.floating):
+        raise ConfigError(f"{expected}; {path!r} has {mean.shape} {mean.dtype}")
+    if not np.isfinite(mean).all():
+        raise ConfigError(f"{expected}; {path!r} holds numbers that are not finite")
+    return mean

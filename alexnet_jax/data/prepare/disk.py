@@ -1,0 +1,102 @@
+"""What a preparation needs of the disk: to be let in, room and a lock."""
+
+import contextlib
+import errno
+import fcntl
+import pathlib
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import IO
+
+from alexnet_jax.data.store.layout import BYTES_PER_IMAGE
+from alexnet_jax.errors import DataError
+
+_SPARE_BYTES = 64 << 20  # left free besides the estimate
+_NOTE_BYTES = 6_500, 65_536  # of an image and for how many: 1.6 MB a shard of 256 or more images
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Turn what the system refuses while folders and files are looked for into one line.
+
+    Raises:
+      DataError: in place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        what = f"{error.filename} cannot be read ({error.strerror})" if error.filename else error
+        raise DataError(f"{what}; mend that, or name another folder") from error
+
+
+@contextlib.contextmanager
+def only_one(directory: pathlib.Path) -> Iterator[None]:
+    """Let one process at a time prepare `directory`.
+
+    The lock is the kernel's and dies with its process, so what is found unfinished while holding
+    it belongs to nobody.
+
+    Raises:
+      DataError: the folder above `directory` cannot be written or locked.
+    """
+    parent = directory.parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        file = (parent / "prepare.lock").open("w")
+    except OSError as error:
+        raise DataError(os_error_line(error, directory)) from error
+    with file:
+        try:
+            _lock(file, directory)
+        except OSError as error:
+            raise DataError(
+                f"{parent} cannot be locked ({error}): two processes could prepare at once; set "
+                "data.prepared_dir to a disk with locks, and copy the result"
+            ) from error
+        yield
+
+
+def _lock(file: IO[str], directory: pathlib.Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"waiting: another process prepares {directory}", file=sys.stderr, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def check_space(images: int, storage: str, root: pathlib.Path) -> tuple[int, int]:
+    """Stop before anything is written when the copy would not fit.
+
+    Returns:
+      What `images` stored as `storage` need at most, at any time of the preparation, and what is
+      free on the disk of `root`; bytes.
+
+    Raises:
+      DataError: less is free than needed.
+    """
+    needed = images * BYTES_PER_IMAGE[storage] + min(images, _NOTE_BYTES[1]) * _NOTE_BYTES[0]
+    needed += _SPARE_BYTES if images else 0
+    free = shutil.disk_usage(_existing(root)).free
+    if free < needed:
+        raise DataError(
+            f"{images} images stored as {storage} need about {needed / 1e9:.2f} GB, but {root} has "
+            f"{free / 1e9:.2f} GB free; make room, or set data.prepared_dir to another disk"
+        )
+    return needed, free
+
+
+def os_error_line(error: OSError, directory: pathlib.Path) -> str:
+    """Say in one line why `directory` could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(_existing(directory)).free
+        return (
+            f"the disk of {directory} ran full ({free / 1e9:.2f} GB free); make room, and the same "
+            "command goes on, or set data.prepared_dir to another disk"
+        )
+    return f"{directory} could not be written ({error}); mend that or set data.prepared_dir"
+
+
+def _existing(path: pathlib.Path) -> pathlib.Path:
+    """Return the path, or the nearest folder above it that is there."""
+    return next(p for p in (path, *path.parents) if p.exists())

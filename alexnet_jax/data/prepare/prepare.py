@@ -1,0 +1,197 @@
+"""Prepare a dataset once: 256x256 squares, mean image and RGB covariance, in TFDS's layout."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+
+import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
+
+from alexnet_jax.data.decode.resize import FILTERS, FORMS, PAPER, Resize, check_installed
+from alexnet_jax.data.prepare.disk import only_one, os_error_line, reading
+from alexnet_jax.data.prepare.preparation import Preparation, partial_directory
+from alexnet_jax.data.sources import folders, ilsvrc, shapes, tfds_source
+from alexnet_jax.data.sources import source as sources
+from alexnet_jax.data.sources.source import Source
+from alexnet_jax.data.store.layout import BUILDERS, BYTES_PER_IMAGE, VERSION, PrepareConfig
+from alexnet_jax.data.store.prepared import PreparedDataset, quiet_tfds
+from alexnet_jax.errors import DataError
+from alexnet_jax.system.cores import cores
+
+
+@reading()
+def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
+    """Open the prepared copy of a dataset, making it first where it is missing.
+
+    A preparation that dies leaves only a directory named incomplete.*, in which the next one goes
+    on; one that is under way in another process is waited for.
+
+    Args:
+      data: config.data of configs/ilsvrc2012.py: builder, release, dir, prepared_dir, storage,
+        resize, resize_filter, validation_fraction, max_bad_fraction, workers.
+      only: a split ("validation"; "test" of 2010) that is all that is needed. A whole copy is
+        opened where there is one; else a copy of that split, whose statistics are None.
+
+    Raises:
+      DataError: anything that the user can mend, in one line.
+    """
+    check_values(data)
+    if only not in (None, "validation", "test"):
+        raise DataError(f"expected the only split to be validation or test, not {only}")
+    directory = prepared_directory(data, only)
+    if not directory.exists():
+        with only_one(directory):
+            if not directory.exists():  # another process may have made it meanwhile
+                _make(data, directory, only)
+    # What a preparation left that died between its last two steps.
+    shutil.rmtree(partial_directory(directory), ignore_errors=True)
+    dataset = PreparedDataset(directory)
+    _check_skipped(dataset, data.max_bad_fraction)
+    return dataset
+
+
+@reading()
+def prepared_directory(data: ConfigDict, only: str | None = None) -> pathlib.Path:
+    """Return where the prepared copy lies or will lie. Its name holds what decides the content.
+
+    Args:
+      data: config.data.
+      only: see `prepare`: the directory of that split's own copy, where no whole one has it.
+
+    Raises:
+      DataError: there is no source, and no copy made from it earlier.
+    """
+    whole = _whole_directory(data, train_needed=only is None)
+    if only is None or (whole.exists() and only in PreparedDataset(whole).splits):
+        return whole
+    return whole.parent.with_name(f"{whole.parent.name}-only-{only}") / whole.name
+
+
+def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
+    """Return the directory of a copy of all splits."""
+    folder = _root(data) / BUILDERS[data.builder].name
+    if data.builder == "shapes":
+        numbers = "-".join(str(n) for n in shapes.SPLIT_SIZES.values())
+        return folder / f"{numbers}-{data.storage}" / VERSION
+    resize = _resize(data)
+    form = data.storage if resize == PAPER else f"{data.storage}-{resize.form}-{resize.filter}"
+    tfds_copy = _tfds_copy(data)
+    if tfds_copy is not None:
+        return folder / f"tfds-{tfds_copy.name}-{form}" / VERSION
+    source = _source_folder(data)
+    digest = hashlib.sha256(os.fsencode(source)).hexdigest()[:8]
+    name = f"{re.sub(r'[^A-Za-z0-9._]+', '_', source.name)}-{digest}-{form}"
+    if data.builder == "ilsvrc":
+        name = f"{data.release}-{name}"
+    whole = folder / name / VERSION
+    held_out = folder / f"{name}-holdout{data.validation_fraction:g}" / VERSION
+    if data.builder == "ilsvrc":
+        return held_out if data.release == "fall2011" else whole
+    if not source.is_dir():  # a source may go once it is prepared
+        for directory in (whole, held_out):
+            if directory.exists():
+                return directory
+    validation = folders.split_folders(source, train_needed=train_needed)[1]
+    return held_out if validation is None else whole
+
+
+def check_values(data: ConfigDict) -> None:
+    """Refuse values that the rest does not know.
+
+    Raises:
+      DataError: names the field, and what it may be.
+    """
+    for field, value, known in (
+        ("builder", data.builder, BUILDERS),
+        ("storage", data.storage, BYTES_PER_IMAGE),
+        ("resize", data.resize, FORMS),
+        ("resize_filter", data.resize_filter, FILTERS),
+        ("release", data.release if data.builder == "ilsvrc" else "2012", ilsvrc.RELEASES),
+    ):
+        if value not in known:
+            raise DataError(f"expected data.{field} to be {' | '.join(known)}, not {value!r}")
+    if not 0 <= data.max_bad_fraction <= 1:
+        raise DataError(f"expected data.max_bad_fraction in [0, 1], not {data.max_bad_fraction}")
+    if data.workers < 0:
+        raise DataError(f"expected data.workers to be 0 (all cores) or more, not {data.workers}")
+
+
+def _root(data: ConfigDict) -> pathlib.Path:
+    return pathlib.Path(data.prepared_dir or "~/tensorflow_datasets").expanduser().absolute()
+
+
+def _tfds_copy(data: ConfigDict) -> pathlib.Path | None:
+    """Return TFDS's own imagenet2012 if that is the source: data.dir does not name another."""
+    if data.builder != "ilsvrc" or data.release != "2012" or data.dir:
+        return None
+    return tfds_source.find(_root(data))
+
+
+def _source_folder(data: ConfigDict) -> pathlib.Path:
+    if not data.dir:
+        also = ", or TFDS's imagenet2012 in " + str(_root(data)) if data.builder == "ilsvrc" else ""
+        raise DataError(f"data.builder={data.builder} needs a folder of images{also}; set data.dir")
+    return pathlib.Path(os.path.abspath(pathlib.Path(data.dir).expanduser()))
+
+
+def _resize(data: ConfigDict) -> Resize:
+    return Resize(data.resize, data.resize_filter)
+
+
+def _find_source(data: ConfigDict, only: str | None) -> Source:
+    """List the images to prepare."""
+    fraction, tfds_copy = data.validation_fraction, _tfds_copy(data)
+    if data.builder == "shapes":
+        source = sources.shapes_source()
+    elif tfds_copy is not None:
+        source = tfds_source.tfds_source(tfds_copy, only)
+    elif data.builder == "ilsvrc":
+        source = ilsvrc.ilsvrc_source(_source_folder(data), data.release, fraction, only)
+    else:
+        source = folders.folder_source(_source_folder(data), fraction, only)
+    if only is None:
+        return source
+    if only not in source.splits:
+        raise DataError(f"the images of data.builder={data.builder} have no split {only}")
+    return dataclasses.replace(source, splits={only: source.splits[only]})
+
+
+def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
+    """Prepare into `directory`, which appears only when it is whole."""
+    tfds.disable_progress_bar()  # ours counts images
+    check_installed(_resize(data))
+    source = _find_source(data, only)
+    config = PrepareConfig(
+        name=directory.parent.name,
+        version=VERSION,
+        class_names=source.class_names,
+        storage=data.storage,
+        resize=_resize(data),
+    )
+    try:
+        with quiet_tfds():
+            builder = BUILDERS[data.builder](data_dir=_root(data), config=config)
+            Preparation(
+                builder,
+                source,
+                workers=data.workers or cores(),
+                max_bad_fraction=data.max_bad_fraction,
+            ).run()
+    except OSError as error:
+        raise DataError(os_error_line(error, directory)) from error
+
+
+def _check_skipped(dataset: PreparedDataset, max_bad_fraction: float) -> None:
+    """Hold a copy made under a laxer data.max_bad_fraction to the one asked for now."""
+    for split in dataset.splits:
+        bad = [s for s in dataset.skipped if s["split"] == split]
+        count = dataset.num_examples(split) + len(bad)
+        if len(bad) > max_bad_fraction * count:
+            raise DataError(
+                f"{dataset.directory} lacks {len(bad)} of {count} images of {split} that could not "
+                f"be read (first {bad[0]['file']}), more than data.max_bad_fraction="
+                f"{max_bad_fraction} allows; raise it, or mend them and delete the directory"
+            )

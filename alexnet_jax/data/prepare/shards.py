@@ -1,0 +1,191 @@
+"""A preparation under way on disk: what is finished, for good, and what is known of it.
+
+Beside the directory to be, `incomplete.<version>/` holds
+
+    plan.json  what decides the shards: the listing's digest, the storage, the number of items
+    data/      finished shards under their final names
+    notes/     for each of them its length, SHA-256, what was skipped or odd, and its sums
+    writing/   the shard being written
+
+A shard is written, synced to disk, renamed into data/, and then its note likewise: a shard with a
+note is whole, whatever was killed or cut off. At the end data/ is renamed to the directory to be.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from array_record.python import array_record_module
+
+from alexnet_jax.data.prepare.convert import Chunk, Shard
+from alexnet_jax.data.store.statistics import Accumulator
+
+
+@dataclasses.dataclass
+class Note:
+    """What is known of a finished shard.
+
+    Attributes:
+      records: how many it holds.
+      bytes: of all its records.
+      sha256: of the file, hex.
+      skipped: (file, reason) of the items that could not be read.
+      odd: (kind, name of the item).
+      sums: of its pixels, for the statistics; None where they are of no use or used up.
+    """
+
+    records: int = 0
+    bytes: int = 0
+    sha256: str = ""
+    skipped: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    odd: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    sums: Accumulator | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        """Take in what a chunk tells besides its records."""
+        self.skipped += [(error.name, error.reason) for error in chunk.bad]
+        self.odd += chunk.odd
+        if chunk.sums is not None:
+            self.sums = self.sums or Accumulator()
+            self.sums.merge(chunk.sums)
+
+
+class Partial:
+    """The directory incomplete.<version>; one process at a time may use it (disk.only_one)."""
+
+    def __init__(self, directory: pathlib.Path, plan: dict[str, Any]) -> None:
+        """Go on with the directory if it was made for the same plan, else begin it anew."""
+        self._directory = directory
+        self.data = directory / "data"
+        self._notes, self._writing = directory / "notes", directory / "writing"
+        if directory.exists() and not _holds(directory / "plan.json", plan):
+            print(f"{directory}: begun with other files, begins anew", file=sys.stderr, flush=True)
+            shutil.rmtree(directory)
+        shutil.rmtree(self._writing, ignore_errors=True)
+        for folder in (self.data, self._notes, self._writing):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._put(directory / "plan.json", json.dumps(plan).encode())
+
+    def note(self, shard: Shard) -> Note | None:
+        """Return the note of a shard, None where it is not finished."""
+        try:
+            with open(self._note_path(shard), "rb") as opened, np.load(opened) as file:
+                fields = json.loads(str(file["text"]))
+                sums = Accumulator.from_arrays(file) if "images" in file else None
+        except Exception:  # missing, or damaged in any way: then it is made again
+            return None
+        size = fields.pop("size")
+        path = self.data / shard.file
+        if not path.is_file() or path.stat().st_size != size:
+            return None
+        return Note(**fields, sums=sums)
+
+    def write(self, shard: Shard, chunks: Iterator[Chunk]) -> Note:
+        """Write the records of a shard; it is not finished before `finish`.
+
+        Raises:
+          OSError: the file cannot be written, ENOSPC where the disk is full.
+        """
+        note, path = Note(), self._writing / shard.file
+        # One record a group for random reads; no zstd, which costs time and gains little on images.
+        writer = array_record_module.ArrayRecordWriter(str(path), "group_size:1,uncompressed")
+        try:
+            for chunk in chunks:
+                note.add(chunk)
+                for record in chunk.records:
+                    _checked(writer.write, record)
+                    note.records += 1
+                    note.bytes += len(record)
+            _checked(writer.close)
+        except BaseException:
+            with contextlib.suppress(RuntimeError):  # a second one after the one that is raised
+                writer.close()
+            path.unlink(missing_ok=True)  # what is half written must not fill the disk
+            raise
+        return note
+
+    def finish(self, shard: Shard, note: Note) -> None:
+        """Make a written shard last: synced, renamed, noted. Takes a second or so for 200 MB.
+
+        Raises:
+          OSError: the disk does not take it.
+        """
+        path = self._writing / shard.file
+        with path.open("rb") as file:
+            note.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+        path.replace(self.data / shard.file)
+        _sync_folder(self.data)
+        fields = {f.name: getattr(note, f.name) for f in dataclasses.fields(note)}
+        sums = fields.pop("sums")
+        temporary = self._writing / "note.npz"
+        arrays = sums.arrays() if sums is not None else {}
+        np.savez(temporary, text=json.dumps({**fields, "size": size}), **arrays)
+        _sync_file(temporary)
+        temporary.replace(self._note_path(shard))
+        _sync_folder(self._notes)
+
+    def forget(self, shard: Shard) -> None:
+        """Have a finished shard made again the next time."""
+        self._note_path(shard).unlink(missing_ok=True)
+
+    def publish(self, directory: pathlib.Path) -> None:
+        """Give the finished data its final name, and clear the rest away."""
+        for path in self.data.iterdir():
+            _sync_file(path)
+        _sync_folder(self.data)
+        self.data.rename(directory)
+        _sync_folder(directory.parent)
+        shutil.rmtree(self._directory, ignore_errors=True)  # who opens the copy clears it too
+
+    def _note_path(self, shard: Shard) -> pathlib.Path:
+        return self._notes / f"{shard.file}.npz"
+
+    def _put(self, path: pathlib.Path, content: bytes) -> None:
+        temporary = self._writing / path.name
+        temporary.write_bytes(content)
+        _sync_file(temporary)
+        temporary.replace(path)
+
+
+def _holds(path: pathlib.Path, plan: dict[str, Any]) -> bool:
+    try:
+        return json.loads(path.read_text()) == plan
+    except (OSError, ValueError):
+        return False
+
+
+def _checked(call: Callable[..., None], *arguments: Any) -> None:
+    """Call ArrayRecord's writer; turn its one kind of error into the system's."""
+    try:
+        call(*arguments)
+    except RuntimeError as error:
+        number = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
+        raise OSError(number, str(error)) from error
+
+
+def _sync_file(path: pathlib.Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: pathlib.Path) -> None:
+    """Make renames in a folder last; some network filesystems have no such call."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(number)

@@ -1,0 +1,209 @@
+"""The releases of ILSVRC as sources: 2012, 2010 and ImageNet of fall 2011.
+
+Read from the official archives as they are, or from what was unpacked of them:
+
+    2012      ILSVRC2012_img_train.tar     a tar of 1000 tars, one a class
+              ILSVRC2012_img_val.tar       50,000 images
+              ILSVRC2012_devkit_t12.tar.gz
+    2010      ILSVRC2010_images_train.tar, ILSVRC2010_images_val.tar, ILSVRC2010_images_test.tar,
+              ILSVRC2010_devkit-1.0.tar.gz, ILSVRC2010_test_ground_truth.txt
+    fall2011  n<digits>.tar, one a synset, or fall11_whole.tar, which holds them
+
+In place of a train archive: train/<wnid>/<file>, or train/<wnid>.tar. In place of a val or test
+archive: val/<wnid>/<file>, or val/<file> with the kit's truth. Each gives the same records.
+
+Labels are the places of the wnids in sorted order, as in Caffe, PyTorch and TFDS; not the ILSVRC
+ids of the kit, which are kept beside the class names. Images are in the order of labels and names
+(train), or in the order of their numbers (validation, test).
+"""
+
+import functools
+import pathlib
+import re
+
+from alexnet_jax.data.sources.archives import TarImages, images_of
+from alexnet_jax.data.sources.devkit import Devkit, find_devkit
+from alexnet_jax.data.sources.folders import class_folders, files_split, images, is_image_name
+from alexnet_jax.data.sources.source import Item, Source, Split, held_out, listing_digest
+from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets
+from alexnet_jax.errors import DataError
+
+RELEASES = ("2012", "2010", "fall2011")
+_TRAIN = {
+    "2012": "ILSVRC2012_img_train.tar",
+    "2010": "ILSVRC2010_images_train.tar",
+    "fall2011": "fall11_whole.tar",
+}
+_NUMBERED = {  # the archives of splits whose labels are in the kit, and their folders
+    "2012": {"validation": ("ILSVRC2012_img_val.tar", "val")},
+    "2010": {
+        "validation": ("ILSVRC2010_images_val.tar", "val"),
+        "test": ("ILSVRC2010_images_test.tar", "test"),
+    },
+    "fall2011": {},
+}
+
+
+def ilsvrc_source(
+    root: pathlib.Path, release: str, validation_fraction: float, only: str | None = None
+) -> Source:
+    """Source of one of RELEASES in a folder (data.dir); see the module.
+
+    Args:
+      root: the folder.
+      release: of RELEASES.
+      validation_fraction: share of fall2011, in (0, 1), held out: it has no validation images.
+      only: the one split that is needed. Of 2012 and 2010 the images of the others are not listed,
+        and train need not be there: then the kit tells the classes, or else val/<wnid>/.
+
+    Raises:
+      DataError: something is missing, damaged, or does not fit together.
+    """
+    if not root.is_dir():
+        wrong = "no folder" if root.exists() else "not there"
+        raise DataError(f"expected ILSVRC {release} in data.dir={root}, but it is {wrong}")
+    kit = find_devkit(root, release) if _NUMBERED[release] else None
+    train = find_synsets(root, _TRAIN[release])
+    wnids = train.wnids if train else _wnids_without_train(root, release, kit, only)
+    splits = {}
+    if train and (only is None or not _NUMBERED[release]):
+        splits["train"] = train.split()
+    for split, (archive, folder) in _NUMBERED[release].items():
+        if only not in (None, split):
+            continue
+        found = _numbered(split, root / archive, root / folder, kit, wnids)
+        if found is not None:
+            splits[split] = found
+        elif split == (only or "validation"):
+            raise DataError(f"expected {archive} or {folder}/ in {root}; add it")
+    if not _NUMBERED[release]:
+        splits = _hold_out(splits["train"], validation_fraction, str(root))
+    parts = [(s, name, label) for s, split in splits.items() for name, label in _listing(split)]
+    return Source(wnids, splits, listing_digest([*wnids, *parts]), _classes(wnids, kit, root))
+
+
+def _listing(split: Split) -> list[tuple[str, int]]:
+    items = (split.item(i) for i in range(split.count))
+    return [(item.name, item.label) for item in items]
+
+
+def _classes(
+    wnids: tuple[str, ...], kit: Devkit | None, root: pathlib.Path
+) -> tuple[dict[str, str | int], ...]:
+    """Return wnid, words and ILSVRC id of each label, as far as the kit or words.txt tells them."""
+    known: dict[str, dict[str, str | int]] = {}
+    if kit is not None:
+        for s in kit.synsets.values():
+            known[s.wnid] = {"words": s.words, "ilsvrc_id": s.ilsvrc_id}
+        unknown = sorted(set(wnids) - set(known))
+        if unknown:
+            raise DataError(
+                f"{len(unknown)} classes of train are not in {kit.where}, the first {unknown[0]}; "
+                "the files are of different releases"
+            )
+    elif (root / "words.txt").is_file():  # ImageNet's list of all synsets: wnid, tab, words
+        for line in (root / "words.txt").read_text("utf-8").splitlines():
+            wnid, _, words = line.partition("\t")
+            known[wnid] = {"words": words}
+    return tuple({"wnid": wnid, **known.get(wnid, {})} for wnid in wnids)
+
+
+def _wnids_without_train(
+    root: pathlib.Path, release: str, kit: Devkit | None, only: str | None
+) -> tuple[str, ...]:
+    """Return the sorted classes where only a split with labels of its own is needed.
+
+    Raises:
+      DataError: train is needed, or nothing tells the classes.
+    """
+    numbered = _NUMBERED[release]
+    if only not in numbered:
+        others = "train/" if numbered else "n<digits>.tar"
+        raise DataError(f"expected {_TRAIN[release]} or {others} in {root}; add it")
+    if kit is not None:
+        return tuple(sorted(s.wnid for s in kit.synsets.values() if s.is_class))
+    folder = root / numbered[only][1]
+    if not folder.is_dir() or not class_folders(folder):
+        raise DataError(f"nothing in {root} tells the classes: add the development kit")
+    return checked_wnids(class_folders(folder), str(folder))
+
+
+def _numbered(
+    split: str,
+    archive: pathlib.Path,
+    folder: pathlib.Path,
+    kit: Devkit | None,
+    wnids: tuple[str, ...],
+) -> Split | None:
+    """Return the split of an archive or folder of numbered images, None where neither is.
+
+    Raises:
+      DataError: no truth where it is needed, or one that does not fit.
+    """
+    labels = {wnid: label for label, wnid in enumerate(wnids)}
+    if archive.is_file():
+        found, inside = TarImages(), images_of(archive)
+        found.add(inside, _from_kit([m.name for m in inside], split, archive, kit, labels))
+        return Split(
+            len(inside),
+            lambda i: Item(found.names[i], found.labels[i], functools.partial(found.load, i)),
+        )
+    if not folder.is_dir():
+        return None
+    classes = class_folders(folder)
+    if classes:
+        paths = [path for wnid in classes for path in images(folder, wnid, may_be_empty=True)]
+        paths.sort(key=lambda path: (pathlib.PurePath(path).name, path))
+        given = [_label(pathlib.PurePath(p).parts[0], p, split, labels) for p in paths]
+    else:
+        paths = sorted(p.name for p in folder.iterdir() if is_image_name(p.name))
+        given = _from_kit(paths, split, folder, kit, labels)
+    if not paths:
+        raise DataError(f"{folder} holds no images")
+    names = [pathlib.PurePath(path).name for path in paths]
+    return files_split(folder, list(zip(paths, given, strict=True)), names)
+
+
+def _from_kit(
+    names: list[str],
+    split: str,
+    where: pathlib.Path,
+    kit: Devkit | None,
+    labels: dict[str, int],
+) -> list[int]:
+    """Return the labels of numbered images by the development kit's truth."""
+    if kit is None:
+        raise DataError(
+            f"the labels of {split} are in the development kit: add it to {where.parent}"
+        )
+    if split in kit.truth and len(kit.truth[split]) != len(names):
+        raise DataError(
+            f"{kit.where} lists {len(kit.truth[split])} images of {split}, but {where} holds "
+            f"{len(names)}"
+        )
+    return [_label(kit.wnid(split, _number(name)), name, split, labels) for name in names]
+
+
+def _label(wnid: str, name: str, split: str, labels: dict[str, int]) -> int:
+    if wnid not in labels:
+        raise DataError(f"{name} of {split} is of class {wnid}, which train does not have")
+    return labels[wnid]
+
+
+def _number(name: str) -> int:
+    """Return 7 for ILSVRC2012_val_00000007.JPEG."""
+    digits = re.search(r"_(\d+)\.\w+$", name)
+    if digits is None:
+        raise DataError(f"expected an image named like ILSVRC2012_val_00000007.JPEG, not {name!r}")
+    return int(digits.group(1))
+
+
+def _hold_out(whole: Split, fraction: float, where: str) -> dict[str, Split]:
+    """Divide a split into train and validation."""
+    out = held_out([name for name, _ in _listing(whole)], fraction, where)
+
+    def part(held: bool) -> Split:
+        places = [i for i, o in enumerate(out) if o == held]
+        return Split(len(places), lambda index: whole.item(places[index]))
+
+    return {"train": part(False), "validation": part(True)}

@@ -1,0 +1,99 @@
+"""Training images of ILSVRC, sorted by their synsets: one archive or one folder for each wnid."""
+
+import functools
+import pathlib
+import re
+from typing import NamedTuple
+
+from alexnet_jax.data.sources.archives import TarImages, images_of, members
+from alexnet_jax.data.sources.folders import class_folders, files_split, images
+from alexnet_jax.data.sources.source import Item, Split
+from alexnet_jax.errors import DataError
+
+_WNID = re.compile(r"n\d{8}")
+
+
+class Synsets(NamedTuple):
+    """Where the images of each synset are; they are listed by `split`, which takes its time.
+
+    Attributes:
+      where: the archive or folder.
+      wnids: in the order of their labels.
+      archives: (path, offset, size) of one tar archive for each wnid; None: folders.
+    """
+
+    where: pathlib.Path
+    wnids: tuple[str, ...]
+    archives: dict[str, tuple] | None
+
+    def split(self) -> Split:
+        """List the images, in the order of labels and names.
+
+        Raises:
+          DataError: a damaged archive, an empty folder, no images.
+        """
+        return self._folders() if self.archives is None else self._archives(self.archives)
+
+    def _archives(self, archives: dict[str, tuple]) -> Split:
+        found = TarImages()
+        for label, wnid in enumerate(self.wnids):
+            inner = images_of(*archives[wnid])
+            found.add(inner, [label] * len(inner))
+        if not found.names:
+            raise DataError(f"{self.where} holds no images")
+
+        def item(index: int) -> Item:
+            label = found.labels[index]
+            name = f"{self.wnids[label]}/{found.names[index]}"
+            return Item(name, label, functools.partial(found.load, index))
+
+        return Split(len(found.names), item)
+
+    def _folders(self) -> Split:
+        folder, wnids = self.where, self.wnids
+        files = [(name, label) for label, w in enumerate(wnids) for name in images(folder, w)]
+        # Named as inside the archives, however deep they lie.
+        names = [f"{wnids[label]}/{pathlib.PurePath(name).name}" for name, label in files]
+        order = sorted(range(len(files)), key=lambda i: (files[i][1], names[i]))
+        return files_split(folder, [files[i] for i in order], [names[i] for i in order])
+
+
+def find_synsets(root: pathlib.Path, archive_name: str) -> Synsets | None:
+    """Return where the training images below `root` are, or None where there are none.
+
+    Args:
+      root: the folder (data.dir): looked for are the archive of archives, archives n<digits>.tar in
+        train/ or in `root`, and folders in train/, in this order.
+      archive_name: of the archive of archives.
+
+    Raises:
+      DataError: a damaged archive, or classes that are not named by wnids.
+    """
+    archive, folder = root / archive_name, root / "train"
+    if archive.is_file():
+        inner = {
+            m.name.rpartition("/")[2][:-4]: (m.path, m.offset, m.size)
+            for m in members(archive)
+            if m.name.endswith(".tar")
+        }
+        return Synsets(archive, checked_wnids(list(inner), str(archive)), inner)
+    for place in (folder, root):
+        if place.is_dir() and any(place.glob("n*.tar")):
+            found: dict[str, tuple] = {path.stem: (path, 0, None) for path in place.glob("n*.tar")}
+            return Synsets(place, checked_wnids(list(found), str(place)), found)
+    if not folder.is_dir():
+        return None
+    return Synsets(folder, checked_wnids(class_folders(folder), str(folder)), None)
+
+
+def checked_wnids(names: list[str], where: str) -> tuple[str, ...]:
+    """Return names in sorted order.
+
+    Raises:
+      DataError: one is no wnid, or there are none.
+    """
+    wrong = [name for name in names if not _WNID.fullmatch(name)]
+    if wrong or not names:
+        came = f"{wrong[0]!r}" if wrong else "nothing"
+        raise DataError(f"expected classes named n<8 digits> in {where}, but found {came}")
+    return tuple(sorted(names))

@@ -1,0 +1,147 @@
+"""TFDS's own prepared `imagenet2012` as a source, read without TensorFlow.
+
+TFDS writes that dataset as TFRecord files unless told otherwise, and reads those only through
+TensorFlow. The format is small (length, checksum, bytes, checksum), so it is read here: the lengths
+once, and then each record where it lies.
+"""
+
+import functools
+import os
+import pathlib
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.proto import tf_example_pb2
+
+from alexnet_jax.data.decode.images import BadImageError, Square, read_square
+from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
+from alexnet_jax.errors import DataError
+
+NAME = "imagenet2012"
+
+
+def find(prepared_dir: pathlib.Path) -> pathlib.Path | None:
+    """Return the newest version of TFDS's imagenet2012 below prepared_dir, or None."""
+    found = prepared_dir.joinpath(NAME).glob("*/dataset_info.json")
+    versions = [p.parent for p in found if all(n.isdigit() for n in p.parent.name.split("."))]
+    return max(versions, key=lambda p: [int(n) for n in p.name.split(".")], default=None)
+
+
+def tfds_source(directory: pathlib.Path, only: str | None = None) -> Source:
+    """Source of the `train` and `validation` splits that TFDS prepared in `directory`.
+
+    Args:
+      directory: of TFDS's imagenet2012.
+      only: one of the two, if the other one need not be listed.
+
+    Raises:
+      DataError: it holds other splits or features, or files that cannot be read here.
+    """
+    try:
+        builder = tfds.builder_from_directory(directory)
+        class_names = tuple(builder.info.features["label"].names)
+        counts = {
+            split: builder.info.splits[split].num_examples
+            for split in ("train", "validation")
+            if only in (None, split)
+        }
+    except Exception as error:
+        raise DataError(
+            f"{directory} was expected to be TFDS's imagenet2012 with splits train and validation, "
+            f"but cannot be opened ({error}); set data.dir to an ImageNet folder instead"
+        ) from error
+    file_format = builder.info.file_format.value
+    if file_format not in ("array_record", "tfrecord"):
+        raise DataError(
+            f"{directory} is stored as {file_format}; expected array_record or tfrecord, or set "
+            "data.dir to an ImageNet folder instead"
+        )
+    reader = _array_record_reader if file_format == "array_record" else _tfrecord_reader
+    splits = {}
+    for name, count in counts.items():
+        read = reader(builder, name, count)
+        splits[name] = Split(count, functools.partial(_item, read, f"{directory}/{name}"))
+    return Source(class_names, splits, listing_digest([directory, *class_names, *counts.items()]))
+
+
+def _item(read: Callable[[int], bytes], where: str, index: int) -> Item:
+    """Return the item of a serialized example of TFDS's imagenet2012.
+
+    Raises:
+      BadImageError: the record cannot be read or parsed.
+    """
+    place = f"{where}[{index}]"
+    try:
+        feature = tf_example_pb2.Example.FromString(read(index)).features.feature
+    except Exception as error:  # the system's, protobuf's, ArrayRecord's
+        raise BadImageError(place, f"the record cannot be read ({error})") from error
+    name = feature["file_name"].bytes_list.value[0].decode() if "file_name" in feature else place
+    data = feature["image"].bytes_list.value[0]
+    label = feature["label"].int64_list.value[0]
+    return Item(name, label, functools.partial(_load, data, name, place))
+
+
+def _load(data: bytes, name: str, place: str, resize: Resize) -> Square:
+    return read_square(data, f"{place} {name}", resize)
+
+
+def _array_record_reader(builder: Any, split: str, count: int) -> Callable[[int], bytes]:
+    """Return the call that reads record i of a split stored as ArrayRecord."""
+    del count
+    source = builder.as_data_source(
+        split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+    )
+    return source.__getitem__
+
+
+def _tfrecord_reader(builder: Any, split: str, count: int) -> Callable[[int], bytes]:
+    """Return the call that reads record i of a split stored as TFRecord.
+
+    Raises:
+      DataError: a file is missing or ends within a record, or there are not `count` records.
+    """
+    paths = [os.fspath(path) for path in builder.info.splits[split].filepaths]
+    places = []
+    for number, path in enumerate(paths):
+        try:
+            with open(path, "rb") as file:
+                places += [(number, *place) for place in _records(file)]
+        except (OSError, EOFError) as error:
+            raise DataError(
+                f"{path} cannot be read ({error}); prepare imagenet2012 with TFDS "
+                "again, or set data.dir to an ImageNet folder"
+            ) from error
+    if len(places) != count:
+        raise DataError(
+            f"{builder.data_dir} holds {len(places)} records of {split}, but its "
+            f"dataset_info.json says {count}; prepare imagenet2012 with TFDS again"
+        )
+    table = np.array(places, np.int64).reshape(-1, 3)
+
+    def read(index: int) -> bytes:
+        number, offset, length = (int(value) for value in table[index])
+        with open(paths[number], "rb", buffering=0) as file:
+            return os.pread(file.fileno(), length, offset)
+
+    return read
+
+
+def _records(file: Any) -> Iterator[tuple[int, int]]:
+    """Iterate over (offset, length) of the records of an open TFRecord file, in bytes.
+
+    The checksums are not compared.
+    """
+    size = os.fstat(file.fileno()).st_size
+    while header := file.read(12):  # uint64 length, uint32 masked CRC of the length
+        if len(header) < 12:
+            raise EOFError("it ends within a record")
+        (length,) = struct.unpack("<Q", header[:8])
+        offset = file.tell()
+        if offset + length + 4 > size:
+            raise EOFError("it ends within a record")
+        yield offset, length
+        file.seek(offset + length + 4)

@@ -1,0 +1,1 @@
+"""The prepared copy on disk, and its statistics."""

@@ -1,0 +1,161 @@
+"""The mean image and the RGB covariance of a set of images, exact in whatever order they come.
+
+Paper 2 ("subtracting the mean activity over the training set from each pixel") and 4.1 ("we
+perform PCA on the set of RGB pixel values throughout the ImageNet training set"). Sums are kept as
+integers, so they do not depend on the order or on the number of threads; rounding happens once.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
+
+import numpy as np
+
+from alexnet_jax.data.decode.images import SIZE
+from alexnet_jax.errors import DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """What the training split says about its pixels, on the 0-255 scale.
+
+    Attributes:
+      mean_image: (256, 256, 3) float32, the mean of each pixel.
+      eigenvalues: (3,) float64, variances along the principal axes in squared levels, largest
+        first.
+      eigenvectors: (3, 3) float64; column i belongs to eigenvalues[i], rows are R, G, B. The
+        largest component of a column is positive.
+      images: how many images were seen.
+    """
+
+    mean_image: np.ndarray
+    eigenvalues: np.ndarray
+    eigenvectors: np.ndarray
+    images: int
+
+    def covariance(self) -> np.ndarray:
+        """Return the covariance of RGB that the axes are of, (3, 3) float64, in squared levels."""
+        return (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
+
+    def same(self, other: "Statistics") -> bool:
+        """Whether two are of the same images: the mean exactly, the axes but for their last bits.
+
+        LAPACK's are another CPU's own.
+        """
+        close = 1e-9 * max(float(self.eigenvalues[0]), float(other.eigenvalues[0]))
+        return (
+            self.images == other.images
+            and np.array_equal(self.mean_image, other.mean_image)
+            and np.allclose(self.covariance(), other.covariance(), rtol=0, atol=close)
+        )
+
+    def save(self, file: str | os.PathLike[str] | IO[bytes]) -> None:
+        """Write the four fields as an .npz file; a path ends in .npz."""
+        np.savez(file, **dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Statistics":
+        """Read what `save` wrote.
+
+        Raises:
+          DataError: the file is missing or damaged.
+        """
+        try:
+            with open(path, "rb") as opened, np.load(opened) as file:
+                return cls(
+                    mean_image=file["mean_image"],
+                    eigenvalues=file["eigenvalues"],
+                    eigenvectors=file["eigenvectors"],
+                    images=int(file["images"]),
+                )
+        except Exception as error:  # zipfile, zlib and NumPy each have errors of their own
+            raise DataError(
+                f"{os.fspath(path)} cannot be read ({error}); delete its directory and prepare "
+                "again"
+            ) from error
+
+
+class Accumulator:
+    """Integer sums over images: one for each chunk of work, merged into one for the split.
+
+    Attributes:
+      images: images added.
+      plane_sum: (3, 256, 256) uint64, planes of R, G and B.
+      product_sum: (3, 3) uint64, sum over all pixels of the outer product of RGB with itself; room
+        for 4e9 images.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.plane_sum = np.zeros((3, SIZE, SIZE), np.uint64)
+        self.product_sum = np.zeros((3, 3), np.uint64)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Accumulator":
+        """Return the accumulator of which `arrays` is the content."""
+        self = cls()
+        self.images = int(arrays["images"])
+        self.plane_sum, self.product_sum = arrays["plane_sum"], arrays["product_sum"]
+        return self
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the content by name, as np.savez takes it."""
+        return {
+            "images": np.int64(self.images),
+            "plane_sum": self.plane_sum,
+            "product_sum": self.product_sum,
+        }
+
+    def add(self, image: np.ndarray) -> None:
+        """Add one (256, 256, 3) uint8 image."""
+        self.add_all([image])
+
+    def add_all(self, images: Iterable[np.ndarray]) -> None:
+        """Add at most 65,793 images of (256, 256, 3) uint8: several at once take half the time."""
+        planes = np.empty((3, SIZE * SIZE), np.uint8)  # all reused: fresh memory costs page faults
+        values = np.empty((3, SIZE, SIZE), np.float32)
+        sums = np.zeros((3, SIZE, SIZE), np.float32)  # exact up to 2**24, and faster than integers
+        products = np.zeros((3, 3, SIZE), np.float64)
+        for image in images:
+            self.images += 1
+            planes[:] = image.reshape(-1, 3).T
+            values[:] = planes.reshape(values.shape)
+            np.add(sums, values, out=sums)
+            for i in range(3):
+                for j in range(i, 3):
+                    # Over a row of 256 the sum of products is at most 256 * 255 * 255 < 2**24,
+                    # which float32 holds exactly, in whatever order it is taken.
+                    products[i, j] += np.vecdot(values[i], values[j])
+        self.plane_sum += sums.astype(np.uint64)
+        totals = products.sum(axis=2).astype(np.uint64)
+        self.product_sum += totals + np.triu(totals, 1).T
+
+    def merge(self, other: "Accumulator") -> None:
+        """Add the sums of another accumulator."""
+        self.images += other.images
+        self.plane_sum += other.plane_sum
+        self.product_sum += other.product_sum
+
+    def finalise(self) -> Statistics:
+        """Return mean, variances and axes in float64 from the integer sums.
+
+        Raises:
+          ValueError: no image was added.
+        """
+        if self.images == 0:
+            raise ValueError("no image was added, so there is no mean")
+        pixels = self.images * SIZE * SIZE
+        # n * sum(xy) - sum(x) * sum(y) in Python's integers: nothing cancels, rounded once.
+        sums = [int(s) for s in self.plane_sum.sum(axis=(1, 2))]
+        covariance = np.empty((3, 3), np.float64)
+        for i in range(3):
+            for j in range(3):
+                product = int(self.product_sum[i, j])
+                covariance[i, j] = (pixels * product - sums[i] * sums[j]) / pixels**2
+        values, vectors = np.linalg.eigh(covariance)  # ascending
+        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+        largest = np.abs(vectors).argmax(axis=0)
+        vectors = vectors * np.sign(vectors[largest, range(3)])
+        mean = self.plane_sum.transpose(1, 2, 0).astype(np.float64) / self.images
+        return Statistics(np.ascontiguousarray(mean, np.float32), values, vectors, self.images)

@@ -1,0 +1,1 @@
+"""Whether a recipe will start, before it is trained."""

@@ -1,0 +1,214 @@
+"""What the first step of a recipe would be like, layer by layer, before any."""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+from rich.table import Table
+
+from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.loader import train_batches
+from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.doctor.signal import LOOKED_AT, first_dead_layer, spreads
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.net import architecture, resolving
+from alexnet_jax.run import config as configs
+from alexnet_jax.step import optimizer, schedule
+from alexnet_jax.step.epochs import Epochs
+from alexnet_jax.step.train_step import ONCE, TrainState, create_state, graph_of
+from alexnet_jax.system import sharding
+from alexnet_jax.system.random_streams import stream
+from alexnet_jax.weights.initial import initialised
+
+# Bounds of the pull of the labels, nats a step, from recipes whose start was measured: the first
+# step from which the loss stays 2 % below ln(classes). On 40 classes of Tiny ImageNet
+# (experiments/records/leaving_chance) 1.5 (spec code2012) 60 to 70 steps, 0.017 (paper) 150 to 170;
+# the quickstart with weaker and weaker initial weights (experiments/records/doctor_check.json)
+# 3.6, 20 steps; 0.067, 30; 0.0013, 90; 8.9e-6, 260; 9.5e-8, not in 600. A quarter of the width
+# with other initial values, norms and input, 300 steps of 32 (experiments/records/plateau): on ten
+# shapes 0.05 and more, 20 to 100; 0.002 to 0.04, 40 to 110, but one of 0.013 not; 0.0005, 180; 1e-5
+# to 2e-4, none of 18. On the 40 classes all that left took 280 and more: of 0.05 and more four of
+# five, of 0.002 to 0.04 three of eight, below none of ten.
+STARTS = 0.05
+STARTS_LATE = 1e-3
+WIDTH = 120  # characters, where no terminal says
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One layer before the first step; sizes are root mean squares."""
+
+    spread: float  # how far images differ in what it passes on (signal_check.spreads)
+    weights: float
+    gradient: float  # of the loss, with respect to the weights
+    move: float  # of the weights in the first step, over the weights
+    pull: float  # its part of the pull of the labels, nats
+
+
+def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
+    """Return the layers of a recipe's net as its first batch finds them, and its classes.
+
+    Args:
+      config: the run's; its images are prepared if they are not.
+
+    Raises:
+      UserError: a config or images that no run can have.
+    """
+    configs.check(config)
+    if config.batch_size < 2:
+        raise ConfigError(
+            "the doctor looks at what differs between the images of a batch: batch_size is at "
+            f"least 2 for it; got {config.batch_size}"
+        )
+    dataset = prepare(config.data)
+    net = resolving.resolve(config.model, len(dataset.class_names))
+    one = {"data": 1, "group": 1, "cpu_devices": 1}
+    mesh = sharding.make_mesh(ConfigDict(one), net.columns, config.batch_size, jax.devices()[:1])
+    state = _first_state(config, net, mesh, dataset.num_examples("train"))
+    consts = augment.constants(dataset.statistics, config.data)
+    batches = train_batches(
+        dataset, batch_size=config.batch_size, seed=config.seed, start_step=0, steps=1
+    )
+    (batch,) = batches
+    key = stream(state.key, "step", 0)
+    views = functools.partial(augment.training_views, data=config.data, size=net.image_size)
+    examples = jnp.arange(config.batch_size, dtype=jnp.int32)
+    images = jax.jit(views, compiler_options=ONCE)(
+        batch["image"], consts, key=stream(key, "augment"), examples=examples
+    )
+    momentum = config.optimizer.momentum
+    return layers(net, state, images, jnp.asarray(batch["label"]), key, momentum), net.classes
+
+
+def _first_state(config: ConfigDict, net: architecture.Spec, mesh: Mesh, images: int) -> TrainState:
+    """Return the state before the first step, with that step's rates."""
+    state = create_state(config, net, mesh)
+    if config.init_from:
+        state, _ = initialised(state, config, net, mesh)
+    epochs = Epochs(images, config.batch_size, config.epochs, config.evaluate.every_epochs)
+    plateau = jax.device_get(state.plateau)
+    at = {"step": 0, "epoch": 0, "steps": epochs.steps, "plateau": plateau}
+    rates = jax.tree.map(np.float32, schedule.rates(config, state.params, **at))
+    return dataclasses.replace(state, opt_state=optimizer.with_rates(state.opt_state, rates))
+
+
+def layers(
+    net: architecture.Spec,
+    state: TrainState,
+    images: Array,
+    labels: Array,
+    key: Array,
+    momentum: float,
+) -> dict[str, Layer]:
+    """Return what the first step would be like.
+
+    The pull of the labels is the sum over parameters of rate / (1 - momentum) times the square of
+    the gradient of mean(logit of the label - logit of the next image's label): what is the same
+    for all images cancels in it.
+
+    Args:
+      net, state: the net, its parameters and rates.
+      images: (B, image_size, image_size, 3) float32, less the mean.
+      labels: (B,) int32.
+      key: of the dropout masks.
+      momentum: of the update.
+    """
+    gradients, pulls = _gradients(net)(state.params, state.batch_stats, images, labels, key)
+    found = {}
+    spread = spreads(net, state, images[:LOOKED_AT], stream(key, "dropout"))
+    rates = state.opt_state.rates
+    for name, own in state.params.items():
+        if name not in spread:  # a norm: its layer's
+            continue
+        weights, gradient = (_size(tree[name]["kernel"]) for tree in (state.params, gradients))
+        pull = 0.0
+        for leaf in own:
+            rate = float((rates.weights if leaf == "kernel" else rates.biases)[name])
+            squares = np.square(np.asarray(pulls[name][leaf], np.float64)).sum()
+            pull += rate / (1 - momentum) * float(squares)
+        move = float(rates.weights[name]) * gradient / max(weights, 1e-30)
+        found[name] = Layer(spread[name], weights, gradient, move, pull)
+    return found
+
+
+def _gradients(net: architecture.Spec):
+    """Return the compiled gradients: of the loss, and of what only the labels can ask for."""
+    graph = graph_of(net)
+
+    @functools.partial(jax.jit, compiler_options=ONCE)
+    def gradients(params, stats, images, labels, key):
+        def logits(params):
+            model = nnx.merge(graph, params, stats)
+            # One mask for all images: what it leaves out is no difference between them.
+            same = jnp.zeros(images.shape[0], jnp.int32)
+            masks = {"dropout_key": stream(key, "dropout"), "examples": same}
+            return model(images, train=True, **masks)[0]
+
+        scores, transpose = jax.vjp(logits, params)
+        own = jax.nn.one_hot(labels, net.classes, dtype=scores.dtype)
+        next_one = jnp.roll(own, 1, axis=0)
+        (of_loss,) = transpose((jax.nn.softmax(scores) - own) / labels.shape[0])
+        (of_labels,) = transpose((next_one - own) / labels.shape[0])
+        return of_loss, of_labels
+
+    return gradients
+
+
+def _size(x: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(np.asarray(x, np.float64)))))
+
+
+def judge(found: dict[str, Layer], classes: int) -> tuple[str, str]:
+    """Return the verdict and its reason.
+
+    Args:
+      found: what `layers` gave.
+      classes: of the net.
+    """
+    pull = sum(layer.pull for layer in found.values())
+    told = f"the pull of the labels is {pull:.2g} nats a step"
+    spread = {name: layer.spread for name, layer in found.items()}
+    if not math.isfinite(pull):
+        first = next((name for name, size in spread.items() if not math.isfinite(size)), None)
+        what = f"{first} passes on what is no number" if first else "a gradient is not finite"
+        return "does not start", (
+            f"{what}: smaller initial weights are the remedy, or with model.lrn.k=0, which divides "
+            "0 by 0 where all maps of a window are 0, a larger k"
+        )
+    if pull >= STARTS:
+        return "starts", (
+            f"{told}; runs with {STARTS:g} and more did after 20 to 100 steps, those of a narrow "
+            "net on 40 classes after about 300"
+        )
+    if pull >= STARTS_LATE:
+        return "starts late", (
+            f"{told}; of the runs with {STARTS_LATE:g} to {STARTS:g} three in four did, after 40 "
+            "to 300 steps"
+        )
+    dead = first_dead_layer(spread)
+    where = f"images hardly differ any more in {dead} ({spread[dead]:.1g}); " if dead else ""
+    return "not known to start", (
+        f"{told}; of the runs with less than {STARTS_LATE:g} two started, after 180 and 260 steps, "
+        "and 29 had not after 300: the loss may sit at "
+        f"ln({classes}) = {math.log(classes):.3f} for long; {where}larger model.init.std up to "
+        "there, or images of 0-255 (data.divide_by=1), are the remedies"
+    )
+
+
+def table(found: dict[str, Layer]) -> Table:
+    """Return the layers for a terminal."""
+    shown = Table(
+        *("layer", "images differ by", "weights", "gradient", "first move / weights", "pull, nats"),
+        title="Before the first step: root mean squares",
+        title_justify="left",
+    )
+    for name, layer in found.items():
+        shown.add_row(name, *(f"{value:.2g}" for value in dataclasses.astuple(layer)))
+    return shown

@@ -1,0 +1,177 @@
+"""Evaluation: softmax averaged over the views (paper 4.1), each image counted exactly once."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array, lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from alexnet_jax.data.input import augment
+from alexnet_jax.net.architecture import Spec
+from alexnet_jax.step import metrics
+from alexnet_jax.step.train_step import TrainState, graph_of
+from alexnet_jax.system.sharding import (
+    DATA,
+    compiler_options,
+    data_axis,
+    group_axis,
+    local_specs,
+    put_batch,
+    put_everywhere,
+)
+
+SPLIT = "validation"
+
+
+def make_predict(spec: Spec, mesh: Mesh, views: int):
+    """Return the compiled predict(params, stats, images, consts) -> probabilities (B, classes).
+
+    images: (B, 256, 256, 3) uint8 over "data". Probabilities are float32.
+    """
+    return jax.jit(_averaged_softmax(spec, mesh, views), compiler_options=compiler_options(mesh))
+
+
+def _averaged_softmax(spec: Spec, mesh: Mesh, views: int):
+    """Return predict, not compiled: softmax averaged over the views.
+
+    The views of an image go through the net one after the other, so that memory does not grow with
+    their number.
+    """
+    graph = graph_of(spec)
+    over_data, over_group = data_axis(mesh), group_axis(mesh)
+    corners = augment.view_corners(views, spec.image_size)
+
+    def local(params, stats, images, consts):
+        net = nnx.merge(graph, params, stats)
+
+        def add(total, view):
+            x = augment.view_at(images, consts, spec.image_size, *view)
+            logits, _ = net(x, group_axis=over_group, data_axis=over_data)
+            return total + jax.nn.softmax(logits), None
+
+        total = jnp.zeros((images.shape[0], spec.classes))
+        if over_data:
+            total = lax.pcast(total, over_data, to="varying")
+        places = tuple(jnp.asarray(column) for column in zip(*corners, strict=True))
+        return lax.scan(add, total, places)[0] / views
+
+    def predict(params, stats, images, consts):
+        return jax.shard_map(
+            local,
+            mesh=mesh,
+            in_specs=(local_specs(mesh, params), local_specs(mesh, stats), P(over_data), P()),
+            out_specs=P(over_data),
+        )(params, stats, images, consts)
+
+    return predict
+
+
+def make_evaluate_step(spec: Spec, mesh: Mesh, views: int):
+    """Return the compiled step: (params, stats, batch, consts) -> masked sums.
+
+    batch: image, label and mask (B,) float32, 0 where a row is padding.
+    """
+    predict = _averaged_softmax(spec, mesh, views)
+    least = jnp.finfo(jnp.float32).tiny  # a probability rounded to 0 still has a loss
+
+    def evaluate_step(params, stats, batch, consts) -> metrics.Sums:
+        probabilities = predict(params, stats, batch["image"], consts)
+        log_probs = jnp.log(jnp.maximum(probabilities, least))
+        return metrics.sums(log_probs, batch["label"], batch["mask"])
+
+    return jax.jit(evaluate_step, compiler_options=compiler_options(mesh))
+
+
+def evaluate(
+    step: Callable, state: TrainState, batches: Iterable[dict], consts: dict, mesh: Mesh
+) -> dict[str, float]:
+    """Return loss, top1_error, top5_error and images of a split, and images_per_second.
+
+    Args:
+      step: what `make_evaluate_step` gave.
+      state: the net's parameters.
+      batches: image, label and mask, each image of the split in one of them.
+      consts: what `augment.constants` gave.
+      mesh: where the net lives.
+    """
+    begin = time.perf_counter()
+    total = dict.fromkeys(metrics.zeros(), 0.0)
+    consts = put_everywhere(mesh, consts)  # once, not with each batch
+    waiting = None  # one batch in flight while the host reads the next
+    for batch in batches:
+        sums = step(state.params, state.batch_stats, put_batch(mesh, batch), consts)
+        if waiting is not None:
+            _add(total, waiting)
+        waiting = sums
+    if waiting is not None:
+        _add(total, waiting)
+    seconds = time.perf_counter() - begin
+    images = total["images"]
+    return {
+        "images": int(images),
+        **metrics.means(total),
+        "images_per_second": images / seconds,
+    }
+
+
+class Predictor:
+    """One net and what it was compiled for.
+
+    Args:
+      mesh: where the state lives.
+      state: the net's parameters.
+      consts: what `augment.constants` gave.
+      predict: what `make_predict` gave for this net and mesh.
+    """
+
+    def __init__(
+        self, mesh: Mesh, state: TrainState, consts: dict[str, np.ndarray], predict: Callable
+    ):
+        self._mesh, self._predict = mesh, predict
+        self._params, self._stats = state.params, state.batch_stats
+        self._consts = put_everywhere(mesh, consts)
+
+    def __call__(self, images: np.ndarray) -> Array:
+        """Return probabilities (b, classes) float32 of (b, 256, 256, 3) uint8, not waited for."""
+        batch = put_batch(self._mesh, images)
+        return self._predict(self._params, self._stats, batch, self._consts)
+
+
+def predicted(
+    predictors: Sequence[Predictor], batches: Iterable[dict]
+) -> Iterator[tuple[np.ndarray, dict]]:
+    """Run nets over batches; yield (probabilities (nets, b, classes) float32, batch).
+
+    Rows whose mask is 0 are left out of both.
+    """
+    waiting: tuple[list[Array], dict] | None = None  # in flight while the host reads the next batch
+    for batch in batches:
+        answers = [predict(batch["image"]) for predict in predictors]
+        if waiting is not None:
+            yield _real(*waiting)
+        waiting = answers, batch
+    if waiting is not None:
+        yield _real(*waiting)
+
+
+def _real(answers: list[Array], batch: dict) -> tuple[np.ndarray, dict]:
+    rows = batch["mask"] > 0
+    probabilities = np.stack([np.asarray(answer) for answer in answers])
+    return probabilities[:, rows], {name: value[rows] for name, value in batch.items()}
+
+
+def _add(total: dict[str, float], sums: metrics.Sums) -> None:
+    for name, value in jax.device_get(sums).items():
+        total[name] += float(value)
+
+
+def batch_size_for(*meshes: Mesh, asked: int) -> int:
+    """Return the batch that divides over each of some meshes: `asked`, rounded up."""
+    data = math.lcm(*(mesh.shape[DATA] for mesh in meshes))
+    return -(-asked // data) * data

@@ -1,0 +1,88 @@
+"""The table of nets on the command line.
+
+    python -m alexnet_jax.net counts
+    python -m alexnet_jax.net diff paper code2012
+    python -m alexnet_jax.net show code2012 [--figure=code2012.svg]
+
+`counts` and `show` end with one line of JSON.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from alexnet_jax.errors import UserError
+from alexnet_jax.net import figure, listing
+from alexnet_jax.net.architectures import SPECS
+
+WIDTH = 120  # characters, where no terminal says
+
+
+def counts(_) -> None:
+    """Print each row's number of parameters at its own number of classes."""
+    found = {name: listing.count(listing.net_of(name)) for name in SPECS}
+    for name, number in found.items():
+        print(f"{name:18} {number:12,}  {SPECS[name].source}")
+    print(json.dumps(found))
+
+
+def diff(arguments) -> None:
+    """Print the fields in which two rows differ."""
+    first, second = (listing.net_of(name) for name in (arguments.first, arguments.second))
+    table = Table("field", first.spec, second.spec)
+    for row in listing.differences(first, second):
+        table.add_row(*row)
+    _console().print(table)
+
+
+def show(arguments) -> None:
+    """Print a row layer by layer; draw it if asked."""
+    net = listing.net_of(arguments.name)
+    _console().print(listing.table(net))
+    rows = listing.rows(net)
+    result = {
+        "spec": net.spec,
+        "parameters": sum(row.parameters for row in rows),
+        "flops": sum(row.flops for row in rows),
+        "values_received_by_a_column": sum(row.received for row in rows),
+    }
+    if arguments.figure:
+        path = pathlib.Path(arguments.figure)
+        if path.suffix != ".svg":
+            raise UserError(f"--figure is an .svg file; got {path}")
+        path.write_text(figure.svg(net))
+        result["figure"] = str(path)
+    print(json.dumps(result))
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
+
+
+def main() -> None:
+    """Run one command; what the user can mend is one line and exit code 2."""
+    parser = argparse.ArgumentParser(prog="python -m alexnet_jax.net", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="counts | diff | show")
+    commands.add_parser("counts", help="parameters of all nets").set_defaults(run=counts)
+    two = commands.add_parser("diff", help="in what two nets differ")
+    two.add_argument("first")
+    two.add_argument("second")
+    two.set_defaults(run=diff)
+    one = commands.add_parser("show", help="a net layer by layer")
+    one.add_argument("name")
+    one.add_argument("--figure", help="draw it into this .svg file, as figure 2 of the paper")
+    one.set_defaults(run=show)
+    arguments = parser.parse_args()
+    try:
+        arguments.run(arguments)
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

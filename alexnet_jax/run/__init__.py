@@ -1,0 +1,1 @@
+"""One run on disk: config, checkpoints, log, and what is restored from them."""

@@ -1,0 +1,237 @@
+"""Checkpoints with Orbax: written in the background, whole or not at all; the latest two and the
+best are kept."""
+
+import functools
+import inspect
+import json
+import logging
+import pathlib
+import shutil
+import sys
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from jax import Array
+from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
+
+from alexnet_jax.errors import CheckpointError
+from alexnet_jax.step.train_step import TrainState
+from alexnet_jax.system import distributed
+
+LATEST = 2
+ERROR = "top1_error"  # what "best" goes by
+_DETAILS = " See full TensorStore details:"  # Orbax names the place in the array, its cause why
+
+
+class Checkpoints:
+    """The checkpoints of one run's folder.
+
+    read_only leaves alone what the run may be writing there just now.
+
+    with Checkpoints(workdir, config_hash) as checkpoints:
+        checkpoints.save(state)
+    """
+
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        config_hash: str = "",
+        directory: str = "",
+        *,
+        read_only: bool = False,
+    ):
+        self.directory = pathlib.Path(directory or workdir / "checkpoints").resolve()
+        self.config_hash = config_hash
+        for name in ("absl", "asyncio"):  # what Orbax logs there, it also raises
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        best = keep.BestN(
+            get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False
+        )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(LATEST), best]),
+            best_fn=_error,
+            best_mode="min",
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+        )
+        _forget_unreadable_metrics(self.directory)
+        _drop_abandoned_reads()
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._manager.close()
+
+    def steps(self) -> list[int]:
+        """Return the steps of the finished checkpoints, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, state: TrainState, metrics: dict[str, float] | None = None) -> None:
+        """Begin to save; the state may be given up once this returns.
+
+        Args:
+          state: the run.
+          metrics: of a validation at this step, if there was one.
+
+        Raises:
+          CheckpointError: it could not be written; the earlier ones are untouched.
+        """
+        step = int(state.step)
+        meta = {"config_hash": self.config_hash, "sums": fingerprint(state)}
+        try:
+            self._manager.wait_until_finished()
+            if step in self._manager.all_steps():
+                self._manager.delete(step)  # saved on a signal, before its validation
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(_as_tree(state)), meta=ocp.args.JsonSave(meta)
+                ),
+                metrics=metrics,
+                force=True,  # also before a later one, which was damaged
+            )
+        except (OSError, ValueError) as error:
+            if distributed.is_of_a_peer(error):
+                raise
+            raise CheckpointError(_not_written(self.directory, step, error)) from error
+
+    def wait(self) -> None:
+        """Return when what was begun is on disk.
+
+        Raises:
+          CheckpointError: it could not be written.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            if distributed.is_of_a_peer(error):
+                raise
+            raise CheckpointError(_not_written(self.directory, None, error)) from error
+
+    def restore(self, like: TrainState, which: str | int = "latest") -> TrainState | None:
+        """Return a saved state, placed as `like`, or None where nothing is saved.
+
+        Args:
+          like: shapes, dtypes and shardings (jax.ShapeDtypeStruct).
+          which: latest, best, or a step. A damaged latest is named and the one before is taken;
+            where none was validated (weights that were imported), the latest is the best.
+
+        Raises:
+          CheckpointError: there is no such checkpoint, none that is whole, or it is another run's.
+        """
+        steps = self._wanted(which)
+        if steps is None:
+            return None
+        for step in steps:
+            try:
+                return self._restore(like, step)
+            except CheckpointError:
+                raise
+            except Exception as error:  # Orbax raises, among others, Exception itself
+                warnings.warn(
+                    f"checkpoint {self.directory / str(step)} is damaged and not used: "
+                    f"{_damage(error)}",
+                    stacklevel=2,
+                )
+        advice = "restore the folder from a copy, or delete it to begin anew"
+        if others := [str(step) for step in self.steps() if step not in steps]:
+            advice = f"there are also {', '.join(others)}: --checkpoint={others[-1]} or latest"
+        raise CheckpointError(
+            f"no checkpoint of {', '.join(map(str, steps))} in {self.directory} can be read; "
+            f"{advice}"
+        )
+
+    def _wanted(self, which: str | int) -> list[int] | None:
+        steps = self.steps()
+        best = self._manager.best_step() if which == "best" else None
+        if which == "latest" or (which == "best" and best is None and steps):
+            return steps[::-1] or None
+        step = best if which == "best" else int(which)
+        if step not in steps:
+            found = ", ".join(map(str, steps)) or "none"
+            raise CheckpointError(f"no checkpoint {which} in {self.directory}; there are: {found}")
+        return [step]
+
+    def _restore(self, like: TrainState, step: int) -> TrainState:
+        # First, since the state of another net would look damaged.
+        meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+        own, found = self.config_hash, meta["meta"]["config_hash"]
+        if own and found and own != found:
+            raise CheckpointError(
+                f"checkpoint {self.directory / str(step)} is of a run with another config: give "
+                "each run a --workdir, and a checkpoint.dir where that is set, of its own"
+            )
+        items = self._manager.restore(
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(_as_tree(like)))
+        )
+        state = TrainState(**items["state"])
+        if fingerprint(state) != meta["meta"]["sums"]:
+            raise ValueError("its numbers are not those that were saved")
+        return state
+
+
+def fingerprint(state: TrainState) -> list[int]:
+    """Return the sum of each array's bits, modulo 2^32: equal states have equal fingerprints."""
+    return np.asarray(_bit_sums(state)).tolist()
+
+
+@jax.jit
+def _bit_sums(state: TrainState) -> Array:
+    def one(x: Array) -> Array:
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x = jax.random.key_data(x)
+        return jnp.sum(jax.lax.bitcast_convert_type(x, jnp.uint32), dtype=jnp.uint32)
+
+    return jnp.stack([one(x) for x in jax.tree.leaves(state)])
+
+
+def _as_tree(state: TrainState) -> dict:
+    return {name: getattr(state, name) for name in state.__dataclass_fields__}
+
+
+@functools.cache
+def _drop_abandoned_reads() -> None:
+    """Keep off stderr what Orbax's other reads say after one of a damaged checkpoint has failed."""
+    say = sys.unraisablehook
+
+    def unless_abandoned(what) -> None:
+        if not (inspect.iscoroutine(what.object) or "loop is closed" in str(what.exc_value)):
+            say(what)
+
+    sys.unraisablehook = unless_abandoned
+
+
+def _forget_unreadable_metrics(directory: pathlib.Path) -> None:
+    """Take damaged metrics away: where Orbax cannot read them, it does not open the folder."""
+    for path in directory.glob("*/metrics/metrics"):
+        if not path.parents[1].name.isdigit():
+            continue  # not finished: the run may be writing it just now
+        try:
+            float(json.loads(path.read_text())[ERROR])
+        except (OSError, ValueError, KeyError, TypeError):
+            shutil.rmtree(path.parent)
+            step = path.parent.parent
+            warnings.warn(f"checkpoint {step} has lost its validation error", stacklevel=3)
+
+
+def _error(metrics: dict[str, float]) -> float:
+    return metrics[ERROR]
+
+
+def _damage(error: Exception) -> str:
+    """Return in one line what is wrong, without the settings that TensorStore adds."""
+    text = " ".join(str(error).split())
+    if _DETAILS in text:
+        text = " ".join(str(error.__cause__ or text.partition(_DETAILS)[0]).split())
+    return text.partition(" [tensorstore_spec")[0][:500]
+
+
+def _not_written(directory: pathlib.Path, step: int | None, error: Exception) -> str:
+    what = "the checkpoint" if step is None else f"checkpoint {step}"
+    cause = " ".join(str(error).split())[:200]
+    return f"{what} could not be written to {directory}: {cause}; free some space and run again"

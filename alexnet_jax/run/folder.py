@@ -1,0 +1,145 @@
+"""A run's folder: its configuration, the environment it ran in, and what may go on in it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+
+import jax
+from ml_collections import ConfigDict
+
+from alexnet_jax.errors import CheckpointError, ConfigError
+from alexnet_jax.run import config as configs
+from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.cores import cores
+
+REPORT_FILE = "report.html"
+LOCK_FILE = ".training"
+MEAN_FILE = "mean_image.npy"  # a copy of data.mean_file, where that is what images lose
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def check_run(workdir: pathlib.Path, config: ConfigDict) -> None:
+    """Make sure that the run in the folder, if one has begun there, is this one.
+
+    Raises:
+      ConfigError: its config differs in what matters.
+      CheckpointError: its config.json cannot be read.
+    """
+    if not (workdir / "config.json").exists():
+        return
+    before = read_config(workdir)
+    different = configs.differences(before, config)
+    if different and _has_begun(workdir, before):
+        raise ConfigError(
+            f"{workdir} holds a run with another config ({'; '.join(different)}): "
+            "give its values again to go on with it, or another --workdir to begin anew"
+        )
+
+
+def _has_begun(workdir: pathlib.Path, config: ConfigDict) -> bool:
+    """Whether a run has left a checkpoint or a line in its log, and not only its config."""
+    elsewhere = configs.flattened(config).get("checkpoint.dir")
+    checkpoints = pathlib.Path(elsewhere or workdir / "checkpoints")
+    log = workdir / "metrics.jsonl"
+    logged = log.exists() and log.stat().st_size > 0  # it is there, empty, before the first step
+    return logged or any(path.name.isdigit() for path in checkpoints.glob("*"))
+
+
+def write_run(workdir: pathlib.Path, config: ConfigDict) -> None:
+    """Write config.json and environment.json, and the folder where it is not there.
+
+    Raises:
+      ConfigError: they cannot be written.
+    """
+    write_whole(workdir / "config.json", configs.to_json(config), ConfigError)
+    text = json.dumps(environment(), indent=2) + "\n"
+    write_whole(workdir / "environment.json", text, ConfigError)
+
+
+@contextlib.contextmanager
+def alone(workdir: pathlib.Path) -> Iterator[None]:
+    """Keep other processes from training in the folder, as far as its disk has locks.
+
+    The lock is the kernel's: it dies with its process, however that ends.
+
+    Raises:
+      ConfigError: one trains there just now, or the folder cannot be made.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = (workdir / LOCK_FILE).open("w")
+    except OSError as error:
+        raise ConfigError(f"{workdir} cannot be written: {error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"another process trains in {workdir}: wait for it or stop it, or give another "
+                "--workdir; processes of one run are told of each other by --distributed"
+            ) from None
+        except OSError:
+            pass  # a disk without locks
+        yield
+
+
+def read_config(workdir: pathlib.Path) -> ConfigDict:
+    """Return the config of the run in this folder.
+
+    Raises:
+      CheckpointError: there is no run, or its config.json cannot be read.
+    """
+    path = workdir / "config.json"
+    try:
+        return configs.from_json(path.read_text())
+    except FileNotFoundError:
+        raise CheckpointError(f"{workdir} holds no run: {path} is not there") from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+
+
+def data_of(workdir: pathlib.Path, config: ConfigDict) -> ConfigDict:
+    """Return config.data, with the mean_file that the run's folder keeps where there is one."""
+    data = config.copy_and_resolve_references().data
+    if (workdir / MEAN_FILE).is_file():
+        data.mean_file = str(workdir / MEAN_FILE)
+    return data
+
+
+def environment() -> dict:
+    """Return versions, devices, host and commit."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cores": cores(),
+        "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+        "processes": jax.process_count(),
+        "matmul_precision": _matmul_precision(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
+        "commit": _commit(),
+    }
+
+
+def _matmul_precision() -> str:
+    """Return in what float32 products are taken; "default" is TF32 on recent GPUs."""
+    return jax.config.jax_default_matmul_precision or "default"  # type: ignore[attr-defined]
+
+
+def _commit() -> str | None:
+    """Return the source's commit, marked where it has changed since; None outside a clone."""
+    here = pathlib.Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

@@ -1,0 +1,160 @@
+"""What a run tells: a progress bar or plain lines, metrics.jsonl, pictures, TensorBoard."""
+
+import contextlib
+import itertools
+import json
+import pathlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from alexnet_jax.errors import TrainingError
+from alexnet_jax.system.atomic_file import whole_file, write_whole
+
+if TYPE_CHECKING:
+    from alexnet_jax.run.events import Events
+
+
+class Logger:
+    """The log of one run; a context manager.
+
+    Args:
+      workdir: the run's folder.
+      tensorboard: also write TensorBoard events.
+    """
+
+    def __init__(self, workdir: pathlib.Path, *, tensorboard: bool = True):
+        self.path = workdir / "metrics.jsonl"
+        self._workdir, self._steps = workdir, 0
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal
+        self._tensorboard = tensorboard
+        self._events: Events | None = None
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} {task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+
+    def __enter__(self) -> "Logger":
+        self._task = self._progress.add_task("", total=None, epoch=0, figures="")
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._progress.stop()
+        if self._events is not None:
+            self._events.close()
+
+    def begin(self, step: int, validated: int, steps: int) -> None:
+        """Forget the lines that a killed run wrote after what its checkpoint holds.
+
+        Args:
+          step: the step to go on from.
+          validated: the last step whose validation the checkpoint knows.
+          steps: updates of the whole run.
+        """
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        kept = [line for line in lines if _known(line, step, validated)]
+        if step == 0 and any('"split": "val"' in line for line in lines):
+            self._set_aside()
+        write_whole(self.path, "".join(line + "\n" for line in kept), TrainingError)
+        if self._tensorboard:
+            from alexnet_jax.run.events import Events  # slow to import, and not always wanted
+
+            with _written(folder := self._workdir / "tensorboard"):
+                self._events = Events(folder, purge_step=step + 1)
+        self._steps = steps
+        self._progress.update(self._task, completed=step, total=steps)
+
+    def _set_aside(self) -> None:
+        """Keep what an earlier run logged whose checkpoints, if there were any, are not there."""
+        numbers = itertools.count(1)
+        aside = next(p for k in numbers if not (p := self._workdir / f"metrics.{k}.jsonl").exists())
+        with _written(aside):
+            self.path.rename(aside)
+        self.say(f"there is no checkpoint to go on from; what was logged before is now {aside}")
+
+    def advance(self, step: int) -> None:
+        """Move the progress bar."""
+        self._progress.update(self._task, completed=step)
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        """Record one line: step, epoch, split, loss, errors, learning_rate, images_per_second.
+
+        Raises:
+          TrainingError: it could not be written; so do all that record.
+        """
+        with _written(self.path), self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._events is not None:
+            with _written(self._workdir / "tensorboard"):
+                self._events.line(line)
+        figures = (
+            f"{line['split']} loss {line['loss']:.4f} top-1 error {line['top1_error']:.3f} "
+            f"{line['images_per_second']:.0f} images/s"
+        )
+        self._progress.update(self._task, epoch=line["epoch"], figures=figures)
+        if not self._live or line["split"] == "val":
+            top5 = f"top-5 error {line['top5_error']:.3f} rate {line['learning_rate']:g}"
+            self.say(f"step {line['step']}/{self._steps} epoch {line['epoch']} {figures} {top5}")
+
+    def last(self, split: str) -> dict[str, Any]:
+        """Return the last recorded line of a split; empty where there is none."""
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        return next((line for line in reversed(lines) if line["split"] == split), {})
+
+    def image(self, name: str, picture: np.ndarray, step: int) -> None:
+        """Record a picture, (H, W, 3) uint8: its latest state as name.png, all in TensorBoard."""
+        with whole_file(self._workdir / f"{name}.png", TrainingError) as half:
+            Image.fromarray(picture).save(half, "png")
+        if self._events is not None:
+            with _written(self._workdir / "tensorboard"):
+                self._events.image(name, picture, step)
+
+    def say(self, text: str) -> None:
+        """Print one line above the progress bar."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        sys.stderr.flush()
+
+
+class Silence:
+    """The log of a process that writes none: takes all that Logger takes, and does nothing."""
+
+    def __enter__(self) -> "Silence":
+        return self
+
+    def __exit__(self, *_) -> None:
+        pass
+
+    def __getattr__(self, _: str) -> Callable[..., dict[str, Any]]:
+        return lambda *_, **__: {}
+
+
+@contextlib.contextmanager
+def _written(path: pathlib.Path) -> Iterator[None]:
+    """Make one line of what keeps `path` from being written."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"{path} could not be written: {error}; mend that, and the same command goes on from "
+            "the last checkpoint"
+        ) from error
+
+
+def _known(line: str, step: int, validated: int) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:  # half a line: the process was killed while it wrote
+        return False
+    last = validated if record["split"] == "val" else step
+    return record["step"] <= last

@@ -1,0 +1,1 @@
+"""One update: state, compiled step, optimizer, schedule and metrics."""

@@ -1,0 +1,96 @@
+"""What the command lines share: a user's error is one line, and the exit code says so."""
+
+import functools
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import app, flags
+
+from alexnet_jax.errors import UserError
+from alexnet_jax.system import distributed, host_memory
+from alexnet_jax.system.interrupt import Stopped, stop_at_once
+
+USER_ERROR = 2
+
+
+def run(main: Callable[[list[str]], Any], *, steps: bool = True, words: bool = False) -> None:
+    """Run `main` after reading the flags.
+
+    Exits with one line and 2 where the user can mend it, 128 + the signal where one came.
+
+    Args:
+      main: takes what is no flag.
+      steps: whether it computes step by step, on memory that is kept between them; threads that
+        prepare images ask for memory of many sizes, and gain nothing by it.
+      words: whether it takes what is no flag; else that is refused.
+    """
+    if steps:
+        host_memory.keep()
+    warnings.showwarning = _one_line
+    # At INFO they name each kind of device that this machine does not have, and each address.
+    for name in ("xla_bridge", "distributed"):
+        logging.getLogger(f"jax._src.{name}").setLevel(logging.WARNING)
+    stop_at_once()
+    app.run(lambda argv: _guarded(main, argv), flags_parser=functools.partial(_parse, words=words))
+
+
+def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
+    try:
+        return main(argv)
+    except UserError as error:
+        distributed.leave(_said(error))
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
+
+
+def _parse(argv: list[str], words: bool) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+        if "config" in flags.FLAGS:
+            _ = flags.FLAGS.config.is_locked  # an error now where its file could not be loaded
+    except (AttributeError, KeyError) as error:  # how ml_collections refuses an unknown name
+        sys.exit(_said(not_in_config([f for f in argv if f.startswith("--config.")], error)))
+    except flags.UnrecognizedFlagError as error:
+        of_config = error.flagname.startswith("config.") and "config" in flags.FLAGS
+        sys.exit(_said(_no_config(error.flagname) if of_config else error))
+    except (flags.Error, TypeError, ValueError, OSError) as error:  # a value of the wrong type, too
+        sys.exit(_said(error))
+    if rest[1:] and not words:
+        sys.exit(_said(_unexpected(rest[1], argv)))
+    return rest
+
+
+def not_in_config(given: Sequence[str], error: AttributeError | KeyError) -> str:
+    """Return in one line what ml_collections, which raises `error`, refuses of these flags."""
+    why: object = error
+    while isinstance(why, Exception):  # an AttributeError of a KeyError, whose str() is quoted
+        why = why.args[0]
+    return f"a name in {' '.join(given)} is not in the config: {' '.join(str(why).split())}"
+
+
+def _no_config(field: str) -> str:
+    return (
+        f"--{field} sets a field of a config, but --config is missing: name the config's file, as "
+        "in --config=configs/quickstart.py"
+    )
+
+
+def _unexpected(word: str, argv: list[str]) -> str:
+    place = argv.index(word, 1)
+    after = f" after {argv[place - 1]}" if place > 1 else ""
+    runs = "; several runs each need their own --workdir=" if "workdir" in flags.FLAGS else ""
+    return f"unexpected {word!r}{after}: write a flag as --name=value, in one word{runs}"
+
+
+def _said(error: Exception | str) -> int:
+    text = " ".join(str(error).replace('"', "").split())
+    print(f"error: {text}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _one_line(message, category, filename, lineno, file=None, line=None) -> None:
+    print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Benchmarks, parity, sweeps and claims: each a script with its record."""

@@ -1,0 +1,154 @@
+"""What bench_data.py measures: each makes a call that returns images/s of one turn."""
+
+import collections
+import concurrent.futures
+import contextlib
+import itertools
+import pathlib
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from alexnet_jax.data.decode.images import SIZE, decode_jpeg
+from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.loader import threads, train_batches
+from alexnet_jax.data.store.prepared import PreparedDataset
+from alexnet_jax.loop import IN_FLIGHT
+from alexnet_jax.net import resolving
+from alexnet_jax.step.train_step import create_state, make_train_step
+from alexnet_jax.system import sharding
+from alexnet_jax.system.cores import cores
+
+Measure = Callable[[], float]  # images/s of one turn
+
+
+class LeftOut(Exception):
+    """A contender that this machine cannot run."""
+
+
+def over_batches(
+    batches: Iterator, count: Callable[[Any], int], skipped: int, seconds: float
+) -> float:
+    """Return the rate of an endless stream over some seconds, once what was read ahead is used."""
+    for _ in range(skipped):
+        next(batches)
+    done, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        done += count(next(batches))
+    return done / (time.perf_counter() - begin)
+
+
+def sample(dataset: PreparedDataset) -> list[bytes]:
+    """Return images as they are stored, at most 2,000: 70 MB of JPEG."""
+    return dataset.stored("train", range(min(2000, dataset.num_examples("train"))))
+
+
+def decoding(dataset: PreparedDataset, number: int, seconds: float) -> Measure:
+    """The stored bytes to pixels, nothing else, by so many threads."""
+    stored = sample(dataset)
+    pool = concurrent.futures.ThreadPoolExecutor(number)
+
+    def work(first: int) -> int:
+        pixels = np.empty((SIZE, SIZE, 3), np.uint8)
+        endless = itertools.cycle(stored[first:] + stored[:first])
+        end, done = time.perf_counter() + seconds, 0
+        while time.perf_counter() < end:
+            data = next(endless)
+            if dataset.is_jpeg:
+                decode_jpeg(data, pixels)
+            else:
+                pixels[:] = np.frombuffer(data, np.uint8).reshape(pixels.shape)
+            done += 1
+        return done
+
+    def measure() -> float:
+        begin = time.perf_counter()
+        done = sum(pool.map(work, range(0, len(stored), -(-len(stored) // number))))
+        return done / (time.perf_counter() - begin)
+
+    return measure
+
+
+def loading(dataset: PreparedDataset, config: ConfigDict, seconds: float) -> Measure:
+    """Batches of the loader, used up at once."""
+    skipped = 2 * threads(config.data.workers) + 1
+
+    def measure() -> float:
+        with contextlib.closing(stream(dataset, config)) as batches:
+            return over_batches(batches, lambda batch: len(batch["label"]), skipped, seconds)
+
+    return measure
+
+
+def stream(dataset: PreparedDataset, config: ConfigDict) -> Generator:
+    """The loader as training has it, without end."""
+    yield from train_batches(
+        dataset,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        start_step=0,
+        steps=10**9,
+        workers=config.data.workers,
+    )
+
+
+def torch_loading(folder: pathlib.Path, decoder: str, batch_size: int, seconds: float) -> Measure:
+    """PyTorch's DataLoader over the files of a folder; its processes begin before it is timed.
+
+    Raises:
+      LeftOut: a process of its own ended, in the turn that finds it.
+    """
+    from experiments.bench.torch_loader import batches
+
+    def measure() -> float:
+        made = batches(folder, decoder, batch_size, cores())
+        try:
+            return over_batches(made, lambda batch: len(batch[0]), 2 * cores() + 1, seconds)
+        except RuntimeError as error:  # as where /dev/shm, of 64 MB in Docker, holds too little
+            raise LeftOut(str(error).strip().splitlines()[-1]) from error
+        finally:
+            made._shutdown_workers()  # so that the next turn has the cores to itself
+
+    return measure
+
+
+class Training:
+    """The training loop's pieces: put_batch, the compiled step, and no more steps ahead than it."""
+
+    def __init__(self, config: ConfigDict, dataset: PreparedDataset) -> None:
+        net = resolving.resolve(config.model, len(dataset.class_names))
+        self.mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
+        consts = augment.constants(dataset.statistics, config.data)
+        self.consts = sharding.put_everywhere(self.mesh, consts)
+        self.step = make_train_step(config, net, self.mesh)
+        self.state = create_state(config, net, self.mesh)
+        self.batch_size = config.batch_size
+        self.wait = 0.0  # seconds for data in the last turn
+
+    def run(self, batches: Iterable, steps: int) -> float:
+        """Make some steps and return images/s, the last step's end included."""
+        flying: collections.deque[jax.Array] = collections.deque()
+        self.wait, begin = 0.0, time.perf_counter()
+        source = iter(batches)
+        for _ in range(steps):
+            asked = time.perf_counter()
+            batch = sharding.put_batch(self.mesh, next(source))
+            self.wait += time.perf_counter() - asked
+            self.state, loss = self.step(self.state, batch, self.consts)
+            flying.append(loss)
+            if len(flying) > IN_FLIGHT:
+                flying.popleft().block_until_ready()
+        jax.block_until_ready(self.state)
+        return steps * self.batch_size / (time.perf_counter() - begin)
+
+    def transfer(self, batch: dict[str, np.ndarray], seconds: float) -> float:
+        """Return images/s of copies of one batch to the devices."""
+        done, begin = 0, time.perf_counter()
+        while time.perf_counter() - begin < seconds:
+            jax.block_until_ready(sharding.put_batch(self.mesh, batch))
+            done += self.batch_size
+        return done / (time.perf_counter() - begin)

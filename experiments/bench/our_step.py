@@ -1,0 +1,65 @@
+"""Our training step and inference for the benchmarks: what training uses, on images in place."""
+
+import types
+from typing import Any
+
+import jax
+import numpy as np
+
+from alexnet_jax.data.input import augment
+from alexnet_jax.inference.predictor import make_predict
+from alexnet_jax.net import resolving
+from alexnet_jax.step.train_step import create_state, make_train_step
+from alexnet_jax.system import sharding
+from configs import ilsvrc2012
+
+
+def calls_of(asked: int | None) -> int:
+    """Return how many calls a timing has: those asked for, or 1 on a CPU and 20 elsewhere."""
+    return asked or (1 if jax.default_backend() == "cpu" else 20)
+
+
+class OurStep:
+    """The paper's net on one device, from its first parameters.
+
+    Args:
+      batch: images a step.
+      dtype: of the activations.
+      model: fields of config.model; lrn__n stands for lrn.n.
+    """
+
+    def __init__(self, batch: int, dtype: str, **model: Any):
+        config = ilsvrc2012.get_config()
+        config.batch_size, config.model.compute_dtype = batch, dtype
+        config.model.update_from_flattened_dict(
+            {name.replace("__", "."): value for name, value in model.items()}
+        )
+        config.mesh.data = config.mesh.group = 1
+        net = resolving.resolve(config.model)
+        mesh = sharding.make_mesh(config.mesh, net.columns, batch)
+        rng = np.random.default_rng(0)
+        whole = types.SimpleNamespace(
+            mean_image=np.full((256, 256, 3), 118, np.float32),
+            eigenvalues=np.array([14830.0, 1376.0, 389.0]),
+            eigenvectors=np.eye(3),
+        )
+        consts = augment.constants(whole, config.data)
+        self._consts = sharding.put_everywhere(mesh, consts)  # as the training loop does
+        data = {
+            "image": rng.integers(0, 256, (batch, 256, 256, 3), np.uint8),
+            "label": rng.integers(0, net.classes, batch, np.int32),
+        }
+        self._data = sharding.put_batch(mesh, data)
+        self._step = make_train_step(config, net, mesh)
+        self._predict = make_predict(net, mesh, 1)
+        self.state = create_state(config, net, mesh)
+
+    def train(self) -> tuple:
+        """Begin a training step and return what it will give, to be waited for."""
+        self.state, loss = self._step(self.state, self._data, self._consts)
+        return self.state, loss
+
+    def infer(self) -> jax.Array:
+        """Return the probabilities of a batch, to be waited for."""
+        state, images = self.state, self._data["image"]
+        return self._predict(state.params, state.batch_stats, images, self._consts)

@@ -1,0 +1,172 @@
+"""Preparation from ILSVRC's archives beside the bare loop: decode, resize, encode.
+
+    python -m experiments.bench.prepare --photos=/path/to/folder --workers=2 --rounds=3
+
+The folder holds train/<wnid>/<file>. The photographs are packed into a tar of tars, 50 to a class
+whatever they show, some of them into a validation archive with a development kit, in a temporary
+folder. Then in turns:
+
+    bare         the program's own read_square and encode_jpeg on as many threads, nothing kept
+    plain        Pillow's convert, resize of the whole picture, crop; simplejpeg
+    preparation  the whole of it: reading the archives, statistics, records, checksums, syncing
+
+Images/s of the wall clock, and milliseconds of CPU an image, which other programs on the machine
+disturb less. Last line: one JSON object.
+"""
+
+import concurrent.futures
+import functools
+import io
+import json
+import os
+import pathlib
+import statistics
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import scipy.io
+from absl import flags
+from ml_collections import ConfigDict
+from PIL import Image
+
+from alexnet_jax.data.decode.images import SIZE, encode_jpeg, read_square
+from alexnet_jax.data.prepare.convert import CHUNK
+from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.system import command_line
+from alexnet_jax.system.cores import cores
+
+_PHOTOS = flags.DEFINE_string("photos", None, "Folder with train/<wnid>/<file>.", required=True)
+_WORKERS = flags.DEFINE_integer("workers", cores(), "Threads.")
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "How often each is measured.")
+_VALIDATION = flags.DEFINE_integer("validation", 100, "Photographs that are validation images too.")
+
+
+def pack(photos: list[pathlib.Path], folder: pathlib.Path, validation: int) -> None:
+    """Write ILSVRC-2012's three archives of the photographs."""
+    size = 50  # of a class; ILSVRC has 1,300, and opening an archive takes time of its own
+    wnids = sorted({path.parent.name for path in photos})[: -(-len(photos) // size)]
+    label = {path: k // size for k, path in enumerate(photos)}
+    with tarfile.open(folder / "ILSVRC2012_img_train.tar", "w") as outer:
+        for k, wnid in enumerate(wnids):
+            inner = io.BytesIO()
+            with tarfile.open(fileobj=inner, mode="w") as archive:
+                for path in (p for p in photos if label[p] == k):
+                    archive.add(path, path.name)
+            _add(outer, f"{wnid}.tar", inner.getvalue())
+    chosen = photos[:: max(1, len(photos) // validation)][:validation]
+    with tarfile.open(folder / "ILSVRC2012_img_val.tar", "w") as archive:
+        for number, path in enumerate(chosen, 1):
+            archive.add(path, f"ILSVRC2012_val_{number:08d}.JPEG")
+    synsets = np.empty((len(wnids), 1), [(f, object) for f in ("ILSVRC2012_ID", "WNID", "words")])
+    for k, wnid in enumerate(wnids):
+        synsets[k, 0] = (k + 1, wnid, wnid)
+    meta = io.BytesIO()
+    scipy.io.savemat(meta, {"synsets": synsets})
+    truth = "".join(f"{label[path] + 1}\n" for path in chosen)
+    with tarfile.open(folder / "ILSVRC2012_devkit_t12.tar.gz", "w:gz") as kit:
+        _add(kit, "kit/data/meta.mat", meta.getvalue())
+        _add(kit, "kit/data/ILSVRC2012_validation_ground_truth.txt", truth.encode())
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    archive.addfile(info, io.BytesIO(content))
+
+
+def bare(path: pathlib.Path) -> None:
+    """Make what will be stored of one photograph."""
+    encode_jpeg(read_square(path.read_bytes(), path.name).pixels)
+
+
+def plain(path: pathlib.Path) -> None:
+    """Do the same as one would write it down first."""
+    image = Image.open(io.BytesIO(path.read_bytes())).convert("RGB")
+    scale = SIZE / min(image.size)
+    width, height = (max(SIZE, round(side * scale)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BOX)
+    left, top = (width - SIZE) // 2, (height - SIZE) // 2
+    encode_jpeg(np.asarray(image.crop((left, top, left + SIZE, top + SIZE))))
+
+
+def in_threads(work: Callable[[pathlib.Path], None], photos: list[pathlib.Path]) -> None:
+    """Do the work on each photograph, as many to a call as the preparation does."""
+
+    def chunk(start: int) -> None:
+        for path in photos[start : start + CHUNK]:
+            work(path)
+
+    with concurrent.futures.ThreadPoolExecutor(_WORKERS.value) as pool:
+        list(pool.map(chunk, range(0, len(photos), CHUNK)))
+
+
+def measured(call: Callable[[], object], images: int) -> dict[str, float]:
+    """Return the rate, the CPU time, and how the memory grew in the two halves of the time."""
+    sizes: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            with open("/proc/self/statm") as file:
+                sizes.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    start, cpu = time.perf_counter(), time.process_time()
+    call()
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    done.set()
+    watcher.join()
+    half = len(sizes) // 2
+    return {
+        "images_per_second": images / seconds,
+        "cpu_ms": 1e3 * cpu / images,
+        "mb_first_half": max(sizes[:half], default=0) / 1e6,
+        "mb_second_half": max(sizes[half:], default=0) / 1e6,
+    }
+
+
+def main(_) -> None:
+    """Measure the three in turns."""
+    photos = sorted(path for path in pathlib.Path(_PHOTOS.value).glob("train/*/*"))
+    rounds: dict[str, list[dict[str, float]]] = {"bare": [], "plain": [], "preparation": []}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        pack(photos, folder, _VALIDATION.value)
+        images = len(photos) + _VALIDATION.value
+        for number in range(_ROUNDS.value):
+            data = ConfigDict(
+                {
+                    "builder": "ilsvrc",
+                    "release": "2012",
+                    "dir": temporary,
+                    "prepared_dir": str(folder / f"prepared{number}"),
+                    "storage": "jpeg",
+                    "resize": "aspect",
+                    "resize_filter": "area",
+                    "validation_fraction": 0.1,
+                    "max_bad_fraction": 0.0,
+                    "workers": _WORKERS.value,
+                }
+            )
+            rounds["bare"].append(measured(lambda: in_threads(bare, photos), len(photos)))
+            rounds["preparation"].append(measured(functools.partial(prepare, data), images))
+            rounds["plain"].append(measured(lambda: in_threads(plain, photos), len(photos)))
+    result = {
+        name: {key: round(statistics.median(r[key] for r in found), 2) for key in found[0]}
+        for name, found in rounds.items()
+    }
+    ratios = {
+        f"{key} against {name}": round(result["preparation"][key] / result[name][key], 3)
+        for key in ("images_per_second", "cpu_ms")
+        for name in ("bare", "plain")
+    }
+    print(json.dumps({"images": images, "workers": _WORKERS.value, **result, **ratios}))
+
+
+if __name__ == "__main__":
+    command_line.run(main, steps=False)

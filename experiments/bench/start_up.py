@@ -1,0 +1,83 @@
+"""What comes before a run's speed: the first step, memory, checkpoints. For bench_step.py.
+
+    python -m experiments.bench.start_up --batch=32 [--dtype=bfloat16]
+
+The last line is one JSON object: the seconds until the training step has run once, since the
+process began, and of those the compiling and running; of a later step, alone and while a checkpoint
+is written behind it; of the checkpoint, what a save holds training up and when it is on disk; the
+memory that was in use at most. Where JAX_COMPILATION_CACHE_DIR keeps the step, nothing is compiled.
+"""
+
+import json
+import os
+import pathlib
+import resource
+import statistics
+import tempfile
+import time
+
+import jax
+from absl import flags
+
+from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.system import command_line
+from experiments.bench.our_step import OurStep
+from experiments.bench.turns import timed
+
+STEPS = 9  # after the first: some of them still ask the system for memory that is then kept
+
+
+def since_start() -> float:
+    """Return the seconds since the process began. Linux only."""
+    ticks = int(pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def peak_bytes() -> int:
+    """Return the memory that was in use at most: the device's, the process's on a CPU."""
+    stats = jax.devices()[0].memory_stats()
+    own = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return stats["peak_bytes_in_use"] if stats else own
+
+
+def checkpoint(ours: OurStep, folder: pathlib.Path) -> dict:
+    """Return what a save costs; the first, which makes folders and threads, does not count."""
+    step = timed(ours.train, jax.block_until_ready)
+    alone = statistics.median(step() for _ in range(STEPS))
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(ours.state)
+        checkpoints.wait()
+        step()
+        begin = time.perf_counter()
+        checkpoints.save(ours.state)
+        held = time.perf_counter() - begin
+        behind = step()
+        checkpoints.wait()
+        on_disk = time.perf_counter() - begin
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {
+        "step_ms": round(1e3 * alone, 2),
+        "step_while_saving_ms": round(1e3 * behind, 2),
+        "save_holds_ms": round(1e3 * held, 2),
+        "on_disk_ms": round(1e3 * on_disk),
+        "bytes": size // 2,  # two are kept
+    }
+
+
+def main(_) -> None:
+    """Measure what the flags describe."""
+    ours = OurStep(flags.FLAGS.batch, flags.FLAGS.dtype)
+    first = timed(ours.train, jax.block_until_ready)()
+    found = {
+        "seconds_to_first_step": round(since_start(), 2),
+        "compile_and_first_step_seconds": round(first, 2),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        found["checkpoint"] = checkpoint(ours, pathlib.Path(folder))
+    print(json.dumps({**found, "peak_bytes": peak_bytes()}))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_integer("batch", 32, "Images a step.")
+    flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
+    command_line.run(main)

@@ -1,0 +1,156 @@
+"""Images per second of the training step and of inference, beside PyTorch where it is installed.
+
+    python -m experiments.bench.step --batch=32 [--dtype=bfloat16] [--rounds=7] [--calls=20]
+
+The contenders take turns, so that a machine whose speed drifts is the same for all; a rate is of
+the median timing, a ratio the median of the rounds' ratios. A timing is --calls steps that are
+waited for once: 1 on a CPU, 20 on a GPU, where to begin and to wait is much of one. Ours is the
+step that training uses, with its crops, mirrors and colour; PyTorch gets finished float images.
+PyTorch has processes of its own (torch_step.py), so that what our commands tell malloc is not told
+to it; one that ends, for want of memory say, is left out. Before the turns start_up.py says what
+our own step takes to start, in memory and for a checkpoint. The last line is one JSON object.
+"""
+
+import importlib.util
+import json
+import os
+import statistics
+import sys
+import tempfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from alexnet_jax.errors import UserError
+from alexnet_jax.net import resolving
+from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.system import command_line
+from experiments.bench.our_step import OurStep, calls_of
+from experiments.bench.turns import Process, take_turns, timed
+
+_BATCH = flags.DEFINE_integer("batch", 32, "Images a step.")
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Timings of each contender.")
+_CALLS = flags.DEFINE_integer(
+    "calls", None, "Of a timing; default: 1 on a CPU, else 20.", lower_bound=1
+)
+_COMPILE = flags.DEFINE_bool("compile", True, "Also torch.compile.")
+TO_FIRST_STEP = ("seconds_to_first_step", "compile_and_first_step_seconds")
+MATMUL = 16384  # of the product that measures the machine's rate, on an accelerator
+MATMUL_CPU = 2048
+
+
+def started(batch: int, dtype: str) -> dict:
+    """Return what start_up.py says of a process that compiles, and of one that need not."""
+    program = [sys.executable, "-m", "experiments.bench.start_up"]
+    program += [f"--batch={batch}", f"--dtype={dtype}"]
+    with tempfile.TemporaryDirectory() as cache:
+        cold, warm = (once(program, cache) for _ in range(2))
+    return {**cold, "compiled_before": {name: warm[name] for name in TO_FIRST_STEP}}
+
+
+def once(program: list[str], cache: str) -> dict:
+    """Return what a program says that keeps what it compiles in the folder `cache`."""
+    process = Process(program, {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache})
+    process.close()
+    return process.hello
+
+
+def torchs(batch: int, dtype: str, calls: int) -> dict[str, Process]:
+    """Return PyTorch's contenders that start, {} where it is not installed."""
+    if not importlib.util.find_spec("torch"):
+        print("PyTorch is not installed: our own figures only", file=sys.stderr)
+        return {}
+    program = [sys.executable, "-m", "experiments.bench.torch_step"]
+    program += [f"--batch={batch}", f"--dtype={dtype}", f"--calls={calls}"]
+    more = {"torch_eager": [], "torch_compiled": ["--compiled"]}
+    found = {}
+    for name in more if _COMPILE.value else ("torch_eager",):
+        try:
+            found[name] = Process([*program, *more[name]])
+        except UserError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+    return found
+
+
+def matmul(dtype: str):
+    """Return (run, operations) of one large square product."""
+    size = MATMUL if jax.default_backend() != "cpu" else MATMUL_CPU
+    a = jax.random.normal(jax.random.key(0), (size, size), jnp.dtype(dtype))
+    product = jax.jit(jnp.matmul)
+    return lambda: product(a, a), 2 * size**3
+
+
+def operations() -> tuple[int, int]:
+    """Return the operations an image costs, forward and in training; 2 a multiply-add."""
+    net = resolving.resolve(resolving.overrides("paper"))
+    names = tuple(layer.name for layer in net.layers)
+
+    def products(images):
+        model = AlexNet(net, key=jax.random.key(0))
+        return model(images, activations=names)[1], {
+            n: getattr(model, n).kernel[...] for n in names
+        }
+
+    images = jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), jnp.float32)
+    outputs, kernels = jax.eval_shape(products, images)
+    cost = {n: 2 * kernels[n].size * int(np.prod(outputs[n].shape[2:-1])) for n in names}
+    forward = sum(cost.values())
+    return forward, 3 * forward - cost["conv1"]  # an image has no gradient
+
+
+def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:
+    """Return the figures of one kind of step; None where PyTorch is not there or was left out."""
+    own = seconds["ours"]
+    figures: dict = {"batch": batch, "images_per_second": batch / statistics.median(own)}
+    for name in ("torch_eager", "torch_compiled"):
+        theirs = seconds.get(name)
+        figures[name] = batch / statistics.median(theirs) if theirs else None
+        ratios = [b / a for a, b in zip(own, theirs, strict=True)] if theirs else []
+        figures[f"ratio_to_{name}"] = statistics.median(ratios) if theirs else None
+    figures["fraction_of_matmul_rate"] = figures["images_per_second"] * cost / rate
+    return figures
+
+
+def main(_) -> None:
+    """Run the benchmark that the flags describe."""
+    # JAX would take most of a GPU's memory at once; PyTorch is to have what the step leaves.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    batch, dtype = _BATCH.value, _DTYPE.value
+    start = started(batch, dtype)  # first: while the device is its own
+    calls = calls_of(_CALLS.value)
+    ours = OurStep(batch, dtype)
+    product, work = matmul(dtype)
+    rivals = torchs(batch, dtype, calls)
+
+    def turns(kind: str, own) -> dict[str, list[float]]:
+        contenders = {"ours": timed(own, jax.block_until_ready, calls)}
+        contenders |= {name: rival.step(kind) for name, rival in rivals.items()}
+        contenders["matmul"] = timed(product, jax.block_until_ready)  # long enough by itself
+        return take_turns(contenders, _ROUNDS.value)
+
+    train_seconds, infer_seconds = turns("train", ours.train), turns("infer", ours.infer)
+    for rival in rivals.values():
+        rival.close()
+    rate = work / statistics.median(train_seconds["matmul"] + infer_seconds["matmul"])
+    forward, training = operations()
+    result = {
+        "train": report(train_seconds, batch, training, rate),
+        "inference": report(infer_seconds, batch, forward, rate),
+        "matmul_gflops": rate / 1e9,
+        "start": start,
+        "device": f"{jax.devices()[0].platform}:{jax.devices()[0].device_kind}",
+        "dtype": dtype,
+        "calls": calls,
+        "versions": {
+            "jax": jax.__version__,
+            "torch": next((rival.hello["torch"] for rival in rivals.values()), None),
+        },
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,131 @@
+"""What the ledger says of each claim: our figure, in words, from its record."""
+
+import itertools
+import math
+import pathlib
+
+from experiments.bench.time_to_train import hours, rates
+from experiments.start.plateau_recipes import INPUT
+from experiments.support.seed_statistics import mean_and_deviation
+from experiments.sweeps.results import said_difference
+
+RECORDS = pathlib.Path(__file__).parents[1] / "records"
+
+
+def colour(found: dict) -> str:
+    """Return how far apart the columns are, and what chance gives."""
+    return (
+        f"the columns differ by {found['difference']:.3f}, by chance up to "
+        f"{found['difference_by_chance']:.3f} (n = 1; 40 classes of Tiny ImageNet, step "
+        f"{found['step']})"
+    )
+
+
+def starts(found: dict) -> str:
+    """Return when each run left ln(classes)."""
+    steps: dict[str, list[str]] = {}
+    for name, run in found["runs"].items():
+        left = run["left_at_step"]
+        steps.setdefault(name.rpartition("_")[0], []).append("never" if left is None else str(left))
+    said = "; ".join(f"{name}: step {', '.join(left)}" for name, left in sorted(steps.items()))
+    return f"2 % below it from {said} on (40 classes of Tiny ImageNet)"
+
+
+def norm_map(found: dict) -> str:
+    """Return how many recipes left ln(classes), by normalization and input."""
+    # k = 0 divides 0 by 0, whatever the input
+    rows = [row for row in found["settings"] if ", k = 0" not in row["setting"]]
+    return _left(found, rows, ("LRN", "batch norm", "no norm"))
+
+
+def start_map(found: dict) -> str:
+    """Return how many recipes left ln(classes), by initial deviation and input."""
+    return _left(found, found["settings"], ("deviation 0.01", "0.03 in conv3-5"))
+
+
+def _left(found: dict, rows: list[dict], kinds: tuple[str, ...]) -> str:
+    said = []
+    for kind, pixels in itertools.product(kinds, INPUT):
+        own = [row for row in rows if {kind, pixels} <= _words(row["setting"])]
+        left, runs = (sum(row[name] for row in own) for name in ("left", "runs"))
+        said.append(f"{kind}, {pixels}: {left} of {runs}")
+    return f"left it in {found['steps']} steps: {'; '.join(said)} ({found['scale']})"
+
+
+def _words(setting: str) -> set[str]:
+    """Return the choices of a setting; of normalization also without its constants."""
+    choices = setting.split("; ")
+    return {*choices, *(choice.partition(" n = ")[0] for choice in choices)}
+
+
+def lrn_cost(found: dict) -> str:
+    """Return the shares of a training step, from the lowest run to the highest."""
+    runs = found["runs"]
+    lrn, batch = (shares_of_step(found, name) for name in ("lrn_5", "batch"))
+    wide = low_to_high([run["step_ms"]["lrn_15"] / run["step_ms"]["lrn_3"] for run in runs], ".2f")
+    alone = low_to_high([run["n_15_over_n_3"] for run in runs], ".2f")
+    return (
+        f"LRN {low_to_high(lrn, '.1f')} % of a step, batch normalization "
+        f"{low_to_high(batch, '.0f')} %; n = 15 against 3: {wide}x the step, {alone}x alone "
+        f"({len(runs)} runs, two CPU cores, batch {found['batch']})"
+    )
+
+
+def shares_of_step(found: dict, norm: str) -> list[float]:
+    """Return what % of a training step a norm takes, in each run of lrn_cost.py."""
+    steps = [run["step_ms"] for run in found["runs"]]
+    return [100 * (1 - step["none"] / step[norm]) for step in steps]
+
+
+def low_to_high(values: list[float], form: str) -> str:
+    """Return "39 to 42", or one of them where they look the same."""
+    low, high = (format(value, form) for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def cifar_error(found: dict) -> str:
+    """Return the test errors of one of cuda-convnet's nets."""
+    errors = [100 * error for error in found["test_errors"]]
+    seeds = f"n = {len(errors)}, {found['epochs']} epochs, all 50,000 pictures"
+    return f"{_spread(errors)} % ({seeds})"
+
+
+def epochs_to_target(found: dict) -> str:
+    """Return the epochs of ReLU and of tanh to the training error of figure 1, and their ratio."""
+    said = []
+    for name, row in ((name, found[name]) for name in ("relu", "tanh")):
+        epochs = f"{_spread(row['epochs'])} epochs at rate {row['rate']:g}"
+        said.append(f"{name} {epochs} (n = {row['seeds']})")
+    return f"{found['tanh_over_relu']:.1f}x: {', '.join(said)}, all 50,000 pictures"
+
+
+def _spread(values: list[float]) -> str:
+    """Return the mean, and the deviation where there are several."""
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
+
+
+def clock(found: dict) -> str:
+    """Return the days that ninety epochs would take at the measured rates."""
+    del found  # time_to_train reads it
+    run = rates(RECORDS / "bench_step_cpu.json")
+    train, infer = (run[kind]["images_per_second"] for kind in ("train", "inference"))
+    return f"{hours(train, infer, math.inf) / 24:.1f} days by its rates (two CPU cores)"
+
+
+def small_run(run: dict, row: dict) -> str:
+    """Return the differences of one ablation, with their intervals and their scale."""
+    top1, top5 = (row[f"final_{name}_error"] for name in ("top1", "top5"))
+    return f"{said_difference(top1)} / {said_difference(top5)} (n = {top1['n']}; {run['scale']})"
+
+
+def sign(row: dict) -> str:
+    """Return what the sign of the difference in top-1 error says of the paper's words.
+
+    Each of its ideas lowers the error: without it there is more.
+    """
+    found = row["final_top1_error"]["difference"]
+    if found["low"] <= 0 <= found["high"]:
+        return "too noisy to say: needs ILSVRC"
+    small = "agrees in sign" if found["low"] > 0 else "less error without it"
+    return f"{small} at this scale; the paper's needs ILSVRC"

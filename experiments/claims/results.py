@@ -1,0 +1,149 @@
+"""The tables under "Results" in README.md, from the records.
+
+python -m experiments.claims.results          # writes them
+python -m experiments.claims.results --check  # exit code 1 where they are not what the records say
+"""
+
+import json
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.claims import figures, generated
+
+HERE = pathlib.Path(__file__).parents[1]
+README, RECORDS = HERE.parent / "README.md", HERE / "records"
+SEEDS = 3  # of leaving_chance.py
+
+
+def read(record: str) -> Any:
+    """Return a record of records/."""
+    return json.loads((RECORDS / record).read_text())
+
+
+def rows() -> list[tuple[str, str]]:
+    """Return what was measured, and the figure."""
+    return [*parity(), *speed(), *loader(), *norms(), *cifar(), *errors()]
+
+
+def parity() -> list[tuple[str, str]]:
+    """Return the largest error beside independent programs."""
+    found = read("parity.json")["rows"]
+    largest = max(
+        max(other["logits"], other.get("largest_gradient", 0.0))
+        for row in found
+        for other in row["ours_against"]
+    )
+    nets = len({row["spec"] for row in found})
+    what = (
+        f"logits and gradients of all {nets} nets against independent programs (PyTorch, OpenCV, "
+        "NumPy), same weights, float32, noise and photographs, weights chosen away from ties¹: "
+        "largest relative error"
+    )
+    return [(what, f"{largest:.1e}".replace("e-0", "e-"))]
+
+
+def speed() -> list[tuple[str, str]]:
+    """Return images/s and the ratios to PyTorch, of training and inference, by batch."""
+    runs = read("bench_step_cpu.json")["runs"]
+    torch = runs[0]["versions"]["torch"].partition("+")[0].rpartition(".")[0]
+    found = []
+    for kind, name in (("train", "training"), ("inference", "inference")):
+        for batch in sorted({run[kind]["batch"] for run in runs}, reverse=True):
+            own = [run[kind] for run in runs if run[kind]["batch"] == batch]
+            rate = figures.low_to_high([one["images_per_second"] for one in own], ".0f")
+            ratios = [
+                figures.low_to_high([one[f"ratio_to_torch_{form}"] for one in own], ".2f") + "x"
+                for form in ("eager", "compiled")
+            ]
+            times = f", {len(own)} runs" if len(own) > 1 else ""
+            what = f"{name} on 2 CPU cores, batch {batch}{times}, beside PyTorch {torch} eager"
+            found.append((f"{what}; compiled", f"{rate} images/s: {'; '.join(ratios)}"))
+    return found
+
+
+def loader() -> list[tuple[str, str]]:
+    """Return the loader's rate beside decoding, PyTorch's and the step."""
+    (run,) = [run for run in read("data_cpu.json")["runs"] if run.get("quiet")]
+    rate = round(run["images_per_second"]["loader"], -1)
+    beside = f"{run['loader_to_decode']:.2f}x; {run['loader_to_torch_pil']:.1f}x"
+    what = (
+        f"the loader on {run['cores']} cores beside the bare decoding of all cores; beside "
+        "PyTorch's DataLoader with PIL"
+    )
+    fed = "training fed by it beside training on resident data"
+    return [(what, f"{rate:,.0f} images/s: {beside}"), (fed, f"{run['training_to_step']:.2f}x")]
+
+
+def norms() -> list[tuple[str, str]]:
+    """Return what the norms cost."""
+    found = read("lrn_cost_cpu.json")
+    lrn, batch = (figures.shares_of_step(found, name) for name in ("lrn_5", "batch"))
+    what = "local response normalization in a training step; batch normalization in its place"
+    said = f"{figures.low_to_high(lrn, '.1f')} %; {figures.low_to_high(batch, '.0f')} %"
+    return [(f"{what}, {len(found['runs'])} runs", said)]
+
+
+def cifar() -> list[tuple[str, str]]:
+    """Return what the small nets gave on all of CIFAR-10."""
+    race = (
+        "ReLU beside tanh to 25 % training error on CIFAR-10 (the paper: 6x faster; ours drawn as "
+        "its [figure 1](experiments/records/cifar10/figure1.svg))"
+    )
+    small = "cuda-convnet's small net on CIFAR-10 (its own: 26 %): test error"
+    normalized = "cuda-convnet's net with response normalization (its own: 18 %): test error"
+    return [
+        (race, figures.epochs_to_target(read("cifar10/figure1.json"))),
+        (small, figures.cifar_error(read("cifar10/80sec.json"))),
+        (normalized, figures.cifar_error(read("cifar10/18pct.json"))),
+    ]
+
+
+def errors() -> list[tuple[str, str]]:
+    """Return the validation errors of the run on real images."""
+    text = (RECORDS / "tiny_imagenet_40" / "metrics.jsonl").read_text()
+    lines = [line for line in map(json.loads, text.splitlines()) if line["split"] == "val"]
+    said = ", ".join(f"{line['top1_error']:.2f}" for line in lines)
+    what = "40 classes of Tiny ImageNet, the paper's net and recipe, first epochs on a CPU"
+    return [(what, f"top-1 error {said} (chance 0.975)")]
+
+
+def table() -> str:
+    """Return the table of figures as Markdown."""
+    return _markdown(("what", "figure"), rows())
+
+
+def starts() -> str:
+    """Return the table of when each recipe left ln(classes), and its loss then, as Markdown."""
+    found = read("leaving_chance/summary.json")
+    classes = round(math.exp(found["chance"]))
+    lines = []
+    for spec, recipe in (("paper", "image_folder"), ("code2012", "ilsvrc2012_code2012")):
+        runs = [found["runs"].get(f"{recipe}_{seed}") for seed in range(SEEDS)]
+        lines.append((f"`{spec}`", *map(_start, runs)))
+    head = f"first step from which the loss stays 2 % below ln({classes}), and the loss at the end"
+    return _markdown((head, *(f"seed {seed}" for seed in range(SEEDS))), lines)
+
+
+def _start(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return "not run"
+    left = "never" if run["left_at_step"] is None else f"{run['left_at_step']:g}"
+    return f"{left}; {run['last_loss']:.2f} at step {run['steps']}"
+
+
+def _markdown(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
+    rule = tuple("---" for _ in head)
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *lines))
+
+
+def written(text: str) -> str:
+    """Return README.md with the tables in their places."""
+    for part, body in (("results", table()), ("starts", starts())):
+        text = generated.replaced(text, part, "experiments/claims/results.py", body)
+    return text
+
+
+if __name__ == "__main__":
+    generated.run(README, written)

@@ -1,0 +1,176 @@
+"""Our nets against independent programs: same parameters and images, logits and every gradient.
+
+    python -m experiments.parity.parity --spec=code2012 [--columns=N] [--images=FOLDER] \
+        [--layers=FOLDER]
+
+The references, none of which knows our table: PyTorch in float64 for every row; for the released
+program's nets with --layers that program's own layer files, run by PyTorch; for code2012 plain
+NumPy in float64; for caffe and caffenet OpenCV, which reads Caffe's files, logits only. PyTorch's
+float32 stands beside them, to show what float32 costs anybody. Images are seeded noise, or the
+centres of the first photographs of a folder.
+
+--write stores the answer (tests/net/parity_numbers/parity_*.npz), so that tests/net/test_parity.py
+needs none of these programs; --record adds the errors to records/parity.json, under "rows", or
+where one reaches the limit (inputs on a tie, --search finds others) under "beyond_limit". The last
+line is JSON, and the exit status 1 if an error reaches the limit.
+"""
+
+import json
+import pathlib
+import platform
+import sys
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import torch
+from absl import flags
+
+from alexnet_jax.errors import UserError
+from alexnet_jax.net import architecture, architectures
+from alexnet_jax.system import command_line
+from alexnet_jax.system.atomic_file import write_whole
+from experiments.parity import cases, numpy_code2012, torch_references
+from experiments.parity.cases import Tensors, relative_error
+from experiments.parity.program_layers import FILES
+
+_SPEC = flags.DEFINE_enum("spec", "code2012", list(architectures.SPECS), "Row of the table.")
+_COLUMNS = flags.DEFINE_integer("columns", None, "Of the net; default: the row's own.")
+_IMAGES = flags.DEFINE_string("images", None, "Folder of JPEGs, at any depth; default: noise.")
+_LAYERS = flags.DEFINE_string("layers", None, "Folder of the released program's layer files.")
+_SEED = flags.DEFINE_integer("seed", None, "Of parameters and noise; default: the stored one.")
+_SEARCH = flags.DEFINE_integer("search", 0, "Of so many seeds take the farthest from a tie.")
+_WRITE = flags.DEFINE_bool("write", False, "Store the answer for tests/net/test_parity.py.")
+_RECORD = flags.DEFINE_bool("record", False, "Add the errors to records/parity.json.")
+
+RECORD = pathlib.Path(__file__).parents[1] / "records/parity.json"
+
+Answer = tuple[np.ndarray, Tensors]  # logits, gradients
+
+
+def images_for(net: architecture.Spec, noise: np.ndarray) -> np.ndarray:
+    """Return the photographs that --images names, or the noise."""
+    if _IMAGES.value is None:
+        return noise
+    return cases.photographs(pathlib.Path(_IMAGES.value), net.image_size)
+
+
+def chosen_seed(net: architecture.Spec) -> int:
+    """Return the seed of the flag, the farthest from a tie of a search, or the stored one."""
+    if _SEED.value is not None:
+        return _SEED.value
+    distances = {}
+    for seed in range(_SEARCH.value):
+        params, noise, _ = cases.inputs(net, seed)
+        distances[seed] = torch_references.nearest_tie(net.spec, params, images_for(net, noise))
+    if distances:
+        return max(distances, key=distances.__getitem__)
+    return cases.SEEDS[net.spec, net.columns]
+
+
+def references(name: str, params, images, labels) -> Iterator[tuple[str, Answer]]:
+    """Yield each independent program and its answer; OpenCV and NumPy give logits only."""
+    exact = torch_references.answer(name, params, images, labels)
+    yield f"PyTorch {torch.__version__}, float64", exact
+    if _LAYERS.value and name in FILES:
+        file = f"layers-{FILES[name]}.cfg"
+        layers = pathlib.Path(_LAYERS.value)
+        answer = torch_references.answer(name, params, images, labels, layers=layers)
+        yield f"released {file} by PyTorch {torch.__version__}, float64", answer
+    if name == "code2012":
+        yield f"NumPy {np.__version__}, float64", (numpy_code2012.logits(params, images), {})
+    if name in ("caffe", "caffenet"):
+        from experiments.parity import opencv_caffe  # not everybody who has PyTorch has OpenCV 4
+
+        program = f"OpenCV {opencv_caffe.cv2.__version__}, float32"
+        yield program, (opencv_caffe.logits(name, params, images), {})
+
+
+def compared(ours: Answer, reference: Answer) -> dict:
+    """Return the errors of the logits and of the worst gradient, and that gradient's name."""
+
+    def error(found: np.ndarray, right: np.ndarray) -> float:
+        return float(f"{relative_error(found, right):.2g}")
+
+    found: dict = {"logits": error(ours[0], reference[0])}
+    if reference[1]:
+        table = {name: error(ours[1][name], grad) for name, grad in reference[1].items()}
+        worst = max(table, key=table.__getitem__)
+        found |= {"gradients": len(table), "largest_gradient": table[worst], "of": worst}
+    return found
+
+
+def store(net: architecture.Spec, inputs, answer: Answer) -> None:
+    """Write what the tests compare with: the summary, or the logits alone."""
+    kept = answer[1] if (net.spec, net.columns) in cases.WITH_GRADIENTS else {}
+    summary = cases.summary(answer[0], kept)
+    rounded = {name: value.astype(np.float32) for name, value in summary.items()}
+    rounded["inputs"] = cases.last_drawn(*inputs)
+    # mypy takes the names for the flag that np.savez_compressed has beside them
+    np.savez_compressed(cases.stored(net.spec, net.columns), **rounded)  # type: ignore
+
+
+def record(row: dict, *, within: bool) -> None:
+    """Put a row into the record in place of an older one of the same net and images."""
+    kept = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    names = list(architectures.SPECS)
+
+    def key(row):
+        return (row["images"], names.index(row["spec"]), -row["columns"])
+
+    tables = {name: kept.get(name, []) for name in ("rows", "beyond_limit")}
+    mine = "rows" if within else "beyond_limit"
+    tables[mine] = [old for old in tables[mine] if key(old) != key(row)] + [row]
+    head = {
+        "command": "python -m experiments.parity.parity --spec=NAME [--columns=1] "
+        "[--images=FOLDER] [--layers=FOLDER] --record",
+        "what": "relative error (largest difference over the largest value) of our float32",
+        "limit": cases.LIMIT,
+        "seeds": "the stored ones; photographs: --search=6 where the stored one falls on a tie and "
+        "a gradient jumps, in PyTorch's float32 as in ours: beyond_limit",
+        "versions": {"jax": jax.__version__, "machine": f"CPU, {platform.machine()}"},
+    }
+    text = json.dumps(head, indent=2)[:-2]
+    for name, rows in tables.items():
+        lines = ",\n".join("    " + json.dumps(row) for row in sorted(rows, key=key))
+        text += f',\n  "{name}": [\n{lines}\n  ]'
+    write_whole(RECORD, text + "\n}\n")
+
+
+def main(_):
+    """Compare, print a line for each reference, and store if asked."""
+    net = cases.net_of(_SPEC.value, _COLUMNS.value)
+    seed = chosen_seed(net)
+    params, noise, labels = cases.inputs(net, seed)
+    images = images_for(net, noise)
+    if _WRITE.value and _IMAGES.value:
+        raise UserError("--write stores answers to noise: photographs are nobody's to hand on")
+    ours = cases.answer_of(net, params, images, labels)
+    found: list[dict] = []
+    for program, answer in references(net.spec, params, images, labels):
+        if not found:
+            exact = answer
+        found.append({"program": program, **compared(ours, answer)})
+        print(json.dumps(found[-1]))
+    if _WRITE.value:
+        store(net, (params, noise, labels), exact)
+    single = torch_references.answer(net.spec, params, images, labels, dtype="float32")
+    result = {
+        "spec": net.spec,
+        "columns": net.columns,
+        "images": "photographs" if _IMAGES.value else "noise",
+        "seed": seed,
+        "nearest_tie": float(f"{torch_references.nearest_tie(net.spec, params, images):.2g}"),
+        "ours_against": found,
+        "pytorch_float32_against_float64": compared(single, exact),
+    }
+    errors = [row.get("largest_gradient", 0.0) for row in found] + [row["logits"] for row in found]
+    within = all(error < cases.LIMIT for error in errors)  # NaN is not
+    if _RECORD.value:
+        record(result, within=within)
+    print(json.dumps(result | {"largest_error": max(errors)}))
+    sys.exit(not within)
+
+
+if __name__ == "__main__":
+    command_line.run(main, steps=False)

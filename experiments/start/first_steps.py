@@ -1,0 +1,96 @@
+"""The first steps of a recipe: each step's loss, and when it has left ln(classes) for good."""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.loader import train_batches
+from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.doctor import examine
+from alexnet_jax.net import resolving
+from alexnet_jax.step.train_step import create_state, make_train_step
+from alexnet_jax.system import sharding
+
+WINDOW = 10  # steps in a mean
+LEFT = 0.98  # of ln(classes)
+ENOUGH = 5  # means in a row: no run that had them came back
+
+
+def losses(config: ConfigDict, steps: int) -> Iterator[tuple[float, float]]:
+    """Yield the loss of each step and ln(classes), at the first rates."""
+    dataset = prepare(config.data)
+    net = resolving.resolve(config.model, len(dataset.class_names))
+    mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
+    state = create_state(config, net, mesh)
+    step = make_train_step(config, net, mesh)
+    consts = augment.constants(dataset.statistics, config.data)
+    batches = train_batches(
+        dataset, batch_size=config.batch_size, seed=config.seed, start_step=0, steps=steps
+    )
+    for batch in batches:
+        state, loss = step(state, sharding.put_batch(mesh, batch), consts)
+        yield float(loss), math.log(net.classes)
+
+
+def windows(found: Iterator[tuple[float, float]]) -> Iterator[dict[str, float]]:
+    """Yield {"step", "loss", "chance"} for the mean of each WINDOW steps."""
+    seen = []
+    for step, (loss, chance) in enumerate(found, start=1):
+        seen.append(loss)
+        if step % WINDOW == 0:
+            mean = round(float(np.mean(seen[-WINDOW:])), 5)
+            yield {"step": step, "loss": mean, "chance": chance}
+
+
+def left_at(lines: Sequence[dict[str, float]]) -> float | None:
+    """Return the first step from which every mean is below LEFT of chance, or None."""
+    below = [line["loss"] < LEFT * line["chance"] for line in lines]
+    first = next((i for i in range(len(below)) if all(below[i:])), None)
+    return None if first is None else lines[first]["step"]
+
+
+def start(config: ConfigDict, steps: int) -> dict[str, Any]:
+    """Return what the doctor says of a recipe before training, and when it then starts.
+
+    On one device. Ends when the loss has left ln(classes), or is no number any more.
+
+    Args:
+      config: the recipe.
+      steps: to make at most.
+
+    Returns:
+      pull: of the labels, nats a step (alexnet_jax.doctor).
+      verdict: the doctor's.
+      spread: layer -> how far images differ in what it passes on.
+      left_at_step: from where the loss stays below LEFT of ln(classes); None: not in these steps.
+      steps: made.
+      loss: mean of the last WINDOW steps, nats; None: no number.
+    """
+    config = copy.deepcopy(config)
+    config.mesh.data = config.mesh.group = 1
+    found, classes = examine.examine(config)
+    lines: list[dict[str, float]] = []
+    for line in windows(losses(config, steps)):
+        lines.append(line)
+        left = all(one["loss"] < LEFT * one["chance"] for one in lines[-ENOUGH:])
+        if (left and len(lines) > ENOUGH) or not math.isfinite(line["loss"]):
+            break
+    loss = lines[-1]["loss"] if lines else math.nan
+    return {
+        "pull": _rounded(sum(layer.pull for layer in found.values())),
+        "verdict": examine.judge(found, classes)[0],
+        "spread": {name: _rounded(layer.spread) for name, layer in found.items()},
+        "left_at_step": left_at(lines),
+        "steps": lines[-1]["step"] if lines else 0,
+        "loss": loss if math.isfinite(loss) else None,
+    }
+
+
+def _rounded(x: float) -> float | None:
+    """Return three digits; None for what is no number, which JSON cannot say."""
+    return float(f"{x:.3g}") if math.isfinite(x) else None

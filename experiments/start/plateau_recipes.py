@@ -1,0 +1,111 @@
+"""The recipes of plateau_map.py: which choices there are, and what each sets in a config."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+from ml_collections import ConfigDict
+
+from alexnet_jax.net import architecture, resolving
+from experiments.sweeps.runs import Setting
+
+Overrides = tuple[tuple[str, str], ...]  # (field, value as on the command line)
+Factor = dict[str, Overrides]  # name of a choice -> what it sets
+
+# Of pixels less their mean, in ILSVRC and its like: PyTorch's, times 255.
+NORMALIZED = "(58.4,57.1,57.4)"
+INPUT: Factor = {
+    "pixels 0-255": (("data.divide_by", "(1.0,1.0,1.0)"),),
+    "pixels of deviation 1": (("data.divide_by", NORMALIZED),),
+}
+NORM: Factor = {
+    "LRN, paper": (),
+    "LRN, Caffe": (("model.lrn.k", "1.0"), ("model.lrn.alpha_over_n", "True")),
+    "no norm": (("model.norm", "none"),),
+}
+WINDOWS, CONSTANTS = (1, 3, 5, 11), (0, 1, 2)  # paper 3.3: n = 10 reaches 5 maps either side: 11
+
+
+@dataclasses.dataclass(frozen=True)
+class Map:
+    """Every combination of some factors; those of `rows` are drawn one below the other."""
+
+    rows: tuple[Factor, ...]
+    columns: tuple[Factor, ...]
+
+    def row_names(self) -> list[str]:
+        """Return the name of each row, from the top."""
+        return [_name(names) for names in itertools.product(*self.rows)]
+
+    def column_names(self) -> list[str]:
+        """Return the name of each column, from the left."""
+        return [_name(names) for names in itertools.product(*self.columns)]
+
+    def settings(self) -> list[Setting]:
+        """Return a setting for each cell, row by row, named "row; column"."""
+        factors = (*self.rows, *self.columns)
+        found = []
+        for names in itertools.product(*factors):
+            chosen = [factor[name] for factor, name in zip(factors, names, strict=True)]
+            found.append(Setting(_name(names), tuple(itertools.chain(*chosen))))
+        return found
+
+
+def _name(names: Sequence[str]) -> str:
+    return "; ".join(names)
+
+
+def map_of(name: str, config: ConfigDict) -> Map:
+    """Return a map for the net of a config.
+
+    Args:
+      name: one of MAPS.
+      config: its width scales the deviations, so that the signal is the full net's.
+    """
+    return MAPS[name](resolving.resolve(config.model))
+
+
+def _start(net: architecture.Spec) -> Map:
+    """Return initial values by input and normalization."""
+    layers = [layer.name for layer in net.layers]
+    deviations: Factor = {
+        "deviation 0.01": _deviations(net, dict.fromkeys(layers, 0.01)),
+        "0.03 in conv3-5": _deviations(
+            net,
+            {name: 0.03 if name in ("conv3", "conv4", "conv5") else 0.01 for name in layers},
+        ),
+    }
+    # The layers whose biases the text sets to 1.
+    raised = [name for name in layers if getattr(architecture.Init().bias, name)]
+    biases: Factor = {
+        f"bias {value}": tuple((f"model.init.bias.{name}", value) for name in raised)
+        for value in ("0.0", "0.1", "1.0")
+    }
+    return Map((deviations, biases), (INPUT, NORM))
+
+
+def _deviations(net: architecture.Spec, wanted: dict[str, float]) -> Overrides:
+    """Return deviations of a net of this width that make the full net's signal of those wanted.
+
+    A layer whose inputs are fewer by a factor adds up fewer products: its weights are larger by
+    the root of that. Those of conv1 are the three colours in any net.
+    """
+    larger = net.width**-0.5
+    std = {name: one if name == "conv1" else one * larger for name, one in wanted.items()}
+    return tuple((f"model.init.std.{name}", repr(one)) for name, one in std.items())
+
+
+def _norm(net: architecture.Spec) -> Map:
+    """Return normalizations by input, with the text's initial values."""
+    init = _deviations(net, {layer.name: 0.01 for layer in net.layers})
+    norms: Factor = {
+        f"LRN n = {n}, k = {k}": (("model.lrn.n", str(n)), ("model.lrn.k", f"{k}.0"))
+        for n in WINDOWS
+        for k in CONSTANTS
+    }
+    norms["batch norm"] = (("model.norm", "batch"),)
+    norms["no norm"] = (("model.norm", "none"),)
+    return Map(({name: (*init, *own) for name, own in norms.items()},), (INPUT,))
+
+
+MAPS = {"start": _start, "norm": _norm}

@@ -1,0 +1,32 @@
+"""A file with a JSON line for each run that is done, so that none is made twice."""
+
+import json
+import pathlib
+from typing import Any
+
+from alexnet_jax.system.atomic_file import write_whole
+
+Line = dict[str, Any]
+
+
+class RunLines:
+    """The lines of a file, read once and written whole with each that is added.
+
+    Args:
+      path: the file; it need not be there.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        text = path.read_text() if path.exists() else ""
+        self.lines: list[Line] = [json.loads(line) for line in text.splitlines()]
+
+    def find(self, **asked: Any) -> Line | None:
+        """Return the first line that has all these values."""
+        return next((line for line in self.lines if asked.items() <= line.items()), None)
+
+    def add(self, line: Line) -> Line:
+        """Keep a line; return it."""
+        self.lines.append(line)
+        write_whole(self.path, "".join(json.dumps(each) + "\n" for each in self.lines))
+        return line

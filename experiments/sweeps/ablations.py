@@ -1,0 +1,191 @@
+"""Take one idea of the paper away at a time, and set what it cost beside what the paper says.
+
+    python -m experiments.sweeps.ablations --config=configs/ilsvrc2012.py --out=runs/ablations \
+        --config.data.dir=/path/to/imagenet --names=lrn,pooling,columns,dropout --seeds=3
+
+A sweep (sweep.py: resuming, --jobs, --where=slurm) of the recipe as it is and of each ablation
+named; --names=help lists all, without --out. Net147 and its like are the nets of the released
+program to the letter, and go with --config=configs/ilsvrc2012_code2012.py.
+
+Ends with sweep.py's table; the last top-1 and top-5 errors less those of the whole recipe beside
+the paper's and the original log's; and one JSON object, also OUT/ablations.json. Those numbers are
+of ILSVRC, ten views and 90 epochs: of another dataset or a shorter run only the sign compares.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from rich.table import Table
+
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.system import command_line
+from alexnet_jax.system.atomic_file import write_whole
+from experiments.sweeps import flags as sweep_flags
+from experiments.sweeps.results import said_difference
+from experiments.sweeps.runs import Setting, read_config
+
+Points = tuple[float, float | None]  # more top-1 and top-5 error without the idea, in % points
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablation:
+    """One idea taken away: the fields that do it, and what its authors found."""
+
+    name: str
+    overrides: dict[str, str]
+    source: str  # of the paper's words
+    paper: Points | None = None  # None: no number
+    logged: Points | None = None  # the released program's runs, less net 145's
+    log: str = ""  # where
+    spec: str = ""  # the row of the table that it is an ablation of; "": any
+
+
+# Errors of the released runs, ten views: net 145 .406640, .182100 on the validation set of 2012
+# (layer-params-145.cfg:182) and .374727, .169987 on the test set of 2010
+# (layer-params-145-2010.cfg:178). What is subtracted from them:
+_147 = (0.39, 0.30), "net 147, layer-params-147.cfg:174: .410580, .185100 (2012)"
+_148 = (1.37, 1.15), "net 148, layer-params-148.cfg:148: .420340, .193620 (2012)"
+_150 = (1.16, 1.12), "net 150, layer-params-150.cfg:179: .418280, .193300 (2012)"
+_HALF = (1.70, 1.23), "net 145-half, layer-params-145-half.cfg:100: .391680, .182287 (2010)"
+
+_LRN, _POOLING = "paper 3.3", "paper 3.4"
+_COLUMNS = "paper 3.2: one GPU and about as many parameters"
+_REMOVED = "paper 7: about 2 for any of the middle layers"
+
+ABLATIONS = (
+    Ablation(
+        "lrn",
+        {"model.lrn.enabled": "False", "model.spatial_norm.enabled": "False"},
+        _LRN,
+        (1.4, 1.2),
+        *_148,
+    ),
+    Ablation(
+        "pooling",
+        {"model.pool.window": "2", "model.pool.ceil": "False"},  # ceil: to 27, 13 and 6 pixels too
+        _POOLING,
+        (0.4, 0.3),
+        *_147,
+    ),
+    Ablation("columns", {"model.columns": "1"}, _COLUMNS, (1.7, 1.2), *_HALF),
+    Ablation(
+        "communication",
+        {"model.cross_columns": "False"},
+        "paper 3.2: a pattern of connections is a matter of cross-validation",
+        None,
+        *_150,
+    ),
+    Ablation("relu", {"model.activation": "tanh"}, "paper 3.1, figure 1: six times slower"),
+    Ablation(
+        "crops_and_flips",
+        {"data.crop": "False", "data.flip": "False"},
+        "paper 4.1: substantial overfitting",
+    ),
+    Ablation("colour", {"data.colour": "False"}, "paper 4.1: over 1", (1.0, None)),
+    Ablation("dropout", {"model.dropout.rate": "0.0"}, "paper 4.2: substantial overfitting"),
+    Ablation(
+        "weight_decay",
+        {"optimizer.weight_decay": "0.0"},
+        "paper 5: important for the model to learn",
+    ),
+    *(
+        Ablation(f"no_{layer}", {"model.drop_layers": layer}, _REMOVED, (2.0, None))
+        for layer in ("conv2", "conv3", "conv4", "conv5")
+    ),
+    Ablation("net147", {"model.spec": "nonoverlapping"}, _POOLING, (0.4, 0.3), *_147, "code2012"),
+    Ablation("net148", {"model.spec": "no_norm"}, _LRN, (1.4, 1.2), *_148, "code2012"),
+    Ablation("net150", {"model.spec": "no_communication"}, "no word", None, *_150, "code2012"),
+    Ablation("net145-half", {"model.spec": "half"}, _COLUMNS, (1.7, 1.2), *_HALF, "code2012"),
+)
+
+
+def named(names: Sequence[str], spec: str) -> list[Ablation]:
+    """Return the ablations of these names.
+
+    Raises:
+      ConfigError: a name that is not in the list, or one of another net than `spec`.
+    """
+    known = {ablation.name: ablation for ablation in ABLATIONS}
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"--names takes {', '.join(known)}; got {', '.join(unknown)}")
+    found = [known[name] for name in names]
+    for ablation in found:
+        if ablation.spec not in ("", spec):
+            raise ConfigError(
+                f"{ablation.name} is an ablation of spec {ablation.spec}, but the config's is "
+                f"{spec}: take --config=configs/ilsvrc2012_code2012.py"
+            )
+    return found
+
+
+def settings(ablations: Sequence[Ablation]) -> list[Setting]:
+    """Return the whole recipe, then one setting for each ablation."""
+    return [
+        Setting("whole"),
+        *(Setting(ablation.name, tuple(ablation.overrides.items())) for ablation in ablations),
+    ]
+
+
+def listing() -> Table:
+    """Return all there are, for a terminal."""
+    shown = Table("name", "fields", "the paper, points", "its log", "source")
+    for one in ABLATIONS:
+        fields = ", ".join(f"{field}={value}" for field, value in one.overrides.items())
+        source = "; ".join(filter(None, (one.source, one.log)))
+        shown.add_row(one.name, fields, said(one.paper), said(one.logged), source)
+    return shown
+
+
+def beside(ablations: Sequence[Ablation], rows: Sequence[dict[str, Any]]) -> Table:
+    """Return our differences beside the paper's and the log's.
+
+    Args:
+      ablations: which.
+      rows: of the sweep's summary, the whole recipe first.
+    """
+    shown = Table(
+        *("without", "n", "top-1, ours", "top-5, ours", "paper", "log", "source"),
+        title="More error without it, in % points; ours: last validation, 95 % interval",
+        title_justify="left",
+    )
+    for one, row in zip(ablations, rows[1:], strict=True):
+        ours = [said_difference(row[f"final_{name}_error"]) or "-" for name in ("top1", "top5")]
+        n = str(row["final_top1_error"]["n"])
+        shown.add_row(one.name, n, *ours, said(one.paper), said(one.logged), one.source)
+    return shown
+
+
+def said(points: Points | None) -> str:
+    """Return "1.4 / 1.2"; "-" where nothing is known."""
+    return " / ".join("-" if x is None else f"{x:g}" for x in points) if points else "-"
+
+
+def define_flags() -> None:
+    """Define the command line."""
+    sweep_flags.define()
+    flags.DEFINE_list("names", ["lrn", "pooling", "columns", "dropout"], "Or: help.")
+
+
+def main(_) -> None:
+    """Run the ablations named."""
+    if flags.FLAGS.names == ["help"]:
+        sweep_flags.show(listing())
+        return
+    spec = read_config(sweep_flags.given()).model.spec
+    ablations = named(flags.FLAGS.names, spec)
+    result = sweep_flags.sweep(settings(ablations))
+    sweep_flags.show(beside(ablations, result["settings"]))
+    for one, row in zip(ablations, result["settings"][1:], strict=True):
+        row["ablation"] = dataclasses.asdict(one)
+    path = pathlib.Path(result["figure"]).with_name("ablations.json")
+    write_whole(path, json.dumps(result, indent=2) + "\n")
+    sweep_flags.end(result)
+
+
+if __name__ == "__main__":
+    define_flags()
+    command_line.run(main)

@@ -1,0 +1,155 @@
+"""The runs of a sweep on this machine: a process each, several at once, each with its devices."""
+
+import concurrent.futures
+import contextlib
+import fcntl
+import os
+import pathlib
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from alexnet_jax.errors import UserError
+from experiments.sweeps.runs import Run
+
+MAIN = (sys.executable, "-m", "alexnet_jax.main")
+OUTPUT = "output.txt"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+POLL_SECONDS = 0.2
+
+
+def gpus() -> list[str]:
+    """Return the GPUs that a run may have, as CUDA_VISIBLE_DEVICES names them."""
+    if os.environ.get("JAX_PLATFORMS") == "cpu":
+        return []
+    if (visible := os.environ.get(VISIBLE)) is not None:
+        return [name for name in visible.split(",") if name]
+    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return found.stdout.split()
+
+
+def places(jobs: int, found: Sequence[str]) -> list[dict[str, str]]:
+    """Return, for each of the runs at once, the environment that gives it its devices.
+
+    Args:
+      jobs: runs at once; 0: one for each GPU, or one where there is none.
+      found: the GPUs, of which each run gets its own, as many as all can have.
+
+    Raises:
+      UserError: more runs at once than GPUs.
+    """
+    jobs = jobs or max(1, len(found))
+    if not found:
+        return [{}] * jobs
+    if jobs > len(found):
+        raise UserError(f"--jobs is at most the number of GPUs, {len(found)}; got {jobs}")
+    each = len(found) // jobs
+    return [{VISIBLE: ",".join(found[k * each : (k + 1) * each])} for k in range(jobs)]
+
+
+class Local:
+    """Runs what is not finished; one that fails does not stop the others.
+
+    Args:
+      places: an environment for each of the runs at once.
+      say: takes a line for the user.
+      command: what a run's flags are appended to.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[dict[str, str]],
+        say: Callable[[str], None],
+        command: Sequence[str] = MAIN,
+    ):
+        self.say, self.command, self.jobs = say, command, len(places)
+        self.free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+        for place in places:
+            self.free.put(place)
+        self.stopping = threading.Event()
+
+    def __call__(self, runs: Sequence[Run]) -> dict[str, str]:
+        """Run all; return the name of each that failed, and why."""
+        failed = {}
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            futures = {pool.submit(self._run, run): run for run in runs}
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    run, why = futures[future], future.result()
+                    if why is None:
+                        run.note_finished()
+                    else:
+                        failed[run.name] = why
+                    self.say(f"{'finished' if why is None else 'FAILED'} {run.name} {why or ''}")
+            except BaseException:  # a signal: the runs save, then this process leaves
+                self.stopping.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+        return failed
+
+    def _run(self, run: Run) -> str | None:
+        """Run one to its end; return None, or why it failed."""
+        place = self.free.get()
+        run.workdir.mkdir(parents=True, exist_ok=True)
+        output = run.workdir / OUTPUT
+        try:
+            with self._alone(run) as lock, output.open("ab") as file:
+                self.say(f"begins {run.name} {place.get(VISIBLE, '')}")
+                child = subprocess.Popen(
+                    [*self.command, *run.flags],
+                    env={**os.environ, **place},
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[lock],
+                )
+                code = self._wait(child)
+        finally:
+            self.free.put(place)
+        return None if code == 0 else f"exit code {code}: {last_line(output)} (see {output})"
+
+    def _wait(self, child: subprocess.Popen) -> int:
+        """Wait for a run, or ask it to save and leave; return its exit code."""
+        asked = False
+        while (code := child.poll()) is None:
+            if self.stopping.is_set() and not asked:
+                child.terminate()
+                asked = True
+            time.sleep(POLL_SECONDS)
+        return code
+
+    @contextlib.contextmanager
+    def _alone(self, run: Run) -> Iterator[int]:
+        """Hold the folder, through a file that the run inherits: a sweep that was killed leaves
+        runs behind, and two processes in one folder would spoil it.
+        """
+        with (run.workdir / "lock").open("w") as file:
+            waited = False
+            while not _locked(file.fileno()):
+                if self.stopping.is_set():
+                    raise UserError(f"{run.name} is still running")
+                if not waited:
+                    self.say(f"waits for {run.name}, which an earlier sweep began")
+                waited = True
+                time.sleep(POLL_SECONDS)
+            yield file.fileno()
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def last_line(path: pathlib.Path) -> str:
+    """Return the last line of a file that says something."""
+    lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+    return next((line for line in reversed(lines) if line), "it said nothing")

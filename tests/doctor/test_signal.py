@@ -1,0 +1,109 @@
+"""Where the difference between images dies."""
+
+import dataclasses
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from alexnet_jax.doctor import signal
+from alexnet_jax.net import resolving
+from alexnet_jax.step import train_step
+from tests.support import tiny
+
+# What each layer passes on (paper 3.5, figure 2).
+PASSED_ON = {
+    "conv1": "pool1",
+    "conv2": "pool2",
+    "conv3": "relu3",
+    "conv4": "relu4",
+    "conv5": "pool5",
+    "fc6": "dropout6",
+    "fc7": "dropout7",
+    "fc8": "fc8",
+}
+LAYERS = tuple(PASSED_ON)
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    """A net whose weights keep the signal alive, its state, and images."""
+    std = {f"model__init__std__{name}": 0.15 for name in LAYERS}
+    bias = {f"model__init__bias__{name}": 1.0 for name in LAYERS}
+    config = tiny.config(pathlib.Path("nowhere"), model__classes=5, model__width=0.1, **std, **bias)
+    net = resolving.resolve(config.model)
+    state = jax.jit(lambda: train_step.initial_state(config, net))()
+    images = np.random.default_rng(0).normal(0, 60, (6, 67, 67, 3)).astype(np.float32)
+    return net, state, jnp.asarray(images)
+
+
+def without_weights(state, *layers: str, factor: float = 0.0):
+    """Return the state with the kernels of these layers times `factor`; biases stay."""
+    params = {
+        name: {**own, "kernel": own["kernel"] * factor} if name in layers else own
+        for name, own in state.params.items()
+    }
+    return dataclasses.replace(state, params=params)
+
+
+def test_spread_is_that_of_the_activations(healthy):
+    net, state, images = healthy
+    found = signal.spreads(net, state, images)
+    assert tuple(found) == LAYERS
+    model = nnx.merge(train_step.graph_of(net), state.params, state.batch_stats)
+    _, kept = model(images, activations=tuple(PASSED_ON.values()))
+    for name, passed_on in PASSED_ON.items():
+        x = np.asarray(kept[passed_on], np.float64)  # (columns, images, ...)
+        spread = np.sqrt(((x - x.mean(1, keepdims=True)) ** 2).mean())
+        expected = spread / max(1.0, np.sqrt((x**2).mean()))
+        assert found[name] == pytest.approx(expected, rel=1e-3), name
+
+
+def test_a_healthy_net_has_no_dead_layer(healthy):
+    assert signal.first_dead_layer(signal.spreads(*healthy)) is None
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv4", "fc7", "fc8"])
+def test_a_layer_without_weights_is_the_first_dead_one(healthy, layer):
+    net, state, images = healthy
+    sizes = signal.spreads(net, without_weights(state, layer), images)
+    assert sizes[layer] < 1e-6
+    assert signal.first_dead_layer(sizes) == layer
+
+
+def test_tiny_weights_under_a_bias_are_dead_and_the_first_layer_is_named(healthy):
+    net, state, images = healthy
+    tiny_weights = without_weights(state, "conv4", "fc6", factor=1e-6)
+    sizes = signal.spreads(net, tiny_weights, images)
+    assert 1e-12 < sizes["conv4"] < signal.DEAD
+    assert signal.first_dead_layer(sizes) == "conv4"
+
+
+def test_images_that_are_all_alike_say_nothing(healthy):
+    net, state, images = healthy
+    alike = jnp.broadcast_to(images[:1], images.shape)
+    assert signal.first_dead_layer(signal.spreads(net, state, alike)) == "conv1"
+
+
+def test_a_signal_that_vanishes_is_dead_though_images_differ_in_it(healthy):
+    net, state, images = healthy
+    faint = without_weights(state, "conv3", factor=1e-6)
+    faint.params["conv3"]["bias"] = jnp.zeros_like(faint.params["conv3"]["bias"])
+    assert signal.first_dead_layer(signal.spreads(net, faint, images)) == "conv3"
+
+
+def test_before_training_batch_normalization_has_the_statistics_of_the_images(healthy):
+    _, _, images = healthy
+    config = tiny.config(pathlib.Path("nowhere"), model__classes=5, model__norm="batch")
+    net = resolving.resolve(config.model)
+    state = jax.jit(lambda: train_step.initial_state(config, net))()
+    key = jax.random.key(0)
+    found, of_less = (
+        signal.spreads(net, without_weights(state, "conv1", factor=factor), images, key)
+        for factor in (1.0, 0.5)
+    )
+    assert found["conv1"] > 0.3  # of what has a deviation of 1 before ReLU and pooling
+    assert of_less["conv1"] == pytest.approx(found["conv1"], rel=0.02)  # it takes the size out

@@ -1,0 +1,84 @@
+"""leaving_chance.py and doctor_check.py: a run is kept for what it was asked for, and no other."""
+
+import json
+import math
+from unittest import mock
+
+import pytest
+from absl import flags
+
+from configs import quickstart
+from experiments.start import doctor_check, leaving_chance
+
+CHANCE = math.log(40)
+
+
+@pytest.fixture
+def course(monkeypatch):
+    """Losses that fall from chance; the lists says which config asked for them."""
+    asked = []
+
+    def losses(config, steps):
+        asked.append((config.model.spec, config.data.dir, config.seed, steps))
+        return ((CHANCE * (1.02 - 0.001 * k), CHANCE) for k in range(steps))
+
+    monkeypatch.setattr(leaving_chance, "losses", losses)
+    return asked
+
+
+def leave(out, capsys, **given):
+    """Run leaving_chance.py; return its last line."""
+    values = {"data_dir": "/a", "prepared_dir": "", "recipes": ["image_folder"], "seeds": ["0"]}
+    values |= {"steps": 60, "out": str(out)} | given
+    with mock.patch.object(flags, "FLAGS", mock.Mock(**values)):
+        leaving_chance.main([])
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_recipes_of_one_spec_are_runs_of_their_own(tmp_path, capsys, course):
+    found = leave(tmp_path, capsys, recipes=["image_folder", "ilsvrc2012"], seeds=["0", "1"])
+    assert list(found["runs"]) == [
+        f"{recipe}_{seed}" for seed in (0, 1) for recipe in ("image_folder", "ilsvrc2012")
+    ]
+    assert len(course) == 4 and found["chance"] == pytest.approx(CHANCE)
+    assert found["runs"]["ilsvrc2012_1"]["left_at_step"] == 50
+    assert (tmp_path / "curves.svg").read_text().count("ilsvrc2012") == 1  # of the legend
+    assert json.loads((tmp_path / "summary.json").read_text()) == found
+
+
+def test_a_run_is_kept_for_its_images_and_its_length(tmp_path, capsys, course):
+    whole = leave(tmp_path, capsys)
+    assert leave(tmp_path, capsys) == whole and len(course) == 1
+    short = leave(tmp_path, capsys, steps=40)  # the first steps of the one that is there
+    assert len(course) == 1
+    assert short["runs"]["image_folder_0"]["steps"] == 40
+    assert short["runs"]["image_folder_0"]["left_at_step"] is None
+    assert leave(tmp_path, capsys, steps=80)["runs"]["image_folder_0"]["steps"] == 80
+    leave(tmp_path, capsys, data_dir="/b")
+    assert [steps for *_, steps in course] == [60, 80, 60]
+    assert course[-1][1] == "/b"
+
+
+def test_the_doctors_check_is_kept_for_its_recipe_and_its_steps(tmp_path, capsys, monkeypatch):
+    made = []
+
+    def start(config, steps):
+        made.append((config.batch_size, steps))
+        return {"pull": 1.0, "left_at_step": 20, "steps": steps, "loss": 1.0}
+
+    monkeypatch.setattr(doctor_check, "start", start)
+
+    def check(batch, steps, factors=("1", "0.5")):
+        config = quickstart.get_config()
+        config.batch_size = batch
+        values = {"config": config, "factors": factors, "seeds": 1, "steps": steps}
+        with mock.patch.object(flags, "FLAGS", mock.Mock(**values, out=str(tmp_path))):
+            doctor_check.main([])
+        return json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
+
+    first = check(32, 100)
+    assert [line["factor"] for line in first] == [1.0, 0.5] and check(32, 100) == first
+    assert check(64, 100)[0]["recipe"] != first[0]["recipe"]
+    assert check(32, 200)[0]["steps"] == 200
+    assert [line["factor"] for line in check(32, 100, factors=("0.5",))] == [0.5]
+    assert made == [(32, 100)] * 2 + [(64, 100)] * 2 + [(32, 200)] * 2

@@ -1,0 +1,89 @@
+"""The tables of both READMEs are what the records say; the ledger names what is there."""
+
+import re
+
+import pytest
+
+from experiments.claims import figures, generated, ledger, results
+from tests.support import tiny
+
+
+def test_the_ledger_is_what_the_records_say():
+    text = ledger.README.read_text()
+    assert ledger.written(text) == text, "run python -m experiments.claims.ledger"
+    drifted = text.replace("too noisy to say |", "agrees |")
+    assert drifted != text and ledger.written(drifted) == text
+
+
+def test_the_readmes_tables_are_what_the_records_say():
+    text = results.README.read_text()
+    assert results.written(text) == text, "run python -m experiments.claims.results"
+    for figure in (*(figure for _, figure in results.rows()), "at step 500"):
+        drifted = text.replace(f"{figure} |", "better |")
+        assert drifted != text and results.written(drifted) == text
+
+
+def test_a_file_without_the_place_is_not_written():
+    with pytest.raises(ValueError, match="unpack"):
+        generated.replaced("no comments", "results", "results.py", "| a |")
+
+
+def test_each_claim_has_its_command_and_a_verdict_that_fits():
+    for claim in ledger.CLAIMS:
+        script = claim.command.split()[0]
+        if script == "python":
+            module = re.search(r"-m (\S+)", claim.command)[1].replace(".", "/")
+            assert (tiny.REPOSITORY / f"{module}.py").is_file(), claim.command
+            for config in re.findall(r"configs/\S+", claim.command):
+                assert (tiny.REPOSITORY / config).is_file(), config
+        else:
+            module = tiny.REPOSITORY / script.replace(".", "/")
+            assert module.with_suffix(".py").is_file(), claim.command
+        assert claim.verdict.startswith("not run") == (not claim.record), claim.claim
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.001, 0.02, "agrees in sign at this scale"),
+        (-0.02, -0.001, "less error without it at this scale"),
+        (-0.001, 0.02, "too noisy to say"),
+    ],
+)
+def test_a_small_ablation_is_judged_by_the_interval_of_top1(low, high, verdict):
+    found = {"mean": (low + high) / 2, "low": low, "high": high, "n": 3, "paired": True}
+    row = {f"final_{name}_error": {"n": 3, "difference": found} for name in ("top1", "top5")}
+    assert figures.sign(row).startswith(verdict) and figures.sign(row).endswith("needs ILSVRC")
+    ours = figures.small_run({"scale": "small"}, row)
+    assert ours.count(f"[{100 * low:+.2f}, {100 * high:+.2f}]") == 2
+    assert ours.endswith("(n = 3; small)")
+
+
+def test_figure_1_is_the_ratio_of_the_epochs():
+    relu = {"rate": 0.003, "seeds": 3, "epochs": [6.0, 6.2, 6.4]}
+    tanh = {"rate": 0.01, "seeds": 1, "epochs": [31.0]}
+    said = figures.epochs_to_target({"relu": relu, "tanh": tanh, "tanh_over_relu": 5.0})
+    assert said == (
+        "5.0x: relu 6.2 ± 0.2 epochs at rate 0.003 (n = 3), tanh 31.0 epochs at rate 0.01 (n = 1)"
+        ", all 50,000 pictures"
+    )
+
+
+def test_a_map_is_counted_by_normalization_and_input_without_k_of_0():
+    def row(norm, pixels, left):
+        return {"setting": f"{norm}; {pixels}", "left": left, "runs": 3}
+
+    raw, normalized = "pixels 0-255", "pixels of deviation 1"
+    rows = [
+        row("LRN n = 5, k = 0", raw, 0),
+        *(row(f"LRN n = {n}, k = 2", raw, 3) for n in (3, 5)),
+        row("LRN n = 5, k = 1", normalized, 1),
+        row("batch norm", normalized, 2),
+        row("no norm", raw, 3),
+    ]
+    said = figures.norm_map({"settings": rows, "steps": 300, "scale": "small"})
+    assert said == (
+        "left it in 300 steps: LRN, pixels 0-255: 6 of 6; LRN, pixels of deviation 1: 1 of 3; "
+        "batch norm, pixels 0-255: 0 of 0; batch norm, pixels of deviation 1: 2 of 3; "
+        "no norm, pixels 0-255: 3 of 3; no norm, pixels of deviation 1: 0 of 0 (small)"
+    )

@@ -1,0 +1,51 @@
+"""Differences between seeds, against NumPy by hand and against SciPy's own tests."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.support.seed_statistics import difference, mean_and_deviation
+
+FIRST = {0: 0.41, 1: 0.43, 2: 0.40, 3: 0.44}
+OTHER = {0: 0.42, 1: 0.46, 2: 0.41, 3: 0.43}
+
+
+def test_mean_and_deviation_are_those_of_a_sample():
+    mean, deviation = mean_and_deviation([0.1, 0.2, 0.6])
+    assert mean == pytest.approx(0.3)
+    assert deviation == pytest.approx(np.sqrt((0.2**2 + 0.1**2 + 0.3**2) / 2))
+    assert mean_and_deviation([0.1]) == (0.1, None)
+
+
+def test_seeds_that_both_have_are_paired():
+    found = difference(FIRST, {**OTHER, 7: 0.99})
+    d = np.array([OTHER[seed] - FIRST[seed] for seed in FIRST])
+    half = 3.182446305284263 * np.sqrt(((d - d.mean()) ** 2).sum() / 3 / 4)  # t, 3 degrees, .975
+    assert (found.n, found.paired) == (4, True)
+    assert [found.mean, found.low, found.high] == pytest.approx(
+        [d.mean(), d.mean() - half, d.mean() + half]
+    )
+    scipys = stats.ttest_rel(list(OTHER.values()), list(FIRST.values())).confidence_interval(0.95)
+    assert [found.low, found.high] == pytest.approx([scipys.low, scipys.high])
+
+
+def test_seeds_apart_are_compared_without_taking_variances_for_equal():
+    other = {4: 0.45, 5: 0.40, 6: 0.52}
+    found = difference(FIRST, other)
+    scipys = stats.ttest_ind(list(other.values()), list(FIRST.values()), equal_var=False)
+    interval = scipys.confidence_interval(0.95)
+    assert (found.n, found.paired) == (3, False)
+    assert found.mean == pytest.approx(np.mean(list(other.values())) - np.mean([*FIRST.values()]))
+    assert [found.low, found.high] == pytest.approx([interval.low, interval.high])
+
+
+@pytest.mark.parametrize("other", [{0: 0.5}, {9: 0.5}])
+def test_one_pair_has_a_difference_and_no_interval(other):
+    found = difference(FIRST, other)
+    assert found.mean == pytest.approx(0.5 - np.mean(list(FIRST.values())))
+    assert (found.low, found.high, found.n, found.paired) == (None, None, 1, False)
+
+
+def test_runs_that_all_agree_leave_no_doubt():
+    found = difference({0: 0.5, 1: 0.5}, {0: 0.25, 1: 0.25})
+    assert (found.mean, found.low, found.high) == (-0.25, -0.25, -0.25)

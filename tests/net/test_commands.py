@@ -1,0 +1,90 @@
+"""python -m net: counts, diff, show, and the figure."""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from alexnet_jax.net import architectures, figure, listing
+from alexnet_jax.net.alexnet import AlexNet
+from tests.net.test_architectures import COUNTS
+from tests.support import tiny
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "alexnet_jax.net", *arguments]
+    return subprocess.run(command, cwd=tiny.REPOSITORY, capture_output=True, text=True, timeout=120)
+
+
+def test_counts_ends_with_every_row():
+    done = run("counts")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout.splitlines()[-1]) == COUNTS
+
+
+def test_diff_shows_what_differs_and_nothing_else():
+    done = run("diff", "caffe", "caffenet")
+    assert done.returncode == 0
+    fields = [line.split("│")[1].strip() for line in done.stdout.splitlines() if "│" in line]
+    biases = [f"init.bias.{name}" for name in ("conv2", "conv4", "conv5", "fc6", "fc7")]
+    assert fields == ["layers.conv1.then", "layers.conv2.then", *biases]
+
+
+def test_show_draws_and_ends_with_the_totals(tmp_path):
+    path = tmp_path / "paper.svg"
+    done = run("show", "paper", f"--figure={path}")
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["parameters"] == 60_965_224
+    # 230,304 bytes an image there and back, of which fc8's 4,000 only there.
+    assert result["values_received_by_a_column"] * 4 == (230_304 + 4_000) // 2
+    assert result["figure"] == str(path) and ElementTree.parse(path).getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("show", "lenet"), "model.spec is one of paper, code2012"),
+        (("show", "owt", "--figure=net.png"), "an .svg file; got net.png"),
+        (("show", "owt", "--figure=/nowhere/net.svg"), "/nowhere/net.svg"),
+    ],
+)
+def test_what_cannot_be_is_one_line(arguments, said):
+    done = run(*arguments)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ") and said in line
+
+
+@pytest.mark.parametrize("name", architectures.SPECS)
+def test_flops_are_those_that_the_compiler_counts(name):
+    """XLA leaves out products with padding and counts what is between the products: 7 % less."""
+    net = listing.net_of(name)
+    images = jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), np.float32)
+    graph, params = nnx.split(nnx.eval_shape(lambda: AlexNet(net, key=jax.random.key(0))))
+    forward = jax.jit(lambda params, images: nnx.merge(graph, params)(images)[0])
+    counted = forward.lower(params, images).cost_analysis()["flops"]
+    rows = listing.rows(net)
+    by_hand = {row.layer.name: row.flops for row in rows}
+    if name == "paper":  # 55 x 55 x 96 filters of 11 x 11 x 3, and so on; paper figure 2
+        assert by_hand["conv1"] == 2 * 55 * 55 * 96 * 363
+        assert by_hand["conv2"] == 2 * 27 * 27 * 256 * 5 * 5 * 48
+        assert by_hand["conv3"] == 2 * 13 * 13 * 384 * 3 * 3 * 256
+        assert by_hand["fc6"] == 2 * 9216 * 4096 and by_hand["fc8"] == 2 * 4096 * 1000
+    assert sum(by_hand.values()) == pytest.approx(counted, rel=0.1)
+
+
+@pytest.mark.parametrize("name", architectures.SPECS)
+def test_the_figure_marks_norms_and_crossings(name):
+    net = listing.net_of(name)
+    picture = figure.svg(net)
+    ElementTree.fromstring(picture)
+    norms = sum(op == "norm" for layer in net.layers for op in layer.then)
+    assert picture.count(">LRN<") == norms * net.columns
+    crossing = [row for row in listing.rows(net) if row.received]
+    lines = sum(2 for row in crossing)  # both ways, or both into the sum
+    assert picture.count(figure.CROSS) == lines

@@ -1,0 +1,300 @@
+"""Checkpoints: the same bits back, the right ones kept, and damage found before it is used."""
+
+import dataclasses
+import functools
+import pathlib
+import re
+import resource
+import shutil
+import time
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from alexnet_jax.errors import CheckpointError
+from alexnet_jax.net import resolving
+from alexnet_jax.run.checkpoint import Checkpoints, fingerprint
+from alexnet_jax.step import train_step
+from alexnet_jax.system import sharding
+from tests.support import tiny
+
+CONFIG = tiny.config(pathlib.Path("nowhere"), model__classes=3, mesh__data=1, mesh__group=2)
+
+
+@functools.cache
+def setting():
+    net = resolving.resolve(CONFIG.model)
+    mesh = sharding.make_mesh(CONFIG.mesh, net.columns, CONFIG.batch_size)
+    like = train_step.abstract_state(CONFIG, net, mesh)
+    return like, train_step.create_state(CONFIG, net, mesh)
+
+
+def state_at(step: int) -> train_step.TrainState:
+    """Return a state whose every array is of this step alone."""
+
+    def draw(path, x):
+        if x.dtype == jnp.int32:
+            new = np.asarray(step, np.int32)
+        elif jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            new = jax.random.key(step)
+        else:
+            rng = np.random.default_rng([step, *jax.tree_util.keystr(path).encode()])
+            new = rng.normal(size=x.shape).astype(np.float32)
+        return jax.device_put(new, x.sharding)
+
+    return jax.tree_util.tree_map_with_path(draw, setting()[1])
+
+
+def restore(workdir, which="latest"):
+    with Checkpoints(workdir) as checkpoints:
+        return checkpoints.restore(setting()[0], which)
+
+
+def save(workdir, *saves: tuple[int, float | None]) -> list[int]:
+    """Save (step, error) one after the other and return the steps that are kept."""
+    with Checkpoints(workdir) as checkpoints:
+        for step, error in saves:
+            checkpoints.save(state_at(step), None if error is None else {"top1_error": error})
+        checkpoints.wait()
+        return checkpoints.steps()
+
+
+def same(a, b) -> bool:
+    return tiny.bits(a) == tiny.bits(b)
+
+
+def contents(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A folder with whole checkpoints of steps 1 and 2; not to be changed, but copied."""
+    workdir = tmp_path_factory.mktemp("two")
+    assert save(workdir, (1, 0.5), (2, 0.6)) == [1, 2]
+    return workdir
+
+
+def test_same_bits_back(two):
+    back = restore(two)
+    assert same(back, state_at(2)) and not same(back, state_at(1))
+    assert jnp.issubdtype(back.key.dtype, jax.dtypes.prng_key)
+    for x, like in zip(jax.tree.leaves(back), jax.tree.leaves(setting()[0]), strict=True):
+        assert x.sharding == like.sharding and x.dtype == like.dtype
+    draws = [jax.random.normal(state.key, (3,)).tobytes() for state in (back, state_at(2))]
+    assert draws[0] == draws[1]
+
+
+def test_special_numbers_come_back_as_they_are(tmp_path):
+    state = state_at(1)
+    odd = np.array([np.nan, np.inf, -np.inf, -0.0, 1e-45], np.float32)  # the last is subnormal
+    bias = state.params["fc8"]["bias"]
+    state.params["fc8"]["bias"] = jax.device_put(np.resize(odd, bias.shape), bias.sharding)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state)
+    assert same(restore(tmp_path), state)
+
+
+def test_latest_two_and_best_are_kept(tmp_path):
+    errors = [(1, 0.9), (2, 0.3), (3, 0.6), (4, 0.5), (5, 0.7)]
+    assert save(tmp_path, *errors) == [2, 4, 5]
+    assert save(tmp_path, (6, None), (7, None)) == [2, 6, 7]  # between validations
+    for which, step in (("latest", 7), ("best", 2), (6, 6)):
+        assert same(restore(tmp_path, which), state_at(step))
+    for which in (3, 8):
+        with pytest.raises(CheckpointError, match=rf"no checkpoint {which} in .*: 2, 6, 7$"):
+            restore(tmp_path, which)
+
+
+def test_the_best_of_equals_is_the_latest(tmp_path):  # as the report and the sweeps count on
+    assert save(tmp_path, *enumerate((0.3, 0.2, 0.2, 0.25, 0.26), start=1)) == [3, 4, 5]
+    assert same(restore(tmp_path, "best"), state_at(3))
+
+
+def test_a_reader_leaves_alone_what_the_run_is_writing(two, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(two, workdir)
+    half = workdir / "checkpoints" / "3.orbax-checkpoint-tmp" / "state"
+    half.mkdir(parents=True)
+    (half / "written").write_bytes(b"half")
+    (half.parent / "metrics").mkdir()
+    (half.parent / "metrics" / "metrics").write_bytes(b'{"top1_')
+    before = contents(workdir)
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        assert checkpoints.steps() == [1, 2]
+        assert same(checkpoints.restore(setting()[0], "best"), state_at(1))
+        assert same(checkpoints.restore(setting()[0]), state_at(2))
+    assert contents(workdir) == before
+    with Checkpoints(workdir) as checkpoints:  # the run itself, which was killed there
+        assert checkpoints.steps() == [1, 2]
+    deadline = time.monotonic() + 30
+    while half.exists() and time.monotonic() < deadline:  # it is taken away in the background
+        time.sleep(0.05)
+    assert not half.exists()
+
+
+def test_an_empty_folder_has_no_checkpoint(tmp_path):
+    assert restore(tmp_path) is None
+    with pytest.raises(CheckpointError, match="there are: none"):
+        restore(tmp_path, "best")
+
+
+def test_step_saved_on_a_signal_is_saved_again_with_its_validation(tmp_path):
+    assert save(tmp_path, (1, 0.5), (2, None)) == [1, 2]
+    assert save(tmp_path, (2, 0.4)) == [1, 2]
+    assert same(restore(tmp_path, "best"), state_at(2))
+
+
+def test_the_state_may_be_given_up_once_save_returns(tmp_path):
+    state, expected = state_at(1), tiny.bits(state_at(1))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state)
+        assert checkpoints.steps() == [1]  # one under way counts: it is not to be saved twice
+        jax.tree.map(lambda x: x.delete(), state)
+        del state
+    assert tiny.bits(restore(tmp_path)) == expected
+
+
+def test_fingerprint_sees_any_one_bit():
+    state = state_at(1)
+    before = fingerprint(state)
+    assert before == fingerprint(state_at(1))
+    kernel = np.array(state.params["fc6"]["kernel"])
+    kernel.view(np.uint32).flat[123] ^= 1  # the last bit of one weight
+    params = {**state.params, "fc6": {**state.params["fc6"], "kernel": jnp.asarray(kernel)}}
+    assert fingerprint(dataclasses.replace(state, params=params)) != before
+
+
+def truncated(path: pathlib.Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flipped(path: pathlib.Path) -> None:
+    data = bytearray(path.read_bytes())
+    for place in range(0, len(data), 64):  # wherever the numbers lie, some are hit
+        data[place] ^= 0x10
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, pathlib.Path.unlink])
+def test_damage_to_any_file_is_harmless_or_named_and_the_one_before_used(two, tmp_path, damage):
+    files = [path.relative_to(two) for path in contents(two / "checkpoints" / "2")]
+    expected = {step: tiny.bits(state_at(step)) for step in (1, 2)}
+    noticed = 0
+    for number, file in enumerate(files):
+        workdir = tmp_path / str(number)
+        shutil.copytree(two, workdir)
+        damage(workdir / file)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = tiny.bits(restore(workdir))
+        said = [str(w.message) for w in caught if "damaged" in str(w.message)]
+        assert found == expected[1 if said else 2], file
+        assert len(said) <= 1
+        if said:
+            noticed += 1
+            assert f"{workdir / 'checkpoints' / '2'} is damaged and not used: " in said[0]
+            assert "\n" not in said[0] and not re.search(
+                "tensorstore_?spec|pybind11|slice", said[0]
+            )
+            if number % 4 == 0:  # and the run can save that step again
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    save(workdir, (2, 0.4))
+                assert tiny.bits(restore(workdir)) == expected[2]
+    assert noticed >= 3
+
+
+def test_after_a_damaged_one_the_steps_before_it_are_saved(two, tmp_path):
+    save(tmp_path, (1, 0.5), (6, 0.6))
+    for path in contents(tmp_path / "checkpoints" / "6" / "state"):
+        truncated(path)
+    with pytest.warns(UserWarning, match="6 is damaged and not used"):
+        assert same(restore(tmp_path), state_at(1))
+    assert 3 in save(tmp_path, (3, None)) and 4 in save(tmp_path, (4, 0.4))
+    with pytest.warns(UserWarning, match="6 is damaged and not used"):
+        assert same(restore(tmp_path), state_at(4))
+    assert same(restore(tmp_path, "best"), state_at(4))
+    assert save(tmp_path, (6, 0.45), (7, None)) == [4, 6, 7]
+    assert same(restore(tmp_path), state_at(7)) and same(restore(tmp_path, 6), state_at(6))
+
+
+def test_another_runs_checkpoint_is_refused(tmp_path):
+    def run(name, which="latest"):
+        with Checkpoints(tmp_path / name, f"hash of {name}", str(tmp_path / "both")) as found:
+            return found.restore(setting()[0], which)
+
+    with Checkpoints(tmp_path / "a", "hash of a", str(tmp_path / "both")) as checkpoints:
+        checkpoints.save(state_at(1), {"top1_error": 0.5})
+    assert same(run("a"), state_at(1))
+    for which in ("latest", "best", 1):
+        with pytest.raises(CheckpointError, match="both/1 is of a run with another config"):
+            run("b", which)
+
+
+def test_nothing_readable_is_one_error(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    for path in contents(tmp_path / "run" / "checkpoints"):
+        truncated(path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(CheckpointError, match=r"checkpoint of 2, 1 in .* can be read") as error:
+            restore(tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert sum("is damaged and not used" in str(w.message) for w in caught) == 2
+
+
+def test_of_a_damaged_one_that_was_asked_for_the_others_are_named(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    for path in contents(tmp_path / "run" / "checkpoints" / "1"):
+        if path.name != "metrics":
+            truncated(path)
+    for which in ("best", 1):
+        with pytest.warns(UserWarning, match="damaged"), pytest.raises(CheckpointError) as error:
+            restore(tmp_path / "run", which)
+        said = "of 1 in .* can be read; there are also 2: --checkpoint=2 or latest$"
+        assert re.search(said, str(error.value)) and "delete" not in str(error.value)
+    assert same(restore(tmp_path / "run", 2), state_at(2))
+
+
+def test_a_failed_write_is_an_error_and_leaves_the_earlier_ones(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    before = contents(tmp_path / "run")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Checkpoints(tmp_path / "run") as checkpoints:
+        state = state_at(3)
+        # A file that may not grow any further: what a full disk is to a program.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+        try:
+            checkpoints.save(state)
+            with pytest.raises(CheckpointError, match="could not be written to") as error:
+                checkpoints.wait()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert "\n" not in str(error.value)
+        after = contents(tmp_path / "run")
+        assert {path: after.get(path) for path in before} == before
+        assert checkpoints.steps() == [1, 2]
+        checkpoints.save(state)  # there is room again
+        checkpoints.wait()
+        assert checkpoints.steps() == [1, 2, 3]  # 1 is the best
+    assert same(restore(tmp_path / "run"), state_at(3))
+
+
+@pytest.mark.parametrize("text", ["UNKNOWN: Gloo AllGather failed: Connection reset by peer", "no"])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_write_that_a_dead_peer_broke_is_not_blamed_on_the_disk(
+    tmp_path, monkeypatch, text, several
+):
+    def broken(*_, **__):
+        raise ValueError(text)
+
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: several)
+    of_a_peer = several and text != "no"
+    with Checkpoints(tmp_path) as checkpoints:
+        monkeypatch.setattr(checkpoints._manager, "save", broken)
+        with pytest.raises(ValueError if of_a_peer else CheckpointError, match=text):
+            checkpoints.save(state_at(1))

@@ -1,0 +1,268 @@
+"""What a config may hold, what of it decides a run's numbers, and the paper's own values."""
+
+import copy
+import dataclasses
+import functools
+import importlib
+import json
+import operator
+
+import pytest
+from ml_collections import ConfigDict
+
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.net import architecture, resolving
+from alexnet_jax.run import config as configs
+
+CLASSES = {  # of each recipe; image_folder takes what it finds
+    "ilsvrc2012": 1000,
+    "ilsvrc2012_code2012": 1000,
+    "ilsvrc2010": 1000,
+    "fall2011_pretrain": 21843,
+    "finetune_ilsvrc2012": 1000,
+    "caffe": 1000,
+    "torchvision": 1000,
+    "image_folder": 10,
+    "quickstart": 10,
+}
+NAMES = tuple(CLASSES)
+
+# Where and how a run computes, not what: a run goes on when these change.
+FREE = {
+    "epochs",
+    "init_from",  # only the first start looks at them
+    "init_layers",
+    "data.dir",
+    "data.prepared_dir",
+    "data.workers",
+    "mesh.data",
+    "mesh.group",
+    "mesh.cpu_devices",
+    "distributed.timeout_seconds",
+    "checkpoint.dir",
+    "checkpoint.every_steps",
+    "evaluate.batch_size",
+    "log.tensorboard",
+    "log.plateau_steps",
+}
+
+
+def load(name: str) -> ConfigDict:
+    return importlib.import_module(f"configs.{name}").get_config()
+
+
+def changed(config: ConfigDict, **changes) -> ConfigDict:
+    new = copy.deepcopy(config)
+    new.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
+    return new
+
+
+def flat(config: ConfigDict, prefix: str = "") -> dict:
+    found = {}
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_is_whole_and_locked(name):
+    config = load(name)
+    configs.check(config)
+    net = resolving.resolve(config.model, 10 if config.model.classes == 0 else None)
+    assert net.classes == CLASSES[name]
+    assert flat(config).keys() == flat(load("ilsvrc2012")).keys()  # the one list of all names
+    for section, field in ((config, "epoch"), (config.model, "widht"), (config.data, "path")):
+        with pytest.raises((AttributeError, KeyError), match=field):
+            section[field] = 1
+        with pytest.raises(AttributeError, match=field):
+            setattr(section, field, 1)
+    with pytest.raises(TypeError):
+        config.optimizer.learning_rate = "fast"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("epochs", 0, "at least 1; got 0"),
+        ("batch_size", 0, "at least 1; got 0"),
+        ("optimizer.learning_rate", -0.1, "at least 0; got -0.1"),
+        ("optimizer.learning_rate", float("nan"), "at least 0; got nan"),
+        ("optimizer.momentum", -1.0, "at least 0; got -1.0"),
+        ("optimizer.weight_decay", -1.0, "at least 0; got -1.0"),
+        ("schedule.patience", 0, "at least 1; got 0"),
+        ("schedule.drops", -1, "at least 0; got -1"),
+        ("schedule.factor", 0.0, "above 0 and below 1; got 0.0"),
+        ("schedule.factor", 1.0, "above 0 and below 1; got 1.0"),
+        ("schedule.min_improvement", 0.0, "above 0 and below 1; got 0.0"),
+        ("schedule.min_improvement", 1.0, "above 0 and below 1; got 1.0"),
+        ("schedule.dexp_factor", 0.0, "above 0; got 0.0"),
+        ("schedule.dexp_steps", 0, "at least 1; got 0"),
+        ("mesh.cpu_devices", 0, "at least 1; got 0"),
+        ("checkpoint.every_steps", -1, "at least 0; got -1"),
+        ("evaluate.every_epochs", 0, "at least 1; got 0"),
+        ("evaluate.batch_size", 0, "at least 1; got 0"),
+        ("log.every_steps", 0, "at least 1; got 0"),
+        ("log.plateau_steps", 0, "at least 1; got 0"),
+        ("data.max_bad_fraction", -0.1, "at least 0; got -0.1"),
+        ("data.workers", -1, "at least 0; got -1"),
+        ("data.colour_std", -1.0, "at least 0; got -1.0"),
+        ("data.builder", "cifar", "one of ilsvrc, image_folder, shapes; got 'cifar'"),
+        ("data.storage", "png", "one of jpeg, raw; got 'png'"),
+        ("data.resize", "crop", "one of aspect, warp; got 'crop'"),
+        (
+            "data.resize_filter",
+            "box",
+            "one of area, bilinear, lanczos, opencv_area, opencv_linear; got 'box'",
+        ),
+        (
+            "data.mean",
+            "zero",
+            "one of image, centre, channel, values, file, centre_file, none; got 'zero'",
+        ),
+        ("data.mean_values", (1.0, 2.0), "three numbers; got [1.0, 2.0]"),
+        ("data.mean_values", (1.0, 2.0, float("nan")), "three numbers; got [1.0, 2.0, nan]"),
+        ("data.mean_values", ("1", "2", "3"), "three numbers; got ['1', '2', '3']"),
+        ("data.divide_by", (1.0, 0.0, 1.0), "three numbers above 0; got [1.0, 0.0, 1.0]"),
+        ("data.divide_by", (1.0,), "three numbers above 0; got [1.0]"),
+        ("data.crop_form", "resize", "one of window, resized; got 'resize'"),
+        ("data.crop_chunk", 0, "at least 1; got 0"),
+        ("data.colour_until", -1, "at least 0; got -1"),
+        ("optimizer.bias_learning_rate", -0.1, "at least 0; got -0.1"),
+        ("optimizer.rate_form", "both", "one of inside, outside; got 'both'"),
+        ("data.colour_unit", "std", "one of eigenvalue, deviation; got 'std'"),
+        ("optimizer.decay_form", "l2", "one of velocity, decoupled; got 'l2'"),
+        ("seed", 2**32, f"a whole number from 0 to 2**32 - 1; got {2**32}"),
+        ("seed", -1, "a whole number from 0 to 2**32 - 1; got -1"),
+        ("optimizer.momentum", 1.0, "below 1; got 1.0"),
+        ("schedule.epochs", (60, "x"), "whole numbers, as in (60, 80); got [60, 'x']"),
+        ("schedule.epochs", (60, -1), "whole numbers, as in (60, 80); got [60, -1]"),
+        ("schedule.kind", "cosine", "one of plateau, epochs, dexp; got 'cosine'"),
+        ("evaluate.views", 2, "one of 1, 5, 10; got 2"),
+    ],
+)
+def test_what_no_run_can_have_is_refused(field, value, expected):
+    with pytest.raises(ConfigError) as error:
+        configs.check(changed(load("ilsvrc2012"), **{field: value}))
+    assert str(error.value) == f"{field} is {expected}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_json_round_trip(name):
+    config = load(name)
+    back = configs.from_json(configs.to_json(config))
+    assert back.is_locked and back.model.is_locked
+    configs.check(back)
+    assert flat(back) == json.loads(json.dumps(flat(config)))  # its tuples are lists
+    assert configs.differences(config, back) == []
+    assert configs.fingerprint(config) == configs.fingerprint(back)
+    assert json.loads(configs.to_json(config))["model"]["lrn"]["n"] is None
+    classes = 10 if config.model.classes == 0 else None
+    restored, original = (resolving.resolve(c.model, classes) for c in (back, config))
+    for field in dataclasses.fields(architecture.Spec):
+        if field.name != "drop_layers":
+            assert getattr(restored, field.name) == getattr(original, field.name)
+
+
+def another(value):
+    """Return a value of the same type that differs."""
+    if value is None:
+        return 7
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return value + "x"
+    return (*value, 99) if isinstance(value, tuple) else value + 1
+
+
+def test_fingerprint_differs_where_the_numbers_would_and_only_there():
+    config = load("ilsvrc2012")
+    before = configs.fingerprint(config)
+    assert len(before) == 16 and before == configs.fingerprint(load("ilsvrc2012"))
+    fields = flat(config)
+    assert fields.keys() >= FREE
+    for name, value in fields.items():
+        # What no flag has set yet takes any type here; from_json gives a config without types.
+        other = configs.from_json(configs.to_json(config)).unlock()
+        *sections, last = name.split(".")
+        functools.reduce(operator.getitem, sections, other)[last] = another(value)
+        assert (configs.fingerprint(other) == before) == (name in FREE), name
+        assert bool(configs.differences(config, other)) == (name not in FREE), name
+
+
+def test_number_of_epochs_decides_only_the_rates_that_stretch_over_the_run():
+    for kind, same in (("plateau", True), ("epochs", True), ("dexp", False)):
+        config = changed(load("ilsvrc2012"), schedule__kind=kind)
+        longer = changed(config, epochs=91)
+        assert (configs.fingerprint(config) == configs.fingerprint(longer)) == same
+        assert configs.differences(config, longer) == ([] if same else ["epochs: 90 -> 91"])
+
+
+def test_differences_name_each_field_and_both_values():
+    old = load("ilsvrc2012")
+    new = changed(old, seed=3, model__lrn__enabled=False, schedule__epochs=(1, 2), data__workers=9)
+    assert configs.differences(old, new) == [
+        "model.lrn.enabled: None -> False",
+        "schedule.epochs: [25, 51, 79] -> [1, 2]",
+        "seed: 0 -> 3",
+    ]
+    # A field that one of the two programs does not know.
+    more = copy.deepcopy(new).unlock()
+    more.model.glimpses = 4
+    assert "model.glimpses: None -> 4" in configs.differences(old, more)
+
+
+def test_ilsvrc2012_has_the_papers_numbers():
+    config = load("ilsvrc2012")
+    paper = {
+        "epochs": 90,
+        "batch_size": 128,
+        "data.builder": "ilsvrc",
+        "data.mean": "image",
+        "data.resize": "aspect",
+        "data.resize_filter": "area",
+        "data.crop": True,
+        "data.flip": True,
+        "data.colour": True,
+        "data.colour_std": 0.1,
+        "data.colour_unit": "eigenvalue",
+        "data.divide_by": (1.0, 1.0, 1.0),
+        "data.crop_form": "window",
+        "data.crop_chunk": 1,
+        "data.colour_rescale": False,
+        "data.colour_until": 0,
+        "data.max_bad_fraction": 0.0,
+        "model.spec": "paper",
+        "optimizer.learning_rate": 0.01,
+        "optimizer.momentum": 0.9,
+        "optimizer.weight_decay": 0.0005,
+        "optimizer.bias_learning_rate": 0.0,
+        "optimizer.decay_biases": False,
+        "optimizer.decay_form": "velocity",
+        "optimizer.rate_form": "inside",
+        "schedule.kind": "plateau",
+        "schedule.factor": 0.1,
+        "schedule.drops": 3,
+        "schedule.layers": (),
+        "init_from": "",
+    }
+    found = flat(config)
+    assert {name: found[name] for name in paper} == paper
+    # Of the net, the recipe changes nothing: the row of the table is the paper's.
+    unset = {name for name in found if name.startswith("model.")} - {"model.spec"}
+    assert [name for name in unset if found[name] is not None] == []
+    net = resolving.resolve(config.model)
+    assert (net.columns, net.classes, net.image_size, net.activation) == (2, 1000, 224, "relu")
+    assert dataclasses.asdict(net.lrn) == {
+        "enabled": True, "n": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75,
+        "alpha_over_n": False, "scope": "column",
+    }  # fmt: skip
+    assert (net.pool.window, net.pool.stride, net.dropout.rate) == (3, 2, 0.5)
+    assert set(dataclasses.asdict(net.init.std).values()) == {0.01}
+    biases = {layer.name: getattr(net.init.bias, layer.name) for layer in net.layers}
+    ones = {name for name, bias in biases.items() if bias == 1.0}
+    zeros = {name for name, bias in biases.items() if bias == 0.0}
+    assert ones == {"conv2", "conv4", "conv5", "fc6", "fc7"}
+    assert zeros == {"conv1", "conv3", "fc8"}

@@ -1,0 +1,74 @@
+"""Which fields change nothing, and that those that count are not named."""
+
+import importlib
+import pathlib
+
+import pytest
+
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.run.config import flattened
+from alexnet_jax.run.idle_fields import _LOOKED_AT, idle
+from tests.support import tiny
+
+RECIPES = sorted(path.stem for path in pathlib.Path(tiny.REPOSITORY, "configs").glob("*.py"))
+
+
+def recipe(name: str, changes: dict):
+    """Return a recipe's config with changes as a command line makes them."""
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"schedule.kind": "epochs", "schedule.factor": 0.2, "schedule.epochs": (3,)}, []),
+        ({"schedule.kind": "dexp", "schedule.factor": 0.2}, ["schedule.factor=0.2", "plateau or"]),
+        ({"schedule.kind": "epochs", "schedule.patience": 9}, ["schedule.patience=9", "plateau,"]),
+        ({"schedule.epochs": (3,)}, ["schedule.epochs=[3]", "kind is epochs, not plateau"]),
+        ({"model.norm": "batch"}, []),
+        ({"model.norm": "batch", "model.lrn.enabled": False}, ["model.lrn.enabled=False", "norm"]),
+        ({"model.lrn.enabled": False, "model.lrn.n": 7}, ["model.lrn.n=7", "enabled is True, not"]),
+        ({"model.lrn.n": 7, "model.lrn.k": 1.0}, []),
+        ({"model.columns": 1, "model.cross_columns": False}, ["model.cross_columns", "is 2, not"]),
+        ({"model.spec": "owt", "model.init.std.conv1": 0.1}, ["model.init.std", "normal"]),
+        ({"data.colour": False, "data.colour_std": 0.2}, ["data.colour_std=0.2", "True, not"]),
+        ({"data.colour": True, "data.colour_std": 0.2}, []),
+        (
+            {"data.crop": False, "data.crop_form": "resized"},
+            ["data.crop_form=resized", "data.crop"],
+        ),
+        ({"data.mean": "channel", "data.mean_file": "m.npy"}, ["data.mean_file", "centre_file"]),
+        ({"data.builder": "shapes", "data.dir": "/here"}, ["data.dir=/here", "image_folder, not"]),
+        # predict and evaluate --data_dir look at them
+        ({"data.builder": "shapes", "data.resize": "warp", "data.max_bad_fraction": 0.1}, []),
+        ({"data.builder": "image_folder", "data.release": "2010"}, []),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else None,
+)
+def test_a_field_that_nothing_looks_at_is_named_with_its_reason(changes, expected):
+    found = idle(recipe("ilsvrc2012", changes), changes)
+    assert len(found) == bool(expected)
+    assert all(part in line for line in found for part in expected)
+    assert all("changes nothing: it counts where" in line for line in found)
+
+
+def test_the_table_names_fields_that_there_are():
+    names = flattened(recipe("ilsvrc2012", {}))
+    for fields, decides, _ in _LOOKED_AT:
+        assert decides in names
+        assert all(any(name.startswith(field) for name in names) for field in fields)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_a_recipe_changes_counts(name):
+    before, after = flattened(recipe("ilsvrc2012", {})), flattened(recipe(name, {}))
+    own = [field for field, value in after.items() if value != before[field]]
+    assert idle(recipe(name, {}), own) == []
+
+
+def test_a_config_that_no_run_can_have_is_refused_first():
+    changes = {"schedule.kind": "cosine", "schedule.patience": 9}
+    with pytest.raises(ConfigError, match="schedule.kind is one of"):
+        idle(recipe("ilsvrc2012", changes), changes)

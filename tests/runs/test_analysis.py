@@ -1,0 +1,318 @@
+"""The analysis of a tiny run, beside the same net called plainly and NumPy in float64."""
+
+import base64
+import collections
+import dataclasses
+import io
+import json
+import pathlib
+import shutil
+import types
+
+import jax
+import numpy as np
+import pytest
+from array_record.python import array_record_module
+from PIL import Image
+from tensorflow_datasets.proto import tf_example_pb2
+
+from alexnet_jax.analysis import classes, colour, command, filters
+from alexnet_jax.analysis.features.extraction import extractor
+from alexnet_jax.analysis.features.features import features
+from alexnet_jax.analysis.features.images import split_images
+from alexnet_jax.analysis.figure4 import figure4, similar
+from alexnet_jax.analysis.names import class_names
+from alexnet_jax.data.input.files import batches, image_files, squares
+from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.errors import CheckpointError, ConfigError, DataError
+from alexnet_jax.net import resolving
+from alexnet_jax.run import config, dataset_info, restore
+from alexnet_jax.run import folder as run_folder
+from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.step import train_step
+from alexnet_jax.system import sharding
+from tests.support import tiny
+from tests.support.narrow_nets import draw_params
+from tests.support.narrow_nets import run as run_net
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+COPIED = "ant/copied.jpg"  # in train, where 0.jpg is the same picture, and in validation
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run with two checkpoints, as if trained, on images of which one is there three times."""
+    folder = tiny.write_images(tmp_path_factory.mktemp("runs"))
+    for split in ("train", "val"):
+        shutil.copy(folder / "images/train/ant/0.jpg", folder / "images" / split / COPIED)
+    made = tiny.config(folder, mesh__cpu_devices=1, mesh__data=1, mesh__group=1)
+    dataset = prepare(made.data)
+    net = resolving.resolve(made.model, 3)
+    params = draw_params(net)
+    params["fc8"]["kernel"] *= 0.02  # so that no probability is 0 or 1
+    state = train_step.create_state(made, net, sharding.make_mesh(made.mesh, 2, 8))
+    run_folder.write_run(folder / "run", made)
+    dataset_info.write(folder / "run", dataset_info.of_dataset(dataset))
+    with Checkpoints(folder / "run", config.fingerprint(made)) as checkpoints:
+        for step, error in ((4, 0.5), (6, 0.25)):
+            params["conv1"]["kernel"] *= np.array([1.25, 1, 1], np.float32)[:, None]  # redder
+            placed = sharding.put_like(state.params, params)
+            number = sharding.put_like(state.step, np.int32(step))
+            checkpoints.save(
+                dataclasses.replace(state, step=number, params=placed), {"top1_error": error}
+            )
+            checkpoints.wait()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return restore.load(folder / "run", train=True)
+
+
+@pytest.fixture(scope="module")
+def plain(run):
+    """split -> (file names, labels, features (n, d) and probabilities (n, 3) in float64)."""
+    params = jax.device_get(run.state.params)
+    sizes = {split: run.dataset.num_examples(split) for split in ("train", "validation")}
+    images = [run.dataset.read(split, range(n)) for split, n in sizes.items()]
+    start = (256 - run.net.image_size) // 2
+    middle = slice(start, start + run.net.image_size)
+    views = np.concatenate([pixels for pixels, _ in images]).astype(np.float32)
+    views = (views - run.dataset.statistics.mean_image)[:, middle, middle]
+    logits, kept = run_net(run.net, params, views)
+    values = np.exp(logits.astype(np.float64))
+    values /= values.sum(1, keepdims=True)
+    hidden = np.concatenate(list(kept["relu7"]), axis=-1).astype(np.float64)
+    found, first = {}, 0
+    for (split, n), (_, labels) in zip(sizes.items(), images, strict=True):
+        names = run.dataset.file_names(split, range(n))
+        found[split] = (names, labels, hidden[first : first + n], values[first : first + n])
+        first += n
+    return found
+
+
+def of_folder(run, name: str) -> dict:
+    return json.loads((run.workdir / "analysis" / name).read_text())
+
+
+def test_classes_are_counted_one_by_one(run, plain):
+    content = classes.classes(run)
+    _, labels, _, probabilities = plain["validation"]
+    answers = probabilities.argmax(1)
+    for label, line in enumerate(content["classes"]):
+        own = labels == label
+        assert (line["class"], line["images"]) == (run.dataset.class_names[label], own.sum())
+        assert line["top1_error"] == (answers[own] != label).mean() and line["top5_error"] == 0
+    pairs = collections.Counter(zip(labels, answers, strict=True))
+    names = run.dataset.class_names
+    expected = {(names[a], names[b]): n for (a, b), n in pairs.items() if a != b}
+    found = [(line["class"], line["taken_for"]) for line in content["confusions"]]
+    counts = [line["images"] for line in content["confusions"]]
+    assert dict(zip(found, counts, strict=True)) == expected and expected
+    assert counts == sorted(counts, reverse=True)
+
+
+@pytest.fixture(scope="module")
+def figure(run, plain):
+    number = plain["validation"][0].index(COPIED)
+    return figure4.figure4(run, seed=3, queries=[number, 9, 12]), number
+
+
+def test_five_best_classes(run, plain, figure):
+    names, labels, _, probabilities = plain["validation"]
+    content = of_folder(run, "predictions.json")
+    assert content["step"] == int(run.state.step) and len(content["images"]) == 8
+    assert len({image["file"] for image in content["images"]}) == 8
+    for image in content["images"]:
+        number = names.index(image["file"])
+        assert image["label"] == run.dataset.class_names[labels[number]]
+        order = np.argsort(-probabilities[number])
+        assert [line["class"] for line in image["top"]] == [
+            run.dataset.class_names[k] for k in order
+        ]
+        found = [line["probability"] for line in image["top"]]
+        np.testing.assert_allclose(found, probabilities[number, order], rtol=1e-4)
+
+
+def test_six_nearest_training_images_without_copies(run, plain, figure):
+    result, copied = figure
+    names, _, queries, _ = plain["validation"]
+    files, labels, hidden, _ = plain["train"]
+    content = of_folder(run, "neighbours.json")
+    assert content["layer"] == "fc7" and content["searched"] == len(files) == result["searched"]
+    assert [image["file"] for image in content["images"]] == [names[k] for k in (copied, 9, 12)]
+    for image in content["images"]:
+        query = queries[names.index(image["file"])]
+        distances = np.linalg.norm(hidden - query, axis=1)
+        places = np.argsort(distances, kind="stable")
+        gone = {COPIED, "ant/0.jpg"} if image["file"] == COPIED else {COPIED}
+        places = [k for k in places if files[k] not in gone][:6]
+        if image["file"] != COPIED:  # of the two that are the same picture the first may be there
+            assert [near["file"] for near in image["neighbours"]].count(COPIED) == 0
+        assert [near["file"] for near in image["neighbours"]] == [files[k] for k in places]
+        assert [near["label"] for near in image["neighbours"]] == [
+            run.dataset.class_names[labels[k]] for k in places
+        ]
+        found = [near["distance"] for near in image["neighbours"]]
+        np.testing.assert_allclose(found, distances[places], rtol=1e-3)
+        for shown in (image, *image["neighbours"]):
+            picture = Image.open(io.BytesIO(base64.b64decode(shown["jpeg"])))
+            assert max(picture.size) <= 128
+            mean = np.asarray(picture, np.float64).mean((0, 1))
+            assert mean.argmax() == list(tiny.COLOURS).index(shown["label"])
+
+
+def test_the_picture_is_there_and_features_are_computed_once(run, figure, monkeypatch):
+    folder = run.workdir / "analysis"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["figure4.png", "neighbours.json", "predictions.json", "features"]
+    )
+    with Image.open(folder / "figure4.png") as picture:
+        assert picture.width > 1000 and len(picture.convert("RGB").getcolors(1 << 24)) > 1000
+    before = (folder / "neighbours.json").read_text()
+    monkeypatch.setattr(similar, "_computed", None)  # a call would fail
+    names = run.dataset.class_names
+    numbers = [figure[1], 9, 12]
+    assert similar.neighbours(run, numbers, names, folder / "features") == json.loads(before)
+    # Of other weights they are made anew.
+    params = jax.tree.map(lambda x: x * 2, run.state.params)
+    other = dataclasses.replace(run, state=dataclasses.replace(run.state, params=params))
+    with pytest.raises(TypeError, match="NoneType"):
+        similar.neighbours(other, numbers, names, folder / "features")
+
+
+@pytest.mark.parametrize("asked", [{"images": [16]}, {"queries": [0, 99]}])
+def test_images_that_are_not_there(asked):
+    with pytest.raises(ConfigError, match=f"--{next(iter(asked))} are numbers from 0 to 15; got"):
+        figure4.chosen(16, 0, **asked)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / command.FOLDER).write_text("in the way")
+    with pytest.raises(ConfigError, match=r"analysis cannot be written \(File exists\)"):
+        command.output_folder(tmp_path)
+
+
+def test_numbers_are_whole():
+    assert command.numbers("images", ["3", " 12"]) == [3, 12]
+    with pytest.raises(ConfigError, match="--images are whole numbers .*; got 'cat'"):
+        command.numbers("images", ["3", "cat"])
+
+
+def test_a_seed_draws_the_same_images_and_none_twice():
+    drawn = figure4.chosen(50, 7)
+    assert drawn == figure4.chosen(50, 7) != figure4.chosen(50, 8)
+    assert [len(part) for part in drawn] == [8, 5] and len({*drawn[0], *drawn[1]}) == 13
+    assert figure4.chosen(3, 0)[1] and len(figure4.chosen(3, 0)[0]) == 3
+
+
+def scaled(run, factor: float):
+    """The same run with other weights in its last layers."""
+    params = {name: dict(layer) for name, layer in run.state.params.items()}
+    params["fc7"] = jax.tree.map(lambda x: x * factor, params["fc7"])
+    return dataclasses.replace(run, state=dataclasses.replace(run.state, params=params))
+
+
+def test_features_of_a_split_of_two_nets_side_by_side(run, plain, tmp_path):
+    names, labels, hidden, _ = plain["validation"]
+    batches = split_images(run.dataset, "validation", 4, 2)
+    made = features([run, scaled(run, 3.0)], batches, "", tmp_path / "x" / "a.npz")
+    assert made["layer"] == "relu7" and made["shape"] == [len(names), 2 * hidden.shape[1]]
+    with np.load(tmp_path / "x" / "a.npz") as file:
+        assert file["files"].tolist() == names and file["labels"].tolist() == labels.tolist()
+        one, two = np.split(file["features"], 2, axis=1)
+    assert one.dtype == np.float32
+    np.testing.assert_allclose(one, hidden, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(two, 3 * one, rtol=1e-3, atol=1e-4)  # a ReLU and no bias: linear
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["a.npz"]
+
+
+def test_features_of_files_as_records(run, folder, tmp_path):
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    for k in range(5):
+        shutil.copy(folder / f"images/val/bee/{k}.jpg", tmp_path / "photos/deep" / f"ü{k}.jpg")
+    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
+    paths, bad = image_files([str(tmp_path / "photos")]), []
+    out = tmp_path / "a.array_record"
+    made = features([run], batches(squares(paths), 4, bad.append), "pool1", out)
+    assert [pathlib.Path(error.name).name for error in bad] == ["bad.jpg"]
+    assert made["shape"] == [5, *made["shape"][1:]] and len(made["shape"]) == 4
+    records = array_record_module.ArrayRecordReader(str(out)).read_all()
+    pictures = [np.asarray(b["image"]) for b in batches(squares(paths), 5, bad.append)]
+    expected = np.asarray(extractor(run, "pool1")(pictures[0]))
+    assert len(records) == 5
+    for record, value, path in zip(records, expected, paths[1:], strict=True):
+        feature = tf_example_pb2.Example.FromString(record).features.feature
+        assert feature["file_name"].bytes_list.value[0].decode() == str(path)
+        assert feature["label"].int64_list.value[0] == -1
+        shape = tuple(feature["shape"].int64_list.value)
+        found = np.array(feature["features"].float_list.value, np.float32).reshape(shape)
+        np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-5)
+
+
+def test_features_that_cannot_be(run, tmp_path):
+    with pytest.raises(ConfigError, match=r"--out ends in \.npz or \.array_record; got .*a\.csv"):
+        features([run], iter(()), "", tmp_path / "a.csv")
+    with pytest.raises(ConfigError, match="no layer 'fc9'"):
+        features([run], iter(()), "fc9", tmp_path / "a.npz")
+    with pytest.raises(DataError, match="not one image could be read"):
+        features([run], iter(()), "", tmp_path / "a.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_words_name_the_classes(run, tmp_path):
+    assert class_names(run) == ["ant", "bee", "cow"]
+    words = tmp_path / "words.tsv"
+    words.write_text("ant\tcrane, lifting device\nbee\thoney bee\ncow\tcrane\nelk\tmoose\n")
+    assert class_names(run, str(words)) == ["crane (ant)", "honey bee", "crane (cow)"]
+    words.write_text("elk\tmoose\n")
+    with pytest.raises(DataError, match=r"none is of one of the 3 classes, the first 'ant'"):
+        class_names(run, str(words))
+    with pytest.raises(DataError, match="cannot be read"):
+        class_names(run, str(tmp_path / "none.tsv"))
+
+
+def test_colour_and_filters_of_the_run(folder, run):
+    content = colour.colour(run.workdir)
+    assert [line["step"] for line in content["over_steps"]] == [0, 4, 6]  # drawn; the two kept
+    assert content["over_steps"][-1]["columns"] == content["columns"]
+    kernels = jax.device_get(run.state.params["conv1"]["kernel"]).astype(np.float64)
+    for c, column in enumerate(content["columns"]):
+        grey = kernels[c].sum(2) ** 2 / 3
+        assert column == pytest.approx(1 - grey.sum() / (kernels[c] ** 2).sum())
+    assert content["over_steps"][0]["columns"] == pytest.approx([2 / 3] * 2, abs=0.1)
+    assert of_folder(run, "colour.json") == content
+    made = filters.filters(run.workdir, 4, each=True)
+    assert (made["step"], made["columns"], made["filters"]) == (4, 2, 2 * kernels.shape[-1])
+    with Image.open(made["file"]) as picture:
+        assert picture.format == "PNG"
+    with pytest.raises(CheckpointError, match="holds no run"):
+        colour.colour(folder)
+
+
+def test_tables_and_one_line_of_json(run, capsys):
+    colour.main([run.workdir, run.workdir], "4")
+    *table, last = capsys.readouterr().out.splitlines()
+    assert [line["step"] for line in json.loads(last)["runs"]] == [4, 4] and len(table) == 6
+    asked = types.SimpleNamespace(load=lambda: run, workdir=run.workdir)
+    classes.main(asked, views=1, words="", rows=2)
+    *table, last = capsys.readouterr().out.splitlines()
+    said, content = json.loads(last), of_folder(run, "classes.json")
+    wrong = sum(line["images"] for line in content["confusions"])
+    assert said["images"] == 16 and said["top1_error"] == pytest.approx(wrong / 16)
+    assert "worst of 3" in table[0] and len(table) == 14  # two tables of two rows
+
+
+def test_bad_files_are_named_and_the_exit_code_says_so(folder, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    shutil.copy(folder / "images/val/bee/0.jpg", tmp_path)
+    out = tmp_path / "a.npz"
+    flags = [f"--workdir={folder / 'run'}", f"--out={out}", str(tmp_path)]
+    process = tiny.start(folder, *flags, module="analysis.features")
+    said, error = process.communicate(timeout=100)
+    result = json.loads(said.splitlines()[-1])
+    assert process.returncode == 1 and (result["images"], result["bad"]) == (1, 1), error
+    assert error.count("\n") == 1 and "bad.jpg" in error
+    beside = json.loads((tmp_path / "a.npz.json").read_text())
+    assert beside["layer"] == "relu7" and beside["shape"] == result["shape"]

@@ -1,0 +1,65 @@
+"""What a command line refuses before its program begins."""
+
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from alexnet_jax.system import command_line
+from tests.support import tiny
+
+# ml_collections loads a config's file in a way that Python is about to leave.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+CONFIG = f"--config={tiny.REPOSITORY}/configs/quickstart.py"
+IN_ONE_WORD = (
+    "write a flag as --name=value, in one word; several runs each need their own --workdir="
+)
+
+
+def parsed(monkeypatch, *given: str, words: bool = False) -> list[str]:
+    """Parse them as a program's that takes a config and folders of runs."""
+    argv, values = ["program", *given], flags.FlagValues()
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    flags.DEFINE_multi_string("workdir", [], "Folders.", flag_values=values)
+    monkeypatch.setattr(flags, "FLAGS", values)
+    return command_line._parse(argv, words)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            [CONFIG, "--config.model.lrn.enabled", "False", "--workdir=a"],
+            f"unexpected 'False' after --config.model.lrn.enabled: {IN_ONE_WORD}",
+        ),
+        ([CONFIG, "--workdir", "a", "b"], f"unexpected 'b' after a: {IN_ONE_WORD}"),
+        (["a", CONFIG, "--workdir=b"], f"unexpected 'a': {IN_ONE_WORD}"),
+        (
+            ["--workdir=a", "--config.data.dir=d"],
+            "--config.data.dir sets a field of a config, but --config is missing: name the "
+            "config's file, as in --config=configs/quickstart.py",
+        ),
+        (
+            [CONFIG, "--config.modle.width=0.1"],
+            "a name in --config.modle.width=0.1 is not in the config: 'modle' Did you mean model "
+            "instead of modle?",
+        ),
+        (
+            [CONFIG, "--config.model.widht=0.1"],
+            "a name in --config.model.widht=0.1 is not in the config: 'widht' Did you mean width "
+            "instead of widht?",
+        ),
+        (["--colour=red"], "Unknown command line flag 'colour'"),
+    ],
+)
+def test_what_is_refused_is_one_line(given, said, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parsed(monkeypatch, *given)
+    assert ended.value.code == command_line.USER_ERROR
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+def test_a_program_that_takes_words_gets_them(monkeypatch):
+    found = parsed(monkeypatch, CONFIG, "a.jpg", "--workdir=run", "b.jpg", words=True)
+    assert found == ["program", "a.jpg", "b.jpg"]
+    assert parsed(monkeypatch, CONFIG, "--config.model.lrn.enabled=False") == ["program"]

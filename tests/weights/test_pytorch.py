@@ -1,0 +1,124 @@
+"""PyTorch's own files and modules, where it is installed; the program does not need it."""
+
+import numpy as np
+import pytest
+
+from alexnet_jax.errors import WeightsError
+from alexnet_jax.weights import files, layout
+from alexnet_jax.weights.exporting import export_weights
+from alexnet_jax.weights.weights import Weights
+from tests.support import tiny, weight_files
+from tests.support.narrow_nets import draw_images, run
+from tests.weights.test_files import Hostile, as_torchvision, resnet, same
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+class TorchvisionAlexNet(nn.Module):
+    """torchvision.models.alexnet's modules and order, of any width."""
+
+    def __init__(self, c, hidden, classes, side):
+        super().__init__()
+        relu, pool = nn.ReLU, lambda: nn.MaxPool2d(3, 2)
+        self.features = nn.Sequential(
+            *(nn.Conv2d(3, c[0], 11, 4, 2), relu(), pool()),
+            *(nn.Conv2d(c[0], c[1], 5, padding=2), relu(), pool()),
+            *(nn.Conv2d(c[1], c[2], 3, padding=1), relu()),
+            *(nn.Conv2d(c[2], c[3], 3, padding=1), relu()),
+            *(nn.Conv2d(c[3], c[4], 3, padding=1), relu(), pool()),
+        )
+        self.classifier = nn.Sequential(
+            *(nn.Dropout(), nn.Linear(c[4] * side * side, hidden), relu()),
+            *(nn.Dropout(), nn.Linear(hidden, hidden), relu()),
+            nn.Linear(hidden, classes),
+        )
+
+    def forward(self, x):
+        return self.classifier(self.features(x).flatten(1))
+
+
+def owt_pair():
+    """(our narrow net, torchvision's of the same shapes)."""
+    net = weight_files.net_of("owt")
+    maps = [net.features(f"conv{i}") for i in range(1, 6)]
+    side = int((layout.shapes(net)["fc6.weight"][1] / maps[4]) ** 0.5)
+    return net, TorchvisionAlexNet(maps, net.features("fc6"), net.classes, side).eval()
+
+
+@pytest.mark.parametrize("form", ["plain", "checkpoint", "legacy"])
+def test_torchvisions_alexnet_comes_in_and_answers_alike(form, tmp_path):
+    net, module = owt_pair()
+    state, path = module.state_dict(), tmp_path / "alexnet.pth"
+    if form == "checkpoint":  # of the ImageNet example, wrapped in DataParallel
+        state = {k.replace("features.", "features.module."): v for k, v in state.items()}
+        state = {"epoch": 90, "state_dict": state}
+    torch.save(state, path, _use_new_zipfile_serialization=form != "legacy")
+    weights = files.read(path)
+    assert weights.specs == ("owt",)
+    images = draw_images()
+    logits, _ = run(net, layout.from_torch(net, weights.tensors)[0], images)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+    np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-4 * expected.std())
+
+
+def test_an_export_of_owt_loads_into_torchvisions_module(tmp_path):
+    from safetensors.torch import load_file
+
+    net, module = owt_pair()
+    tensors = weight_files.draw_tensors(net)
+    model = {"spec": "owt", "width": net.width, "classes": 10, "image_size": net.image_size}
+    weights = Weights("run", tensors, ("owt",), model, mean=np.zeros(3, np.float32))
+    export_weights(weights, tmp_path / "net.safetensors")
+    module.load_state_dict(load_file(tmp_path / "net.safetensors"))
+    same({k: v.numpy() for k, v in module.state_dict().items()}, as_torchvision(tensors))
+
+
+def test_nothing_in_a_pth_is_called(tmp_path):
+    marker = tmp_path / "marker"
+    for i, value in enumerate(({"features.0.weight": Hostile(marker)}, Hostile(marker))):
+        for new in (True, False):
+            path = tmp_path / f"{i}{new}.pth"
+            torch.save(value, path, _use_new_zipfile_serialization=new)
+            with pytest.raises(WeightsError, match="cannot be read") as caught:
+                files.read(path)
+            assert "\n" not in str(caught.value)
+    assert not marker.exists()
+
+
+def test_what_is_no_alexnet_is_refused_in_one_line(tmp_path):
+    states = {
+        "resnet": {k: torch.from_numpy(v) for k, v in resnet().items()},
+        "list": [torch.ones(2)],
+        "module": {"features.0.weight": 3},
+    }
+    for name, state in states.items():
+        torch.save(state, tmp_path / f"{name}.pt")
+        with pytest.raises(WeightsError, match="holds no AlexNet") as caught:
+            files.read(tmp_path / f"{name}.pt")
+        assert "\n" not in str(caught.value)
+    whole = (tmp_path / "resnet.pt").read_bytes()
+    for size in (0, 20, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "cut.pt").write_bytes(whole[:size])
+        with pytest.raises(WeightsError, match="cannot be read") as caught:
+            files.read(tmp_path / "cut.pt")
+        assert "\n" not in str(caught.value)
+
+
+def test_the_lines_of_the_readme(tmp_path, monkeypatch):
+    net = weight_files.net_of("paper", width=1.0, image_size=224, classes=1000)
+    tensors = weight_files.draw_tensors(net)
+    mean = np.random.default_rng(0).uniform(90, 130, (256, 256, 3)).astype(np.float32)
+    weights = Weights("run", tensors, ("paper",), {"spec": "paper"}, mean=mean)
+    export_weights(weights, tmp_path / "alexnet.safetensors")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(tiny.readme_lines("import torch"), names)
+    np.testing.assert_array_equal(names["mean"].numpy(), mean.transpose(2, 0, 1))
+    images = draw_images(1, 224)
+    with torch.no_grad():
+        found = names["net"](torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+    logits, _ = run(net, layout.from_torch(net, tensors)[0], images)
+    assert found.std() > 0.01
+    np.testing.assert_allclose(logits, found, rtol=1e-3, atol=1e-4 * found.std())

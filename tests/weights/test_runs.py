@@ -1,0 +1,289 @@
+"""Weights into a run's folder and out of one, and what a failure leaves."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.errors import CheckpointError, ConfigError, DataError, WeightsError
+from alexnet_jax.net import resolving
+from alexnet_jax.run import config as configs
+from alexnet_jax.run import restore
+from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.weights import files, layout
+from alexnet_jax.weights.exporting import export_weights
+from alexnet_jax.weights.importing import import_weights
+from alexnet_jax.weights.mean import read_mean
+from alexnet_jax.weights.runs import read_run
+from alexnet_jax.weights.weights import Weights
+from tests.support import tiny, weight_files
+from tests.support.narrow_nets import draw_images, run
+from tests.support.weight_files import bgr, blob, caffemodel
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.write_images(tmp_path_factory.mktemp("data"))
+
+
+def tiny_config(folder, **changes):
+    """The tiny run's, for as many CPU devices as the tests have."""
+    return tiny.config(folder, mesh__cpu_devices=1, **changes)
+
+
+def tiny_net(config, classes=3):
+    return resolving.resolve(config.model, classes)
+
+
+def imported(folder, tmp_path, name="caffe", mean=None, **changes):
+    """Import drawn weights; return (weights, config, workdir)."""
+    recipe = tiny_config(folder, model__spec=name, **changes)
+    tensors = weight_files.draw_tensors(tiny_net(recipe))
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(caffemodel(bgr(tensors), old=True, order=()))
+    weights = files.read(path)
+    if mean is not None:
+        (tmp_path / "mean.binaryproto").write_bytes(blob(mean[None], old=True))
+        mean = read_mean(tmp_path / "mean.binaryproto", bgr=True)
+        weights = dataclasses.replace(weights, mean=mean)
+    config, _ = import_weights(weights, recipe, tmp_path / "run", name)
+    return weights, config, tmp_path / "run"
+
+
+def test_an_imported_run_holds_the_weights_and_their_mean(folder, tmp_path):
+    mean = np.random.default_rng(0).uniform(90, 130, (3, 256, 256)).astype(np.float32)
+    weights, config, workdir = imported(folder, tmp_path, mean=mean)
+    assert config.data.mean == "file" and config.data.mean_file == "mean_image.npy"
+    assert config.model.classes == 3
+    moved = workdir.rename(tmp_path / "moved")  # all that it needs is in its folder
+    found = restore.load(moved)
+    np.testing.assert_array_equal(found.consts["mean"], mean[::-1].transpose(1, 2, 0))
+    tensors = layout.to_torch(found.net, jax.device_get(found.state.params), {})
+    for name, value in weights.tensors.items():
+        np.testing.assert_array_equal(tensors[name], value)
+    assert int(found.state.step) == 0
+    velocity = jax.tree.leaves(jax.device_get(found.state.opt_state.velocity))
+    assert velocity and not any(v.any() for v in velocity)
+
+
+def test_the_caffe_values_are_the_mean_where_none_is_given(folder, tmp_path):
+    _, config, workdir = imported(folder, tmp_path)
+    assert config.data.mean == "values" and tuple(config.data.mean_values) == (123, 117, 104)
+    assert tuple(config.data.divide_by) == (1, 1, 1)
+    assert not (workdir / "mean_image.npy").exists()
+
+
+@pytest.mark.parametrize("name", ["paper", "owt", "six_conv"])
+def test_export_and_import_are_bit_exact(name, folder, tmp_path):
+    changed = {"model__dropout__rate": 0.5} if name == "owt" else {"model__lrn__k": 1.5}
+    config = tiny_config(folder, model__spec=name, **changed)
+    net, rng = tiny_net(config), np.random.default_rng(3)
+    mean = rng.uniform(90, 130, (256, 256, 3)).astype(np.float32)
+    drawn = Weights("drawn", weight_files.draw_tensors(net), (name,), mean=mean)
+    drawn = dataclasses.replace(drawn, divide_by=(58.395, 57.12, 57.375))
+    import_weights(drawn, config, tmp_path / "first")
+    first = read_run(tmp_path / "first")
+    header = export_weights(first, tmp_path / "net.safetensors")
+    weights = files.read(tmp_path / "net.safetensors")
+    made, again = import_weights(weights, tiny_config(folder), tmp_path / "second")
+    second = read_run(tmp_path / "second")
+    assert again == net and configs.flattened(made).items() >= {
+        (field.replace("__", "."), value) for field, value in changed.items()
+    }
+    for found in (first, weights, second):
+        assert tiny.bits(found.tensors) == tiny.bits(drawn.tensors)
+        assert found.divide_by == drawn.divide_by
+        np.testing.assert_array_equal(found.mean, mean)
+    assert header["spec"] == name and header["classes"] == "3" and header["image_size"] == "67"
+    assert json.loads(header["keep"]) == (1.0 if name == "owt" else 0.5)
+    np.testing.assert_allclose(json.loads(header["mean"]), mean.mean((0, 1)), rtol=1e-4)
+    with safe_open(tmp_path / "net.safetensors", framework="numpy") as file:
+        assert file.metadata() == header
+        np.testing.assert_array_equal(file.get_tensor("mean_image"), mean.transpose(2, 0, 1))
+        assert file.get_tensor("features.0.weight" if name == "owt" else "conv1.weight").size
+
+
+def test_a_centre_mean_goes_out_and_comes_back_as_one(folder, tmp_path):
+    rng = np.random.default_rng(7)
+    mean = rng.uniform(90, 130, (256, 256, 3)).astype(np.float32)
+    config = tiny_config(folder)
+    tensors = weight_files.draw_tensors(tiny_net(config))
+    drawn = Weights("drawn", tensors, ("paper",), mean=mean, extra={"mean_of": "centre"})
+    made, _ = import_weights(drawn, config, tmp_path / "first")
+    assert made.data.mean == "centre_file"
+    first = read_run(tmp_path / "first")
+    assert export_weights(first, tmp_path / "net.safetensors")["mean_of"] == "centre"
+    import_weights(files.read(tmp_path / "net.safetensors"), config, tmp_path / "second")
+    for name in ("first", "second"):
+        consts = restore.load_nets([tmp_path / name])[0].consts
+        assert "mean" not in consts
+        np.testing.assert_array_equal(consts["centre_mean"], mean)
+
+
+def another_mean(workdir):
+    """Let a run that was imported with the mean of three values have had that of its images."""
+    text = (workdir / "config.json").read_text().replace('"mean": "values"', '"mean": "image"')
+    (workdir / "config.json").write_text(text)
+    meta = workdir / "checkpoints" / "0" / "meta" / "metadata"
+    said = json.loads(meta.read_text())
+    said["config_hash"] = configs.fingerprint(configs.from_json(text))
+    meta.write_text(json.dumps(said))
+
+
+def test_an_export_knows_the_mean_and_the_classes_of_the_data(folder, tmp_path):
+    _, config, workdir = imported(folder, tmp_path)
+    dataset = prepare(config.data)
+    another_mean(workdir)
+    weights = read_run(workdir)
+    np.testing.assert_array_equal(weights.mean, dataset.statistics.mean_image)
+    assert json.loads(weights.extra["class_names"]) == list(tiny.COLOURS)
+    # Other images lose the mean of those that the net was trained on, too.
+    other = tiny.write_images(tmp_path / "other")
+    for path in (other / "images" / "train" / "ant").glob("*[1-9].jpg"):
+        path.unlink()
+    found = restore.load(workdir, data_dir=str(other / "images"))
+    assert found.dataset.directory != dataset.directory
+    np.testing.assert_array_equal(found.consts["mean"], weights.mean)
+
+
+def test_an_export_needs_the_data_only_for_their_mean(folder, tmp_path):
+    _, _, workdir = imported(folder, tmp_path)
+    config_text = (workdir / "config.json").read_text()
+    (workdir / "config.json").write_text(config_text.replace(str(folder), "/nowhere"))
+    weights = read_run(workdir)
+    assert weights.mean.tolist() == [123, 117, 104]
+    another_mean(workdir)
+    with pytest.raises(DataError, match="that of its data, which are gone"):
+        read_run(workdir)
+    assert read_run(workdir, with_mean=False).mean is None
+    with pytest.raises(CheckpointError, match="no checkpoint 7"):
+        read_run(workdir, 7, with_mean=False)
+
+
+def test_another_net_is_refused_layer_by_layer(folder, tmp_path):
+    recipe = tiny_config(folder)
+    tensors = weight_files.draw_tensors(tiny_net(tiny_config(folder, model__spec="owt")))
+    save_file(tensors, tmp_path / "net.safetensors")
+    weights = files.read(tmp_path / "net.safetensors")
+    weights = dataclasses.replace(weights, mean=np.zeros(3, np.float32))
+    with pytest.raises(WeightsError, match=r"does not say which net.*--spec=paper or --spec="):
+        import_weights(weights, recipe, tmp_path / "run")
+    with pytest.raises(WeightsError) as caught:
+        import_weights(weights, recipe, tmp_path / "run", "caffe")
+    said = str(caught.value)
+    assert "is no net of spec caffe: conv1.bias expected (2,), found (2,)" not in said
+    assert "conv2.weight expected" in said and "more" in said and "\n" not in said
+    assert not list(tmp_path.glob("*run*")) and not list(tmp_path.glob(".run*"))
+
+
+def test_a_missing_mean_is_asked_for(folder, tmp_path):
+    save_file(weight_files.draw_tensors(tiny_net(tiny_config(folder))), tmp_path / "a.safetensors")
+    with pytest.raises(WeightsError, match="give it by --mean"):
+        import_weights(
+            files.read(tmp_path / "a.safetensors"), tiny_config(folder), tmp_path / "run", "paper"
+        )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"spec": "paper", "depth": 9},
+        {"spec": "paper", "width": "wide"},
+        {"spec": "paper", "lrn": 3},
+        {"spec": "resnet"},
+    ],
+    ids=str,
+)
+def test_a_header_that_asks_for_what_no_net_has_is_refused(model, folder, tmp_path):
+    header = {"model": json.dumps(model), "mean": "[0, 0, 0]", "divide_by": "[1, 1, 1]"}
+    save_file(
+        weight_files.draw_tensors(weight_files.net_of("paper")), tmp_path / "a.safetensors", header
+    )
+    with pytest.raises((WeightsError, ConfigError)):
+        import_weights(
+            files.read(tmp_path / "a.safetensors"), tiny_config(folder), tmp_path / "run"
+        )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.safetensors"]
+
+
+def test_nothing_half_written_is_left(folder, tmp_path, monkeypatch):
+    def fail(self):
+        raise CheckpointError("the disk is full")
+
+    monkeypatch.setattr(Checkpoints, "wait", fail)
+    with pytest.raises(CheckpointError, match="full"):
+        imported(folder, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["net.caffemodel"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").touch()
+    with pytest.raises(WeightsError, match="not empty"):
+        imported(folder, tmp_path)
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+def test_an_export_goes_to_a_safetensors_file_and_leaves_no_half(folder, tmp_path):
+    weights = imported(folder, tmp_path)[0]
+    for out in (tmp_path / "net.pth", tmp_path / "net.caffemodel" / "net.safetensors"):
+        with pytest.raises(WeightsError, match=r"ends in .safetensors|could not be written"):
+            export_weights(weights, out)
+    assert not list(tmp_path.glob("**/*half*"))
+
+
+def test_the_command_lines(folder, tmp_path):
+    recipe = tiny_config(folder, model__spec="caffenet")
+    tensors = weight_files.draw_tensors(tiny_net(recipe))
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(caffemodel(bgr(tensors), old=False, order=("pool1", "norm1")))
+    work, prepared = tmp_path / "run", f"--config.data.prepared_dir={folder / 'prepared'}"
+    changes = [f"--config.model.{k}={v}" for k, v in (("width", 0.03), ("image_size", 67))]
+    made = ended(
+        tiny.start(
+            folder, "import", str(path), f"--out={work}", prepared,
+            "--config.evaluate.batch_size=4", *changes, module="weights",
+        )
+    )  # fmt: skip
+    assert made["spec"] == "caffenet" and made["classes"] == 3 and made["mean"] == "values"
+    images = f"--data_dir={folder / 'images'}"
+    found = ended(tiny.start(folder, f"--workdir={work}", images, module="evaluate"))
+    assert found["images"] == tiny.VALIDATION and 0 <= found["top1_error"] <= 1
+    out = tmp_path / "net.safetensors"
+    said = ended(
+        tiny.start(folder, "export", f"--workdir={work}", f"--out={out}", module="weights")
+    )
+    assert said == {**said, "spec": "caffenet", "classes": 3, "step": 0}
+    net = tiny_net(recipe)
+    images = draw_images(size=67)
+    logits, _ = run(net, layout.from_torch(net, files.read(out).tensors)[0], images)
+    expected = weight_files.reference(net, tensors, images)
+    np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3 * expected.std())
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["import", "nowhere.npy", "--out=x"], "nowhere.npy is not there"),
+        (["impart", "--out=x"], "expected import FILE --out=DIR, or export"),
+        (["export", "--out=x"], "expected import FILE --out=DIR, or export"),
+        (["import", "nowhere.npy"], "--out"),
+        (["export", "--workdir=nowhere", "--out=x.safetensors"], "holds no run"),
+    ],
+)
+def test_a_command_line_fails_in_one_line(flags, said, tmp_path):
+    process = tiny.start(tmp_path, *flags, module="weights")
+    out, error = process.communicate(timeout=100)
+    assert process.returncode == 2 and not out
+    assert error.startswith("error: ") and said in error and error.count("\n") == 1
+
+
+def ended(process) -> dict:
+    """Wait, and return the JSON on the last line."""
+    out, error = process.communicate(timeout=200)
+    assert process.returncode == 0, error
+    return json.loads(out.splitlines()[-1])
