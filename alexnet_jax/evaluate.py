@@ -46,7 +46,7 @@ from alexnet_jax.inference.predictions import Predictions, joined
 from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
 from alexnet_jax.run import evaluations
 from alexnet_jax.run.folder import REPORT_FILE
-from alexnet_jax.run.restore import SPLIT, SavedNet, images, load_nets
+from alexnet_jax.run.restore import SPLIT, Restored, images, load_nets
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import check_writable
 
@@ -122,42 +122,42 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
         dataset, form = _images(nets, resize)
         answers = predicted(predictors[views], _batches(nets, dataset))
         how = {"split": _SPLIT.value, "views": views, "resize": form}
-        heads = [{"net": str(net.workdir), **how} for net in nets]
+        heads = [{"net": str(restored.workdir), **how} for restored in nets]
         if _OUT.value or weights == FIT:
             kept = _kept(heads, dataset, answers)
             found = compare(kept, weights)
         else:
             found = compared(heads, answers, weights)
         if weights != FIT and not _DATA_DIR.value:
-            for net, row in zip(nets, found[: len(nets)], strict=True):
-                evaluations.remember(net.workdir, {"step": int(net.state.step), **row})
+            for restored, row in zip(nets, found[: len(nets)], strict=True):
+                evaluations.remember(restored.workdir, {"step": int(restored.state.step), **row})
         rows += found
         seen += rows[-1]["images"]
-    for net in nets:
-        if (net.workdir / REPORT_FILE).exists():
-            refresh.refresh(net.workdir)
+    for restored in nets:
+        if (restored.workdir / REPORT_FILE).exists():
+            refresh.refresh(restored.workdir)
     return rows, seen, kept
 
 
-def _predictors(nets: Sequence[SavedNet], views: int) -> list[Predictor]:
+def _predictors(nets: Sequence[Restored], views: int) -> list[Predictor]:
     """Return the nets, those of the same kind compiled once."""
     programs: dict[tuple, Callable] = {}
     found = []
-    for net in nets:
-        kind = repr(net.net), net.mesh
+    for restored in nets:
+        kind = repr(restored.arch), restored.mesh
         if kind not in programs:
-            programs[kind] = make_predict(net.net, net.mesh, views)
-        found.append(Predictor(net.mesh, net.state, net.consts, programs[kind]))
+            programs[kind] = make_predict(restored.arch, restored.mesh, views)
+        found.append(Predictor(restored.mesh, restored.state, restored.pixel_stats, programs[kind]))
     return found
 
 
-def _images(nets: Sequence[SavedNet], resize: Resize | None) -> tuple[PreparedDataset, str]:
+def _images(nets: Sequence[Restored], resize: Resize | None) -> tuple[PreparedDataset, str]:
     """Return the images that all nets are seen on, and how they were made square."""
-    datasets = [images(net, _DATA_DIR.value, resize, split=_SPLIT.value) for net in nets]
-    for net, dataset in zip(nets, datasets, strict=True):
+    datasets = [images(restored, _DATA_DIR.value, resize, split=_SPLIT.value) for restored in nets]
+    for restored, dataset in zip(nets, datasets, strict=True):
         if dataset.directory != datasets[0].directory:
             raise ConfigError(
-                f"{net.workdir} has its images in {dataset.directory}, {nets[0].workdir} in "
+                f"{restored.workdir} has its images in {dataset.directory}, {nets[0].workdir} in "
                 f"{datasets[0].directory}: nets are compared on the same ones; give --data_dir or "
                 "--resize"
             )
@@ -165,9 +165,9 @@ def _images(nets: Sequence[SavedNet], resize: Resize | None) -> tuple[PreparedDa
     return datasets[0], "/".join(resize or (own.resize, own.resize_filter))
 
 
-def _batches(nets: Sequence[SavedNet], dataset: PreparedDataset) -> Iterator[dict]:
+def _batches(nets: Sequence[Restored], dataset: PreparedDataset) -> Iterator[dict]:
     config = nets[0].config
-    size = batch_size_for(*(net.mesh for net in nets), asked=config.evaluate.batch_size)
+    size = batch_size_for(*(restored.mesh for restored in nets), asked=config.evaluate.batch_size)
     return eval_batches(dataset, _SPLIT.value, batch_size=size, workers=config.data.workers)
 
 

@@ -5,7 +5,7 @@
 The file is what `jax.export.deserialize` reads: images (b, 256, 256, 3) uint8 RGB, for any b, to a
 dictionary of logits (views, b, classes) and probabilities (b, classes) float32, averaged over the
 views. The weights and the mean are in it. It runs on CPU, CUDA and TPU. Beside it lies
-alexnet.json: classes (what they are called, in order), views, spec, step. The last line is one JSON
+alexnet.json: classes (what they are called, in order), views, arch, step. The last line is one JSON
 object.
 """
 
@@ -22,10 +22,10 @@ from jax import Array, export, lax
 from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input import augment
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.run.restore import SavedNet, load_nets
-from alexnet_jax.step.train_step import graph_of
+from alexnet_jax.run.restore import Restored, load_nets
+from alexnet_jax.step.train_step import graphdef_of
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import whole_file, write_whole
+from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _OUT = flags.DEFINE_string("out", None, "The file, ending in .jaxexport.", required=True)
@@ -41,32 +41,35 @@ def main(_) -> None:
     out = pathlib.Path(_OUT.value)
     if out.suffix != ".jaxexport":
         raise ConfigError(f"--out ends in .jaxexport; got {out}")
-    (net,) = load_nets([pathlib.Path(_WORKDIR.value)], _CHECKPOINT.value)
+    (restored,) = load_nets([pathlib.Path(_WORKDIR.value)], _CHECKPOINT.value)
     views = int(_VIEWS.value)
     said = {
-        "spec": net.net.spec,
-        "step": int(net.state.step),
+        "arch": restored.arch.name,
+        "step": int(restored.state.step),
         "views": views,
-        "classes": net.data.words or [f"class {label}" for label in range(net.net.classes)],
+        "classes": restored.data.words
+        or [f"class {label}" for label in range(restored.arch.classes)],
     }
-    with whole_file(out) as half:
-        half.write_bytes(exported(net, views))
-        write_whole(out.with_suffix(".json"), json.dumps(said, indent=1) + "\n")
+    with atomic_file(out) as half:
+        half.write_bytes(exported(restored, views))
+        write_atomic(out.with_suffix(".json"), json.dumps(said, indent=1) + "\n")
     result = {"file": str(out), "bytes": out.stat().st_size, "platforms": PLATFORMS}
-    print(json.dumps({**result, **said, "classes": net.net.classes}))
+    print(json.dumps({**result, **said, "classes": restored.arch.classes}))
 
 
-def exported(net: SavedNet, views: int) -> bytearray:
+def exported(restored: Restored, views: int) -> bytearray:
     """Return the serialized function of a net and a number of views."""
     (batch,) = export.symbolic_shape("b")
     images = jax.ShapeDtypeStruct((batch, SIZE, SIZE, 3), np.uint8)
-    return export.export(jax.jit(answer_of(net, views)), platforms=PLATFORMS)(images).serialize()
+    return export.export(jax.jit(answer_of(restored, views)), platforms=PLATFORMS)(
+        images
+    ).serialize()
 
 
-def answer_of(net: SavedNet, views: int):
+def answer_of(restored: Restored, views: int):
     """Return answer(images) -> {logits, probabilities}, on one device, the weights inside it."""
-    graph, size = graph_of(net.net), net.net.image_size
-    params, stats = jax.tree.map(np.asarray, (net.state.params, net.state.batch_stats))
+    graph, size = graphdef_of(restored.arch), restored.arch.image_size
+    params, stats = jax.tree.map(np.asarray, (restored.state.params, restored.state.batch_stats))
     places = tuple(
         jnp.asarray(column) for column in zip(*augment.view_corners(views, size), strict=True)
     )
@@ -75,7 +78,7 @@ def answer_of(net: SavedNet, views: int):
         module = nnx.merge(graph, params, stats)
 
         def see(place):
-            return module(augment.view_at(images, net.consts, size, *place))[0]
+            return module(augment.view_at(images, restored.pixel_stats, size, *place))[0]
 
         logits = lax.map(see, places)  # (views, b, classes)
         probabilities = jnp.mean(jax.nn.softmax(logits), axis=0)

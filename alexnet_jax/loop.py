@@ -35,7 +35,7 @@ class Run:
     def __init__(
         self,
         config: ConfigDict,
-        net: architecture.Spec,
+        arch: architecture.Architecture,
         mesh: jax.sharding.Mesh,
         dataset,
         checkpoints: Checkpoints,
@@ -43,21 +43,23 @@ class Run:
         interrupt: Interrupt,
         after_validation: Callable[[], object] | None = None,
     ):
-        self.config, self.net, self.mesh, self.dataset = config, net, mesh, dataset
+        self.config, self.arch, self.mesh, self.dataset = config, arch, mesh, dataset
         self.checkpoints, self.log, self.interrupt = checkpoints, log, interrupt
         self.after_validation = after_validation
         images = dataset.num_examples("train")
         self.epochs = Epochs(images, config.batch_size, config.epochs, config.evaluate.every_epochs)
         self.steps = self.epochs.steps
-        self.consts = augment.constants(dataset.statistics, config.data)
-        self.consts_epoch: int | None = None  # of those that are on the devices
-        self.train_step = make_train_step(config, net, mesh)
-        self.evaluate_step = make_evaluate_step(net, mesh, config.evaluate.views)
+        self.pixel_stats = augment.constants(dataset.statistics, config.data)
+        self.pixel_stats_epoch: int | None = None  # of those that are on the devices
+        self.train_step = make_train_step(config, arch, mesh)
+        self.evaluate_step = make_evaluate_step(arch, mesh, config.evaluate.views)
         self.plateau = schedule.make_plateau(config.schedule)
-        self.rates: optimizer.Rates | None = None  # those that the state has, once they are set
+        self.rates: optimizer.LearningRates | None = (
+            None  # those that the state has, once they are set
+        )
         self.in_flight: collections.deque[jax.Array] = collections.deque()
         self.kept = -1  # step of the last state that was saved or restored
-        self.watch = ChanceWatch(net, dataset, self.consts, config.log)
+        self.watch = ChanceWatch(arch, dataset, self.pixel_stats, config.log)
 
     def go(self) -> dict:
         """Run to the end, from where `begin` found it."""
@@ -80,11 +82,11 @@ class Run:
     def begin(self) -> None:
         """Restore or draw the state, and open the stream of batches where it stands."""
         config = self.config
-        state = self.checkpoints.restore(abstract_state(config, self.net, self.mesh))
+        state = self.checkpoints.restore(abstract_state(config, self.arch, self.mesh))
         if state is None:
-            state = create_state(config, self.net, self.mesh)
+            state = create_state(config, self.arch, self.mesh)
             if config.init_from:
-                state, loaded = initialised(state, config, self.net, self.mesh)
+                state, loaded = initialised(state, config, self.arch, self.mesh)
                 self.log.say(loaded)
         else:
             self.kept = int(state.step)
@@ -100,7 +102,7 @@ class Run:
         begins = f"goes on from step {self.step}" if self.step else "begins"
         self.log.say(
             f"{begins}: {self.steps} steps of {config.batch_size} images, "
-            f"{self.epochs.images} images and {self.net.classes} classes, "
+            f"{self.epochs.images} images and {self.arch.classes} classes, "
             f"mesh {dict(self.mesh.shape)} of {jax.devices()[0]}"
         )
         self.batches = train_batches(
@@ -127,16 +129,16 @@ class Run:
         )
         if rates != self.rates:
             values = sharding.put_everywhere(self.mesh, jax.tree.map(np.float32, rates))
-            opt_state = optimizer.with_rates(self.state.opt_state, values)
+            opt_state = optimizer.with_learning_rates(self.state.opt_state, values)
             self.state = dataclasses.replace(self.state, opt_state=opt_state)
             self.rates = rates
-        if epoch != self.consts_epoch:
-            consts = augment.at_epoch(self.consts, self.config.data, epoch)
-            self.placed_consts = sharding.put_everywhere(self.mesh, consts)
-            self.consts_epoch = epoch
+        if epoch != self.pixel_stats_epoch:
+            pixel_stats = augment.at_epoch(self.pixel_stats, self.config.data, epoch)
+            self.placed_pixel_stats = sharding.put_everywhere(self.mesh, pixel_stats)
+            self.pixel_stats_epoch = epoch
         with self.clock.waiting():
             batch = sharding.put_batch(self.mesh, next(self.batches))
-        self.state, loss = self.train_step(self.state, batch, self.placed_consts)
+        self.state, loss = self.train_step(self.state, batch, self.placed_pixel_stats)
         self.step += 1
         self.log.advance(self.step)
         self.in_flight.append(loss)
@@ -188,7 +190,7 @@ class Run:
             workers=self.config.data.workers,
         )
         batches = self.unless_stopped(batches)
-        found = evaluate(self.evaluate_step, self.state, batches, self.consts, self.mesh)
+        found = evaluate(self.evaluate_step, self.state, batches, self.pixel_stats, self.mesh)
         if not math.isfinite(found["loss"]):
             raise TrainingError(self.not_finite("validation loss", self.step))
         conv1 = sharding.whole(self.mesh, self.state.params["conv1"]["kernel"])

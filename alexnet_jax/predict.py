@@ -40,10 +40,13 @@ def main(argv: list[str]) -> int:
     if len(argv) < 2:
         raise ConfigError("expected one or more images or folders of images after the flags")
     paths = image_files(argv[1:])
-    (net,) = load_nets([pathlib.Path(_WORKDIR.value)], _CHECKPOINT.value)
-    names = net.data.words or tuple(f"class {label}" for label in range(net.net.classes))
+    (restored,) = load_nets([pathlib.Path(_WORKDIR.value)], _CHECKPOINT.value)
+    names = restored.data.words or tuple(f"class {label}" for label in range(restored.arch.classes))
     predictor = Predictor(
-        net.mesh, net.state, net.consts, make_predict(net.net, net.mesh, int(_VIEWS.value))
+        restored.mesh,
+        restored.state,
+        restored.pixel_stats,
+        make_predict(restored.arch, restored.mesh, int(_VIEWS.value)),
     )
     begin, good, bad = time.perf_counter(), 0, 0
 
@@ -52,9 +55,9 @@ def main(argv: list[str]) -> int:
         bad += 1
         print(f"error: {error}", file=sys.stderr, flush=True)
 
-    size = batch_size_for(net.mesh, asked=min(BATCH, len(paths)))
-    resize = Resize(net.config.data.resize, net.config.data.resize_filter)
-    pictures = batches(squares(paths, resize, net.config.data.workers), size, name_bad)
+    size = batch_size_for(restored.mesh, asked=min(BATCH, len(paths)))
+    resize = Resize(restored.config.data.resize, restored.config.data.resize_filter)
+    pictures = batches(squares(paths, resize, restored.config.data.workers), size, name_bad)
     for (probabilities,), batch in predicted([predictor], pictures):
         for file, row in zip(batch["file"], probabilities, strict=True):
             _say(file, [(names[label], float(row[label])) for label in best(row, _TOP.value)])

@@ -58,7 +58,7 @@ def _train(
     """Train, `first` in the process that writes the log."""
     dataset = prepare(config.data)
     distributed.wait_for_all("prepared")
-    net = resolving.resolve(config.model, len(dataset.class_names))
+    arch = resolving.resolve(config.model, len(dataset.class_names))
     with (
         Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir) as checkpoints,
         Logger(workdir, tensorboard=config.log.tensorboard) if first else Silence() as log,
@@ -66,7 +66,7 @@ def _train(
     ):
         if first:
             dataset_info.keep(workdir, dataset, config.data, begun=bool(checkpoints.steps()))
-        run = Run(config, net, mesh, dataset, checkpoints, log, interrupt, told)
+        run = Run(config, arch, mesh, dataset, checkpoints, log, interrupt, told)
         run.begin()
         if first:  # only now: a start that is refused leaves the folder's config as it was
             folder.write_run(workdir, config)

@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config = ilsvrc2012.get_config()
     config.epochs = 90  # S: max_iter 450000
     config.batch_size = 256  # T: batch_size
-    config.model.spec = "caffe"
+    config.model.arch = "caffe"
 
     config.data.resize = "warp"  # I: convert -resize 256x256\!
     config.data.resize_filter = "lanczos"  # ImageMagick's, of pictures that shrink

@@ -28,7 +28,7 @@ def get_config() -> ConfigDict:
     config.data.release = "fall2011"
     config.data.max_bad_fraction = 0.001  # some of its files are no images
     config.data.colour_until = 0  # layer-params-146-2011.cfg says nothing of its end
-    config.model.spec = "six_conv_fall2011"
+    config.model.arch = "six_conv_fall2011"
 
     # layer-params-146-2011.cfg:206, 210: .01 until epoch 6, then .001; convolutions .001 all along.
     # The biases of its conv6 had .002 (line 83); here they have .02 as all others.

@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     # All but the classes, which are others (initw.py).
     config.init_layers = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6", "fc6", "fc7")
     config.data.colour_until = 38  # layer-params-146-2012-2011.cfg:191
-    config.model.spec = "six_conv"
+    config.model.arch = "six_conv"
 
     config.optimizer.learning_rate = 0.001  # layer-params-146-2012-2011.cfg:182
     config.schedule.epochs = (22, 42)  # layer-params-146-2012-2011.cfg:190, 192

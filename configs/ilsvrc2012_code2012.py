@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     """Return the recipe of net 145."""
     config = ilsvrc2012.get_config()
     config.epochs = 91  # layer-params-145.cfg:181
-    config.model.spec = "code2012"
+    config.model.arch = "code2012"
 
     config.data.mean = "centre"  # convdata_jpeg.py:95
     config.data.crop_chunk = 32  # convdata_jpeg.py:77

@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config = ilsvrc2012.get_config()
     config.epochs = 90  # T: --epochs
     config.batch_size = 256  # R: 8 devices; T: --batch-size 32
-    config.model.spec = "owt"
+    config.model.arch = "owt"
 
     config.data.resize_filter = "bilinear"  # P: Resize(256), CenterCrop(224) at test
     config.data.mean = "values"

@@ -27,9 +27,9 @@ FLOORS = [
     {"command_line", "idle_fields"},
     {"layers", "schedule", "sharding", "config", "interrupt", "clock", "epochs", "filters"},
     {"distributed", "optimizer", "events"},
-    {"spec", "metrics", "ops", "convolution", "random_streams", "peer_watch"},
+    {"arch", "metrics", "ops", "convolution", "random_streams", "peer_watch"},
     {"ensemble", "predictions"},
-    {"whole_file", "host_memory", "cores"},
+    {"atomic_file", "host_memory", "cores"},
     {"memory_in_use"},
     {"errors"},
 ]
@@ -70,10 +70,10 @@ ANALYSIS_FLOORS = [
 INNER = {
     "analysis": ANALYSIS_FLOORS,
     "data": DATA_FLOORS,
-    "spec": SPEC_FLOORS,
+    "arch": SPEC_FLOORS,
     "weights": WEIGHTS_FLOORS,
 }
-COMMANDS = {("spec", "__main__"), ("spec", "figure"), ("spec", "listing")}  # they stand above all
+COMMANDS = {("arch", "__main__"), ("arch", "figure"), ("arch", "listing")}  # they stand above all
 
 
 def imported(path: pathlib.Path) -> set[str]:

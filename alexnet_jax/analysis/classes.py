@@ -29,7 +29,7 @@ from alexnet_jax.inference.predictor import (
     make_predict,
     predicted,
 )
-from alexnet_jax.run.restore import SavedRun
+from alexnet_jax.run.restore import RestoredRun
 from alexnet_jax.system import command_line
 
 
@@ -58,10 +58,12 @@ class Tally:
         self.pairs.update(pair for pair in pairs if pair[0] != pair[1])
 
 
-def classes(run: SavedRun, *, views: int = 1, words: str = "") -> dict[str, Any]:
+def classes(run: RestoredRun, *, views: int = 1, words: str = "") -> dict[str, Any]:
     """Return what classes.json holds of a run, over its validation split."""
     names = class_names(run, words)
-    predictor = Predictor(run.mesh, run.state, run.consts, make_predict(run.net, run.mesh, views))
+    predictor = Predictor(
+        run.mesh, run.state, run.pixel_stats, make_predict(run.arch, run.mesh, views)
+    )
     batches = eval_batches(
         run.dataset,
         SPLIT,

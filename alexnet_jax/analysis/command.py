@@ -11,7 +11,7 @@ from rich.console import Console
 
 from alexnet_jax.errors import CheckpointError, ConfigError
 from alexnet_jax.run import restore
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 
 FOLDER = "analysis"
 WIDTH = 120  # characters, where no terminal says
@@ -65,7 +65,7 @@ class RunFlags:
         """The images in place of the run's own; "": none."""
         return "" if self._data_dir is None else self._data_dir.value
 
-    def load(self, *, train: bool = False) -> restore.SavedRun:
+    def load(self, *, train: bool = False) -> restore.RestoredRun:
         """Return the run with its images, or those of --data_dir; see saved_run.load."""
         return restore.load(self.workdir, self.checkpoint, self.data_dir, train=train)
 
@@ -87,7 +87,7 @@ def output_folder(workdir: pathlib.Path) -> pathlib.Path:
 
 def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
-    write_whole(path, json.dumps(content) + "\n")
+    write_atomic(path, json.dumps(content) + "\n")
 
 
 def console() -> Console:

@@ -10,7 +10,7 @@ from alexnet_jax.net import resolving
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import check, fingerprint
 from alexnet_jax.run.folder import read_config
-from alexnet_jax.step.train_step import ONCE, initial_state
+from alexnet_jax.step.train_step import FAST_COMPILE, initial_state
 from alexnet_jax.weights.runs import read_run
 
 
@@ -49,14 +49,14 @@ def drawn_kernels(workdir: pathlib.Path) -> Kernels | None:
     check(config)
     if config.init_from:
         return None
-    net = resolving.resolve(
+    arch = resolving.resolve(
         config.model, config.model.classes or 2
     )  # conv1 knows nothing of classes
 
     def draw():
-        return initial_state(config, net).params["conv1"]["kernel"]
+        return initial_state(config, arch).params["conv1"]["kernel"]
 
-    kernels = np.asarray(jax.jit(draw, compiler_options=ONCE)())
+    kernels = np.asarray(jax.jit(draw, compiler_options=FAST_COMPILE)())
     return Kernels(0, _on_pixels(kernels, tuple(config.data.divide_by)))
 
 

@@ -21,7 +21,7 @@ from alexnet_jax.analysis.colour import shares
 from alexnet_jax.analysis.conv1 import read_kernels
 from alexnet_jax.net.filters import filter_grid
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import whole_file
+from alexnet_jax.system.atomic_file import atomic_file
 
 MAGNIFICATION = 5  # pixels for each weight
 LABEL, GAP = 30, 14  # pixels high
@@ -75,7 +75,7 @@ def filters(
     ]
     made = picture(standardized(kernels) if each else kernels, labels, magnification)
     path = command.output_folder(workdir) / "filters.png"
-    with whole_file(path) as half:
+    with atomic_file(path) as half:
         made.save(half, format="PNG", optimize=True)
     maps = kernels.shape[-1]
     return {"file": str(path), "step": step, "columns": len(kernels), "filters": maps * len(labels)}

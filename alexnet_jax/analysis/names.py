@@ -5,10 +5,10 @@ import pathlib
 from collections.abc import Sequence
 
 from alexnet_jax.errors import DataError
-from alexnet_jax.run.restore import SavedRun
+from alexnet_jax.run.restore import RestoredRun
 
 
-def class_names(run: SavedRun, words_file: str = "") -> list[str]:
+def class_names(run: RestoredRun, words_file: str = "") -> list[str]:
     """Return a name for each class, each different: "goldfish" rather than "n01443537".
 
     The first of a class's words, where they are known, as in the paper's figure 4. Names that two

@@ -22,14 +22,14 @@ from alexnet_jax.net import architecture, resolving
 from alexnet_jax.run import config as configs
 from alexnet_jax.step import optimizer, schedule
 from alexnet_jax.step.epochs import Epochs
-from alexnet_jax.step.train_step import ONCE, TrainState, create_state, graph_of
+from alexnet_jax.step.train_step import FAST_COMPILE, TrainState, create_state, graphdef_of
 from alexnet_jax.system import sharding
 from alexnet_jax.system.random_streams import stream
 from alexnet_jax.weights.initial import initialised
 
 # Bounds of the pull of the labels, nats a step, from recipes whose start was measured: the first
 # step from which the loss stays 2 % below ln(classes). On 40 classes of Tiny ImageNet
-# (experiments/records/leaving_chance) 1.5 (spec code2012) 60 to 70 steps, 0.017 (paper) 150 to 170;
+# (experiments/records/leaving_chance) 1.5 (arch code2012) 60 to 70 steps, 0.017 (paper) 150 to 170;
 # the quickstart with weaker and weaker initial weights (experiments/records/doctor_check.json)
 # 3.6, 20 steps; 0.067, 30; 0.0013, 90; 8.9e-6, 260; 9.5e-8, not in 600. A quarter of the width
 # with other initial values, norms and input, 300 steps of 32 (experiments/records/plateau): on ten
@@ -68,39 +68,43 @@ def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
             f"least 2 for it; got {config.batch_size}"
         )
     dataset = prepare(config.data)
-    net = resolving.resolve(config.model, len(dataset.class_names))
+    arch = resolving.resolve(config.model, len(dataset.class_names))
     one = {"data": 1, "group": 1, "cpu_devices": 1}
-    mesh = sharding.make_mesh(ConfigDict(one), net.columns, config.batch_size, jax.devices()[:1])
-    state = _first_state(config, net, mesh, dataset.num_examples("train"))
-    consts = augment.constants(dataset.statistics, config.data)
+    mesh = sharding.make_mesh(ConfigDict(one), arch.columns, config.batch_size, jax.devices()[:1])
+    state = _first_state(config, arch, mesh, dataset.num_examples("train"))
+    pixel_stats = augment.constants(dataset.statistics, config.data)
     batches = train_batches(
         dataset, batch_size=config.batch_size, seed=config.seed, start_step=0, steps=1
     )
     (batch,) = batches
     key = stream(state.key, "step", 0)
-    views = functools.partial(augment.training_views, data=config.data, size=net.image_size)
+    views = functools.partial(augment.training_views, data=config.data, size=arch.image_size)
     examples = jnp.arange(config.batch_size, dtype=jnp.int32)
-    images = jax.jit(views, compiler_options=ONCE)(
-        batch["image"], consts, key=stream(key, "augment"), examples=examples
+    images = jax.jit(views, compiler_options=FAST_COMPILE)(
+        batch["image"], pixel_stats, key=stream(key, "augment"), examples=examples
     )
     momentum = config.optimizer.momentum
-    return layers(net, state, images, jnp.asarray(batch["label"]), key, momentum), net.classes
+    return layers(arch, state, images, jnp.asarray(batch["label"]), key, momentum), arch.classes
 
 
-def _first_state(config: ConfigDict, net: architecture.Spec, mesh: Mesh, images: int) -> TrainState:
+def _first_state(
+    config: ConfigDict, arch: architecture.Architecture, mesh: Mesh, images: int
+) -> TrainState:
     """Return the state before the first step, with that step's rates."""
-    state = create_state(config, net, mesh)
+    state = create_state(config, arch, mesh)
     if config.init_from:
-        state, _ = initialised(state, config, net, mesh)
+        state, _ = initialised(state, config, arch, mesh)
     epochs = Epochs(images, config.batch_size, config.epochs, config.evaluate.every_epochs)
     plateau = jax.device_get(state.plateau)
     at = {"step": 0, "epoch": 0, "steps": epochs.steps, "plateau": plateau}
     rates = jax.tree.map(np.float32, schedule.rates(config, state.params, **at))
-    return dataclasses.replace(state, opt_state=optimizer.with_rates(state.opt_state, rates))
+    return dataclasses.replace(
+        state, opt_state=optimizer.with_learning_rates(state.opt_state, rates)
+    )
 
 
 def layers(
-    net: architecture.Spec,
+    arch: architecture.Architecture,
     state: TrainState,
     images: Array,
     labels: Array,
@@ -120,9 +124,9 @@ def layers(
       key: of the dropout masks.
       momentum: of the update.
     """
-    gradients, pulls = _gradients(net)(state.params, state.batch_stats, images, labels, key)
+    gradients, pulls = _gradients(arch)(state.params, state.batch_stats, images, labels, key)
     found = {}
-    spread = spreads(net, state, images[:LOOKED_AT], stream(key, "dropout"))
+    spread = spreads(arch, state, images[:LOOKED_AT], stream(key, "dropout"))
     rates = state.opt_state.rates
     for name, own in state.params.items():
         if name not in spread:  # a norm: its layer's
@@ -138,11 +142,11 @@ def layers(
     return found
 
 
-def _gradients(net: architecture.Spec):
+def _gradients(arch: architecture.Architecture):
     """Return the compiled gradients: of the loss, and of what only the labels can ask for."""
-    graph = graph_of(net)
+    graph = graphdef_of(arch)
 
-    @functools.partial(jax.jit, compiler_options=ONCE)
+    @functools.partial(jax.jit, compiler_options=FAST_COMPILE)
     def gradients(params, stats, images, labels, key):
         def logits(params):
             model = nnx.merge(graph, params, stats)
@@ -152,7 +156,7 @@ def _gradients(net: architecture.Spec):
             return model(images, train=True, **masks)[0]
 
         scores, transpose = jax.vjp(logits, params)
-        own = jax.nn.one_hot(labels, net.classes, dtype=scores.dtype)
+        own = jax.nn.one_hot(labels, arch.classes, dtype=scores.dtype)
         next_one = jnp.roll(own, 1, axis=0)
         (of_loss,) = transpose((jax.nn.softmax(scores) - own) / labels.shape[0])
         (of_labels,) = transpose((next_one - own) / labels.shape[0])

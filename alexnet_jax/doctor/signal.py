@@ -15,8 +15,8 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.input import augment
 from alexnet_jax.inference.predictor import SPLIT
-from alexnet_jax.net.architecture import Spec
-from alexnet_jax.step.train_step import TrainState, graph_of
+from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.step.train_step import TrainState, graphdef_of
 
 # Measured before training on the net of the text: with its own initial values 0.03 at conv5 and
 # 0.005 at fc7, and it starts late; with twice those 0.18 at fc7; with a tenth 0.009 at conv2.
@@ -29,31 +29,31 @@ class ChanceWatch:
     """Says once, with the layer to look at, that the loss sits at ln(classes).
 
     Args:
-      spec: the net.
+      arch: the net.
       dataset: whose images are looked at.
-      consts: what they lose before the net (data.augment.constants).
+      pixel_stats: what they lose before the net (data.augment.constants).
       log: config.log: how many steps a loss is of, and how many are too many.
     """
 
-    def __init__(self, spec: Spec, dataset, consts: dict, log: ConfigDict):
-        self.spec, self.dataset, self.consts, self.log = spec, dataset, consts, log
+    def __init__(self, arch: Architecture, dataset, pixel_stats: dict, log: ConfigDict):
+        self.arch, self.dataset, self.pixel_stats, self.log = arch, dataset, pixel_stats, log
         self.steps = 0
 
     def warning(self, loss: float, state: TrainState) -> str | None:
         """Return what there is to say after the mean loss of log.every_steps more steps."""
-        chance, before = math.log(self.spec.classes), self.steps
+        chance, before = math.log(self.arch.classes), self.steps
         at_chance = abs(loss - chance) < AT_CHANCE * chance
         self.steps = before + self.log.every_steps if at_chance else 0
         if not before < self.log.plateau_steps <= self.steps:
             return None
-        layer = first_dead_layer(spreads(self.spec, state, self._views()))
+        layer = first_dead_layer(spreads(self.arch, state, self._views()))
         where = (
             f"the first layer whose signal is dead is {layer}"
             if layer
             else "no layer's signal is dead: the rate or the labels may be at fault"
         )
         return (
-            f"warning: the loss has sat at ln({self.spec.classes}) = {chance:.3f} for "
+            f"warning: the loss has sat at ln({self.arch.classes}) = {chance:.3f} for "
             f"{self.steps} steps; {where}"
         )
 
@@ -61,14 +61,16 @@ class ChanceWatch:
         """Return centre views of some images, the same in all processes."""
         count = min(LOOKED_AT, self.dataset.num_examples(SPLIT))
         images, _ = self.dataset.read(SPLIT, range(count))
-        (corner,) = augment.view_corners(1, self.spec.image_size)
+        (corner,) = augment.view_corners(1, self.arch.image_size)
         places = map(jnp.asarray, corner)
-        views = augment.view_at(jnp.asarray(images), self.consts, self.spec.image_size, *places)
+        views = augment.view_at(
+            jnp.asarray(images), self.pixel_stats, self.arch.image_size, *places
+        )
         return jax.device_get(views)
 
 
 def spreads(
-    spec: Spec,
+    arch: Architecture,
     state: TrainState,
     images: jax.Array | np.ndarray,
     dropout_key: jax.Array | None = None,
@@ -80,18 +82,18 @@ def spreads(
     comes through.
 
     Args:
-      spec: the net.
+      arch: the net.
       state: its parameters.
       images: (B, image_size, image_size, 3) float, less the mean.
       dropout_key: the net as in training, with batch statistics of these images and masks of this
         key, one for all images; None: as at test.
     """
-    graph = graph_of(spec)
+    graph = graphdef_of(arch)
     train: dict = {}
     if dropout_key is not None:
         one_mask = jnp.zeros(images.shape[0], jnp.int32)
         train = {"train": True, "dropout_key": dropout_key, "examples": one_mask}
-    outputs = {layer.name: spec.output(layer) for layer in spec.layers if not layer.identity}
+    outputs = {layer.name: arch.output(layer) for layer in arch.layers if not layer.identity}
 
     @functools.partial(jax.jit, out_shardings=state.step.sharding)  # a copy for each process
     def measure(params, stats, images):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_jax.errors import DataError
-from alexnet_jax.system.atomic_file import whole_file
+from alexnet_jax.system.atomic_file import atomic_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Predictions:
         fields: dict[str, Any] = {
             field.name: np.asarray(getattr(self, field.name)) for field in dataclasses.fields(self)
         }
-        with whole_file(path, DataError) as half, half.open("wb") as file:
+        with atomic_file(path, DataError) as half, half.open("wb") as file:
             np.savez(file, **fields)
 
 

@@ -13,9 +13,9 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from alexnet_jax.data.input import augment
-from alexnet_jax.net.architecture import Spec
+from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.step import metrics
-from alexnet_jax.step.train_step import TrainState, graph_of
+from alexnet_jax.step.train_step import TrainState, graphdef_of
 from alexnet_jax.system.sharding import (
     DATA,
     compiler_options,
@@ -29,59 +29,59 @@ from alexnet_jax.system.sharding import (
 SPLIT = "validation"
 
 
-def make_predict(spec: Spec, mesh: Mesh, views: int):
-    """Return the compiled predict(params, stats, images, consts) -> probabilities (B, classes).
+def make_predict(arch: Architecture, mesh: Mesh, views: int):
+    """Return the compiled predict(params, stats, images, pixel_stats) -> (B, classes).
 
     images: (B, 256, 256, 3) uint8 over "data". Probabilities are float32.
     """
-    return jax.jit(_averaged_softmax(spec, mesh, views), compiler_options=compiler_options(mesh))
+    return jax.jit(_averaged_softmax(arch, mesh, views), compiler_options=compiler_options(mesh))
 
 
-def _averaged_softmax(spec: Spec, mesh: Mesh, views: int):
+def _averaged_softmax(arch: Architecture, mesh: Mesh, views: int):
     """Return predict, not compiled: softmax averaged over the views.
 
     The views of an image go through the net one after the other, so that memory does not grow with
     their number.
     """
-    graph = graph_of(spec)
+    graph = graphdef_of(arch)
     over_data, over_group = data_axis(mesh), group_axis(mesh)
-    corners = augment.view_corners(views, spec.image_size)
+    corners = augment.view_corners(views, arch.image_size)
 
-    def local(params, stats, images, consts):
+    def local(params, stats, images, pixel_stats):
         net = nnx.merge(graph, params, stats)
 
         def add(total, view):
-            x = augment.view_at(images, consts, spec.image_size, *view)
+            x = augment.view_at(images, pixel_stats, arch.image_size, *view)
             logits, _ = net(x, group_axis=over_group, data_axis=over_data)
             return total + jax.nn.softmax(logits), None
 
-        total = jnp.zeros((images.shape[0], spec.classes))
+        total = jnp.zeros((images.shape[0], arch.classes))
         if over_data:
             total = lax.pcast(total, over_data, to="varying")
         places = tuple(jnp.asarray(column) for column in zip(*corners, strict=True))
         return lax.scan(add, total, places)[0] / views
 
-    def predict(params, stats, images, consts):
+    def predict(params, stats, images, pixel_stats):
         return jax.shard_map(
             local,
             mesh=mesh,
             in_specs=(local_specs(mesh, params), local_specs(mesh, stats), P(over_data), P()),
             out_specs=P(over_data),
-        )(params, stats, images, consts)
+        )(params, stats, images, pixel_stats)
 
     return predict
 
 
-def make_evaluate_step(spec: Spec, mesh: Mesh, views: int):
-    """Return the compiled step: (params, stats, batch, consts) -> masked sums.
+def make_evaluate_step(arch: Architecture, mesh: Mesh, views: int):
+    """Return the compiled step: (params, stats, batch, pixel_stats) -> masked sums.
 
     batch: image, label and mask (B,) float32, 0 where a row is padding.
     """
-    predict = _averaged_softmax(spec, mesh, views)
+    predict = _averaged_softmax(arch, mesh, views)
     least = jnp.finfo(jnp.float32).tiny  # a probability rounded to 0 still has a loss
 
-    def evaluate_step(params, stats, batch, consts) -> metrics.Sums:
-        probabilities = predict(params, stats, batch["image"], consts)
+    def evaluate_step(params, stats, batch, pixel_stats) -> metrics.Sums:
+        probabilities = predict(params, stats, batch["image"], pixel_stats)
         log_probs = jnp.log(jnp.maximum(probabilities, least))
         return metrics.sums(log_probs, batch["label"], batch["mask"])
 
@@ -89,7 +89,7 @@ def make_evaluate_step(spec: Spec, mesh: Mesh, views: int):
 
 
 def evaluate(
-    step: Callable, state: TrainState, batches: Iterable[dict], consts: dict, mesh: Mesh
+    step: Callable, state: TrainState, batches: Iterable[dict], pixel_stats: dict, mesh: Mesh
 ) -> dict[str, float]:
     """Return loss, top1_error, top5_error and images of a split, and images_per_second.
 
@@ -97,15 +97,15 @@ def evaluate(
       step: what `make_evaluate_step` gave.
       state: the net's parameters.
       batches: image, label and mask, each image of the split in one of them.
-      consts: what `augment.constants` gave.
+      pixel_stats: what `augment.constants` gave.
       mesh: where the net lives.
     """
     begin = time.perf_counter()
     total = dict.fromkeys(metrics.zeros(), 0.0)
-    consts = put_everywhere(mesh, consts)  # once, not with each batch
+    pixel_stats = put_everywhere(mesh, pixel_stats)  # once, not with each batch
     waiting = None  # one batch in flight while the host reads the next
     for batch in batches:
-        sums = step(state.params, state.batch_stats, put_batch(mesh, batch), consts)
+        sums = step(state.params, state.batch_stats, put_batch(mesh, batch), pixel_stats)
         if waiting is not None:
             _add(total, waiting)
         waiting = sums
@@ -126,16 +126,16 @@ class Predictor:
     Args:
       mesh: where the state lives.
       state: the net's parameters.
-      consts: what `augment.constants` gave.
+      pixel_stats: what `augment.constants` gave.
       predict: what `make_predict` gave for this net and mesh.
     """
 
     def __init__(
-        self, mesh: Mesh, state: TrainState, consts: dict[str, np.ndarray], predict: Callable
+        self, mesh: Mesh, state: TrainState, pixel_stats: dict[str, np.ndarray], predict: Callable
     ):
         self._mesh, self._predict = mesh, predict
         self._params, self._stats = state.params, state.batch_stats
-        self._consts = put_everywhere(mesh, consts)
+        self._consts = put_everywhere(mesh, pixel_stats)
 
     def __call__(self, images: np.ndarray) -> Array:
         """Return probabilities (b, classes) float32 of (b, 256, 256, 3) uint8, not waited for."""

@@ -17,23 +17,23 @@ from rich.table import Table
 
 from alexnet_jax.errors import UserError
 from alexnet_jax.net import figure, listing
-from alexnet_jax.net.architectures import SPECS
+from alexnet_jax.net.architectures import ARCHITECTURES
 
 WIDTH = 120  # characters, where no terminal says
 
 
 def counts(_) -> None:
     """Print each row's number of parameters at its own number of classes."""
-    found = {name: listing.count(listing.net_of(name)) for name in SPECS}
+    found = {name: listing.count(listing.net_of(name)) for name in ARCHITECTURES}
     for name, number in found.items():
-        print(f"{name:18} {number:12,}  {SPECS[name].source}")
+        print(f"{name:18} {number:12,}  {ARCHITECTURES[name].source}")
     print(json.dumps(found))
 
 
 def diff(arguments) -> None:
     """Print the fields in which two rows differ."""
     first, second = (listing.net_of(name) for name in (arguments.first, arguments.second))
-    table = Table("field", first.spec, second.spec)
+    table = Table("field", first.name, second.name)
     for row in listing.differences(first, second):
         table.add_row(*row)
     _console().print(table)
@@ -41,11 +41,11 @@ def diff(arguments) -> None:
 
 def show(arguments) -> None:
     """Print a row layer by layer; draw it if asked."""
-    net = listing.net_of(arguments.name)
-    _console().print(listing.table(net))
-    rows = listing.rows(net)
+    arch = listing.net_of(arguments.name)
+    _console().print(listing.table(arch))
+    rows = listing.rows(arch)
     result = {
-        "spec": net.spec,
+        "arch": arch.name,
         "parameters": sum(row.parameters for row in rows),
         "flops": sum(row.flops for row in rows),
         "values_received_by_a_column": sum(row.received for row in rows),
@@ -54,7 +54,7 @@ def show(arguments) -> None:
         path = pathlib.Path(arguments.figure)
         if path.suffix != ".svg":
             raise UserError(f"--figure is an .svg file; got {path}")
-        path.write_text(figure.svg(net))
+        path.write_text(figure.svg(arch))
         result["figure"] = str(path)
     print(json.dumps(result))
 

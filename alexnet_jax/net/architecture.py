@@ -1,4 +1,4 @@
-"""What a net is made of. A spec is data: the model reads it and decides nothing itself."""
+"""What a net is made of. A arch is data: the model reads it and decides nothing itself."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -98,13 +98,13 @@ class Init:
 
 
 @dataclasses.dataclass(frozen=True)
-class Spec:
+class Architecture:
     """A net, complete. `layers`, `widths` and `source` are the table's; the rest can be set."""
 
     source: str
     layers: tuple[Layer, ...]
     widths: Mapping[int, Mapping[str, int]]  # columns -> layer -> maps or neurons per column
-    spec: str = "paper"  # the row's name
+    name: str = "paper"  # the row's name
     columns: int = 2
     cross_columns: bool = True  # False: columns meet only in the sum of fc8
     drop_layers: Any = ()  # names, as a tuple or with commas between; not conv1, not fc8

@@ -5,7 +5,7 @@
 
 import dataclasses
 
-from alexnet_jax.net.architecture import LRN, Dropout, Init, Layer, PerLayer, Pool, Spec
+from alexnet_jax.net.architecture import LRN, Architecture, Dropout, Init, Layer, PerLayer, Pool
 
 _NAMES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
 
@@ -26,7 +26,7 @@ def _inserted(layers: tuple[Layer, ...], before: str, *new: Layer) -> tuple[Laye
 
 _THEN_NORM_POOL = ("activation", "norm", "pool")  # paper 3.5
 
-PAPER = Spec(
+PAPER = Architecture(
     source="NIPS 2012, section 3; one column: layers-145-half.cfg",
     layers=(
         Layer("conv1", 11, stride=4, reads="image", then=_THEN_NORM_POOL),
@@ -79,7 +79,7 @@ CAFFE = dataclasses.replace(
 )
 
 _THEN_POOL = ("activation", "pool")
-OWT = Spec(
+OWT = Architecture(
     source="torchvision.models.alexnet: Krizhevsky's one-column net of 2014, without its norms",
     layers=(
         Layer("conv1", 11, stride=4, padding=2, ceil=False, reads="image", then=_THEN_POOL),
@@ -151,4 +151,4 @@ _ROWS = {
     "owt": OWT,
 }
 
-SPECS = {name: dataclasses.replace(row, spec=name) for name, row in _ROWS.items()}
+ARCHITECTURES = {name: dataclasses.replace(row, name=name) for name, row in _ROWS.items()}

@@ -2,7 +2,7 @@
 
 from xml.sax.saxutils import escape
 
-from alexnet_jax.net.architecture import Layer, Spec
+from alexnet_jax.net.architecture import Architecture, Layer
 from alexnet_jax.net.listing import Row, rows
 
 STEP = 124  # from one layer to the next
@@ -14,12 +14,12 @@ FACE, SIDE, EDGE = "#e8eef7", "#cbd8ea", "#44546a"
 CROSS, OWN, NORM = "#c2571a", "#8a94a3", "#7a3db8"
 
 
-def svg(net: Spec) -> str:
+def svg(arch: Architecture) -> str:
     """Return the picture as an SVG file's text."""
-    drawing = _Drawing(net)
+    drawing = _Drawing(arch)
     drawing.draw()
-    lanes = net.columns
-    width = 2 * MARGIN + STEP * (len(net.layers) + 1)
+    lanes = arch.columns
+    width = 2 * MARGIN + STEP * (len(arch.layers) + 1)
     height = TOP + LANE * lanes + 50
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
@@ -33,24 +33,24 @@ def svg(net: Spec) -> str:
 class _Drawing:
     """The parts of one picture, from left to right."""
 
-    def __init__(self, net: Spec):
-        self.net, self.rows = net, rows(net)
+    def __init__(self, arch: Architecture):
+        self.arch, self.rows = arch, rows(arch)
         self.parts: list[str] = []
-        self.middle = TOP + LANE * net.columns / 2
+        self.middle = TOP + LANE * arch.columns / 2
 
     def draw(self) -> None:
-        net = self.net
-        self.text(MARGIN, 24, f"{net.spec}: {net.source}", size=15, anchor="start")
+        arch = self.arch
+        self.text(MARGIN, 24, f"{arch.name}: {arch.source}", size=15, anchor="start")
         total = sum(row.parameters for row in self.rows)
         legend = f"{total:,} parameters. Orange: read from the other column. Purple: normalization."
         self.text(MARGIN, 44, legend, anchor="start", colour="#555")
         before = [(MARGIN + 30.0, self.middle)]
-        size = net.image_size
+        size = arch.image_size
         self.box(*before[0], (size, size, 3))
         self.text(before[0][0], self.middle + 84, "image")
         for place, row in enumerate(self.rows, start=1):
             x = MARGIN + 30.0 + STEP * place
-            lanes = 1 if row.layer.reads == "sum" else net.columns
+            lanes = 1 if row.layer.reads == "sum" else arch.columns
             here = [(x, self.lane(lane, lanes)) for lane in range(lanes)]
             self.arrows(row, before, here)
             for centre in here:
@@ -102,13 +102,13 @@ class _Drawing:
             self.text(x, y + 72 + 14 * number, line, colour=colour)
 
     def note(self, op: str) -> tuple[str, str]:
-        net = self.net
+        arch = self.arch
         said = {
-            "activation": net.activation,
-            "norm": "LRN" if net.norm == "lrn" else f"{net.norm} norm",
-            "spatial_norm": f"{net.spatial_norm.n}x{net.spatial_norm.n} spatial norm",
-            "pool": f"max pool {net.pool.window}/{net.pool.stride}",
-            "dropout": f"dropout {net.dropout.rate}",
+            "activation": arch.activation,
+            "norm": "LRN" if arch.norm == "lrn" else f"{arch.norm} norm",
+            "spatial_norm": f"{arch.spatial_norm.n}x{arch.spatial_norm.n} spatial norm",
+            "pool": f"max pool {arch.pool.window}/{arch.pool.stride}",
+            "dropout": f"dropout {arch.dropout.rate}",
         }
         return said[op], NORM if "norm" in op else "#555"
 

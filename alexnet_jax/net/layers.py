@@ -21,7 +21,7 @@ from alexnet_jax.system.random_streams import stream
 Columns = list[Array]
 
 
-class Draw:
+class Initializer:
     """Draws the initial kernel and bias of a layer; each column has a random stream of its own."""
 
     def __init__(self, init: Init, key: Array):
@@ -63,7 +63,7 @@ class Convolution(nnx.Module):
         stride: int,
         padding: int,
         ceil: bool,
-        draw: Draw,
+        draw: Initializer,
     ):
         self.kernel, self.bias = draw(name, shape, (shape[0], shape[-1]))
         self.stride, self.padding, self.ceil = stride, padding, ceil
@@ -87,7 +87,7 @@ class Convolution(nnx.Module):
 class Matrix(nnx.Module):
     """A fully connected layer for each column. kernel: (columns, in, out); bias: (columns, out)."""
 
-    def __init__(self, name: str, shape: tuple[int, ...], *, draw: Draw):
+    def __init__(self, name: str, shape: tuple[int, ...], *, draw: Initializer):
         self.kernel, self.bias = draw(name, shape, (shape[0], shape[-1]))
 
     def of_own(self, xs: Columns) -> Columns:
@@ -106,7 +106,7 @@ class SummedMatrix(nnx.Module):
     whatever comes in: bfloat16 gives classes the same logit that are not alike.
     """
 
-    def __init__(self, name: str, shape: tuple[int, ...], *, draw: Draw):
+    def __init__(self, name: str, shape: tuple[int, ...], *, draw: Initializer):
         self.kernel, self.bias = draw(name, shape, shape[-1:])
 
     def __call__(self, xs: Columns, axis: str | None) -> Array:

@@ -8,7 +8,7 @@ from flax import nnx
 from rich.table import Table
 
 from alexnet_jax.net.alexnet import IMAGE_CHANNELS, AlexNet, crosses
-from alexnet_jax.net.architecture import Layer, PerLayer, Spec
+from alexnet_jax.net.architecture import Architecture, Layer, PerLayer
 from alexnet_jax.net.resolving import overrides, resolve
 
 
@@ -33,7 +33,7 @@ class Row:
     received: int
 
 
-def net_of(name: str) -> Spec:
+def net_of(name: str) -> Architecture:
     """Return a row of the table, complete.
 
     Raises:
@@ -42,93 +42,93 @@ def net_of(name: str) -> Spec:
     return resolve(overrides(name))
 
 
-def rows(net: Spec) -> list[Row]:
+def rows(arch: Architecture) -> list[Row]:
     """Return the layers of a net."""
-    names = [name for layer in net.layers for name in (layer.name, net.output(layer))]
-    params, kept = jax.eval_shape(lambda: _run(net, names))
+    names = [name for layer in arch.layers for name in (layer.name, arch.output(layer))]
+    params, kept = jax.eval_shape(lambda: _run(arch, names))
     received, found = 0, []
-    for layer in net.layers:
-        columns = 1 if layer.reads == "sum" else net.columns
-        product, output = (kept[name].shape[2:] for name in (layer.name, net.output(layer)))
+    for layer in arch.layers:
+        columns = 1 if layer.reads == "sum" else arch.columns
+        product, output = (kept[name].shape[2:] for name in (layer.name, arch.output(layer)))
         kernel = params[layer.name]["kernel"].shape
         if layer.reads == "sum":
-            received = net.classes if net.columns == 2 else 0
-        elif not (crosses(net, layer) and net.columns == 2):
+            received = arch.classes if arch.columns == 2 else 0
+        elif not (crosses(arch, layer) and arch.columns == 2):
             received = 0
         macs = math.prod(kernel) * math.prod(product[:-1])
         sizes = [math.prod(x.shape) for x in params[layer.name].values()]
-        assert kernel[0] in (columns, net.columns)
+        assert kernel[0] in (columns, arch.columns)
         found.append(Row(layer, product, output, sum(sizes), 2 * macs, received))
         received = math.prod(output)
     return found
 
 
-def _run(net: Spec, names: list[str]):
-    model = AlexNet(net, key=jax.random.key(0))
-    shape = (1, net.image_size, net.image_size, IMAGE_CHANNELS)
+def _run(arch: Architecture, names: list[str]):
+    model = AlexNet(arch, key=jax.random.key(0))
+    shape = (1, arch.image_size, arch.image_size, IMAGE_CHANNELS)
     _, kept = model(jax.numpy.zeros(shape), activations=names)
     return nnx.to_pure_dict(nnx.state(model, nnx.Param)), kept
 
 
-def count(net: Spec) -> int:
+def count(arch: Architecture) -> int:
     """Return the number of parameters."""
-    return sum(row.parameters for row in rows(net))
+    return sum(row.parameters for row in rows(arch))
 
 
-def operations(net: Spec, layer: Layer) -> str:
+def operations(arch: Architecture, layer: Layer) -> str:
     """Return what a layer does, in order: "11x11 /4, relu, LRN, pool 3/2"."""
     size = f"{layer.kernel}x{layer.kernel}" if layer.kernel else "full"
     stride = f" /{layer.stride}" if layer.stride > 1 else ""
     padding = f" +{layer.padding}" if layer.padding else ""
-    return ", ".join([f"{size}{stride}{padding}", *(_operation(net, op) for op in layer.then)])
+    return ", ".join([f"{size}{stride}{padding}", *(_operation(arch, op) for op in layer.then)])
 
 
-def _operation(net: Spec, op: str) -> str:
+def _operation(arch: Architecture, op: str) -> str:
     if op == "activation":
-        return net.activation
+        return arch.activation
     if op == "norm":
-        return "LRN" if net.norm == "lrn" else f"{net.norm} norm"
+        return "LRN" if arch.norm == "lrn" else f"{arch.norm} norm"
     if op == "pool":
-        return f"pool {net.pool.window}/{net.pool.stride}"
+        return f"pool {arch.pool.window}/{arch.pool.stride}"
     return op.replace("_", " ")
 
 
-def table(net: Spec) -> Table:
+def table(arch: Architecture) -> Table:
     """Return the listing for a terminal."""
-    columns = "column" if net.columns == 1 else "columns"
+    columns = "column" if arch.columns == 1 else "columns"
     shown = Table(
         *("layer", "operations", "a column gives", "parameters", "MFLOP", "from the other column"),
-        title=f"{net.spec}: {net.columns} {columns}, {net.image_size} pixels. {net.source}",
+        title=f"{arch.name}: {arch.columns} {columns}, {arch.image_size} pixels. {arch.source}",
         title_justify="left",
     )
-    for row in rows(net):
+    for row in rows(arch):
         received = f"{row.received:,} values" if row.received else ""
         if row.layer.reads == "sum" and row.received:
             received += " (sum)"
         shown.add_row(
             row.layer.name,
-            operations(net, row.layer),
+            operations(arch, row.layer),
             "x".join(map(str, row.output)),
             f"{row.parameters:,}",
             f"{row.flops / 1e6:,.1f}",
             received,
         )
-    found = rows(net)
+    found = rows(arch)
     total, flops = sum(row.parameters for row in found), sum(row.flops for row in found)
     shown.add_section()
     shown.add_row("", "forward, one image", "", f"{total:,}", f"{flops / 1e6:,.1f}", "")
     return shown
 
 
-def differences(first: Spec, second: Spec) -> list[tuple[str, str, str]]:
+def differences(first: Architecture, second: Architecture) -> list[tuple[str, str, str]]:
     """Return (field, value of the first, value of the second) of all that differs."""
     found = []
-    named = {layer.name for net in (first, second) for layer in net.layers}
+    named = {layer.name for arch in (first, second) for layer in arch.layers}
     absent = {field.name for field in dataclasses.fields(PerLayer)} - named
-    one, other = (_flat(dataclasses.asdict(net)) for net in (first, second))
+    one, other = (_flat(dataclasses.asdict(arch)) for arch in (first, second))
     for name in (*one, *(name for name in other if name not in one)):
         nobodys = name.startswith("init.") and name.rpartition(".")[2] in absent
-        known = name in ("source", "spec") or nobodys
+        known = name in ("source", "name") or nobodys
         if not known and one.get(name) != other.get(name):
             found.append((name, _said(one.get(name)), _said(other.get(name))))
     return found

@@ -1,6 +1,6 @@
 """A row of the table with the fields that a config sets.
 
-`overrides` gives the part of a config that may change single fields of a spec; `resolve` puts the
+`overrides` gives the part of a config that may change single fields of a arch; `resolve` puts the
 two together.
 """
 
@@ -11,8 +11,8 @@ from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net.architecture import Spec
-from alexnet_jax.net.architectures import SPECS
+from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.net.architectures import ARCHITECTURES
 
 CHOICES = {
     "activation": ("relu", "tanh", "sigmoid"),
@@ -26,9 +26,9 @@ _TABLE_ONLY = ("source", "layers", "widths")
 
 
 def overrides(name: str) -> ConfigDict:
-    """Return config.model: the spec's name, and every field that may be set, each unset (None)."""
-    model = _placeholders(Spec)
-    model.spec = name
+    """Return config.model: the arch's name, and every field that may be set, each unset (None)."""
+    model = _placeholders(Architecture)
+    model.arch = name
     return model
 
 
@@ -46,8 +46,8 @@ def _placeholders(kind: type) -> ConfigDict:
     return section
 
 
-def resolve(model: ConfigDict, found: int | None = None) -> Spec:
-    """Return the spec that config.model describes: its row with the fields that are set.
+def resolve(model: ConfigDict, found: int | None = None) -> Architecture:
+    """Return the arch that config.model describes: its row with the fields that are set.
 
     Args:
       model: config.model.
@@ -57,21 +57,21 @@ def resolve(model: ConfigDict, found: int | None = None) -> Spec:
     Raises:
       ConfigError: a name, choice or number that no net can have, or not with these classes.
     """
-    if model.spec not in SPECS:
-        raise ConfigError(f"model.spec is one of {', '.join(SPECS)}; got {model.spec!r}")
-    spec = _with(SPECS[model.spec], model)
-    if spec.classes == 0:
-        spec = dataclasses.replace(spec, classes=found or 2)
-    if found is not None and spec.classes != found:
+    if model.arch not in ARCHITECTURES:
+        raise ConfigError(f"model.arch is one of {', '.join(ARCHITECTURES)}; got {model.arch!r}")
+    arch = _with(ARCHITECTURES[model.arch], model)
+    if arch.classes == 0:
+        arch = dataclasses.replace(arch, classes=found or 2)
+    if found is not None and arch.classes != found:
         raise ConfigError(
-            f"model.classes is {spec.classes} but the dataset has {found} classes: "
+            f"model.classes is {arch.classes} but the dataset has {found} classes: "
             "set model.classes=0 to take what it has"
         )
-    _check(spec)
-    _check_effect(spec, model)
-    dropped = spec.drop_layers
+    _check(arch)
+    _check_effect(arch, model)
+    dropped = arch.drop_layers
     names = dropped.split(",") if isinstance(dropped, str) else dropped
-    return _drop(spec, tuple(name.strip() for name in names if name.strip()))
+    return _drop(arch, tuple(name.strip() for name in names if name.strip()))
 
 
 def _with(row: Any, section: ConfigDict) -> Any:
@@ -84,41 +84,41 @@ def _with(row: Any, section: ConfigDict) -> Any:
     return dataclasses.replace(row, **changes)
 
 
-def _check(spec: Spec) -> None:
+def _check(arch: Architecture) -> None:
     for path, choices in CHOICES.items():
-        value: Any = spec
+        value: Any = arch
         for part in path.split("."):
             value = getattr(value, part)
         if value not in choices:
             listed = ", ".join(map(str, choices))
             raise ConfigError(f"model.{path} is one of {listed}; got {value!r}")
-    if spec.columns not in spec.widths:
-        forms = " or ".join(map(str, sorted(spec.widths)))
-        raise ConfigError(f"model.columns of {spec.spec} is {forms}; got {spec.columns}")
+    if arch.columns not in arch.widths:
+        forms = " or ".join(map(str, sorted(arch.widths)))
+        raise ConfigError(f"model.columns of {arch.name} is {forms}; got {arch.columns}")
     bounds = (
-        ("lrn.n", spec.lrn.n, spec.lrn.n >= 1 and spec.lrn.n % 2 == 1, "an odd number of maps"),
-        ("lrn.k", spec.lrn.k, spec.lrn.k >= 0, "at least 0"),
+        ("lrn.n", arch.lrn.n, arch.lrn.n >= 1 and arch.lrn.n % 2 == 1, "an odd number of maps"),
+        ("lrn.k", arch.lrn.k, arch.lrn.k >= 0, "at least 0"),
         (
             "spatial_norm.n",
-            spec.spatial_norm.n,
-            spec.spatial_norm.n >= 1 and spec.spatial_norm.n % 2 == 1,
+            arch.spatial_norm.n,
+            arch.spatial_norm.n >= 1 and arch.spatial_norm.n % 2 == 1,
             "an odd number of pixels",
         ),
-        ("pool.window", spec.pool.window, spec.pool.window >= 1, "at least 1"),
-        ("pool.stride", spec.pool.stride, spec.pool.stride >= 1, "at least 1"),
-        ("dropout.rate", spec.dropout.rate, 0 <= spec.dropout.rate < 1, "in [0, 1)"),
-        ("width", spec.width, spec.width > 0, "a factor above 0"),
-        ("classes", spec.classes, spec.classes >= 2, "at least 2 (0 lets the dataset say)"),
-        ("image_size", spec.image_size, 67 <= spec.image_size <= 256, "67 to 256 pixels"),
+        ("pool.window", arch.pool.window, arch.pool.window >= 1, "at least 1"),
+        ("pool.stride", arch.pool.stride, arch.pool.stride >= 1, "at least 1"),
+        ("dropout.rate", arch.dropout.rate, 0 <= arch.dropout.rate < 1, "in [0, 1)"),
+        ("width", arch.width, arch.width > 0, "a factor above 0"),
+        ("classes", arch.classes, arch.classes >= 2, "at least 2 (0 lets the dataset say)"),
+        ("image_size", arch.image_size, 67 <= arch.image_size <= 256, "67 to 256 pixels"),
     )
     for path, value, holds, expected in bounds:
         if not holds:
             raise ConfigError(f"model.{path} is {expected}; got {value!r}")
 
 
-def _check_effect(spec: Spec, model: ConfigDict) -> None:
+def _check_effect(arch: Architecture, model: ConfigDict) -> None:
     """Refuse what is set of an operation that none of this net's layers has, but to be off."""
-    there = {op for layer in spec.layers for op in layer.then}
+    there = {op for layer in arch.layers for op in layer.then}
 
     def fields(section: str) -> list[str]:  # an older version's config may lack it
         found = model.get(section, {}).items()
@@ -129,20 +129,20 @@ def _check_effect(spec: Spec, model: ConfigDict) -> None:
     for op, names in (("norm", [*norm, *fields("lrn")]), ("spatial_norm", fields("spatial_norm"))):
         if names and op not in there:
             raise ConfigError(
-                f"model.{names[0]} changes nothing in spec {spec.spec}: none of its layers has "
-                f"{op}; leave it out, or take a spec that has it"
+                f"model.{names[0]} changes nothing in arch {arch.name}: none of its layers has "
+                f"{op}; leave it out, or take a arch that has it"
             )
 
 
-def _drop(spec: Spec, names: tuple[str, ...]) -> Spec:
+def _drop(arch: Architecture, names: tuple[str, ...]) -> Architecture:
     """Take layers out (paper 7: "any of the middle layers"); their pooling stays."""
-    middle = tuple(layer.name for layer in spec.layers[1:-1])
+    middle = tuple(layer.name for layer in arch.layers[1:-1])
     if unknown := [name for name in names if name not in middle]:
         raise ConfigError(f"model.drop_layers takes {', '.join(middle)}; got {', '.join(unknown)}")
     rows = []
-    for layer in spec.layers:
+    for layer in arch.layers:
         if layer.name in names:
             kept = tuple(op for op in layer.then if op == "pool")
             layer = dataclasses.replace(layer, identity=True, then=kept)
         rows.append(layer)
-    return dataclasses.replace(spec, layers=tuple(rows), drop_layers=names)
+    return dataclasses.replace(arch, layers=tuple(rows), drop_layers=names)

@@ -67,7 +67,7 @@ _CHOICES: dict[str, tuple] = {
 
 
 def check(config: ConfigDict) -> None:
-    """Refuse numbers that no run can have; the model's own are checked by `spec.resolve`.
+    """Refuse numbers that no run can have; the model's own are checked by `arch.resolve`.
 
     Raises:
       ConfigError: the field, what it takes and what it got.

@@ -17,7 +17,7 @@ from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import CheckpointError, DataError
 from alexnet_jax.net import architecture, resolving
 from alexnet_jax.run.folder import MEAN_FILE
-from alexnet_jax.system.atomic_file import whole_file, write_whole
+from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 
 CLASSES_FILE = "classes.json"
 STATISTICS_FILE = "statistics.npz"
@@ -25,7 +25,7 @@ DECODERS = 0.5  # levels of 0-255 in which the means of the same files may diffe
 
 
 @dataclasses.dataclass(frozen=True)
-class RunData:
+class DatasetInfo:
     """What is known of a run's training images.
 
     Attributes:
@@ -50,7 +50,7 @@ class RunData:
             raise DataError(f"the run's mean is that of its data, which are gone: {self.missing}")
         return augment.constants(self.statistics, data)
 
-    def net(self, model: ConfigDict) -> architecture.Spec:
+    def arch(self, model: ConfigDict) -> architecture.Architecture:
         """Return the net of config.model.
 
         Raises:
@@ -65,15 +65,15 @@ class RunData:
         return resolving.resolve(model)
 
 
-def of_dataset(dataset: PreparedDataset) -> RunData:
+def of_dataset(dataset: PreparedDataset) -> DatasetInfo:
     """Return what a prepared dataset says."""
     rows = dataset.classes or [{} for _ in dataset.class_names]
     names = dataset.class_names
     words = tuple(str(row.get("words") or name) for row, name in zip(rows, names, strict=True))
-    return RunData(names, words, dataset.statistics)
+    return DatasetInfo(names, words, dataset.statistics)
 
 
-def write(workdir: pathlib.Path, known: RunData) -> None:
+def write(workdir: pathlib.Path, known: DatasetInfo) -> None:
     """Write classes.json and statistics.npz, as far as they are known, each whole.
 
     Raises:
@@ -82,9 +82,9 @@ def write(workdir: pathlib.Path, known: RunData) -> None:
     if known.class_names is not None:
         pairs = zip(known.class_names, known.words or known.class_names, strict=True)
         rows = [{"name": name, "words": words} for name, words in pairs]
-        write_whole(workdir / CLASSES_FILE, json.dumps(rows, indent=1) + "\n")
+        write_atomic(workdir / CLASSES_FILE, json.dumps(rows, indent=1) + "\n")
     if known.statistics is not None:
-        with whole_file(workdir / STATISTICS_FILE, DataError) as half, half.open("wb") as file:
+        with atomic_file(workdir / STATISTICS_FILE, DataError) as half, half.open("wb") as file:
             known.statistics.save(file)
 
 
@@ -110,11 +110,11 @@ def keep(workdir: pathlib.Path, dataset: PreparedDataset, data: ConfigDict, *, b
         )
     write(workdir, known)
     if mean is not None:
-        with whole_file(workdir / MEAN_FILE, DataError) as half, half.open("wb") as file:
+        with atomic_file(workdir / MEAN_FILE, DataError) as half, half.open("wb") as file:
             np.save(file, mean)
 
 
-def _other(workdir: pathlib.Path, known: RunData, mean: np.ndarray | None) -> str:
+def _other(workdir: pathlib.Path, known: DatasetInfo, mean: np.ndarray | None) -> str:
     """Say how what is known differs from what the folder keeps, as far as it keeps it."""
     with contextlib.suppress(CheckpointError):
         names, now = _classes(workdir / CLASSES_FILE)[0], known.class_names or ()
@@ -139,7 +139,7 @@ def difference(before: Statistics, after: Statistics | None) -> str:
     return ""
 
 
-def read(workdir: pathlib.Path, data: ConfigDict) -> RunData:
+def read(workdir: pathlib.Path, data: ConfigDict) -> DatasetInfo:
     """Return what the folder knows, and for the rest what the prepared data say if they are there.
 
     Args:
@@ -150,7 +150,7 @@ def read(workdir: pathlib.Path, data: ConfigDict) -> RunData:
       CheckpointError: classes.json is damaged.
       DataError: statistics.npz is damaged.
     """
-    known = RunData(*_classes(workdir / CLASSES_FILE))
+    known = DatasetInfo(*_classes(workdir / CLASSES_FILE))
     if (workdir / STATISTICS_FILE).exists():
         known = dataclasses.replace(known, statistics=Statistics.load(workdir / STATISTICS_FILE))
     if known.class_names is not None and known.statistics is not None:
@@ -162,7 +162,7 @@ def read(workdir: pathlib.Path, data: ConfigDict) -> RunData:
         prepared = of_dataset(PreparedDataset(directory))
     except DataError as error:
         return dataclasses.replace(known, missing=str(error))
-    return RunData(
+    return DatasetInfo(
         known.class_names or prepared.class_names,
         known.words or prepared.words,
         known.statistics or prepared.statistics,

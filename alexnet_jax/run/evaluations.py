@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 
 FILE = "evaluations.jsonl"
 KEY = ("step", "views", "resize")  # an evaluation that was done again takes the place of the first
@@ -23,7 +23,7 @@ def remember(workdir: pathlib.Path, line: dict[str, Any]) -> None:
     others = [old for old in read(workdir) if _of(old) != _of(line)]
     text = "".join(json.dumps(each) + "\n" for each in (*others, line))
     with contextlib.suppress(UserError):  # a run may lie where only its owner writes
-        write_whole(workdir / FILE, text)
+        write_atomic(workdir / FILE, text)
 
 
 def _of(line: dict[str, Any]) -> tuple:

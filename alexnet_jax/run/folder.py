@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.errors import CheckpointError, ConfigError
 from alexnet_jax.run import config as configs
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 from alexnet_jax.system.cores import cores
 
 REPORT_FILE = "report.html"
@@ -58,9 +58,9 @@ def write_run(workdir: pathlib.Path, config: ConfigDict) -> None:
     Raises:
       ConfigError: they cannot be written.
     """
-    write_whole(workdir / "config.json", configs.to_json(config), ConfigError)
+    write_atomic(workdir / "config.json", configs.to_json(config), ConfigError)
     text = json.dumps(environment(), indent=2) + "\n"
-    write_whole(workdir / "environment.json", text, ConfigError)
+    write_atomic(workdir / "environment.json", text, ConfigError)
 
 
 @contextlib.contextmanager

@@ -51,8 +51,8 @@ def idle(config: ConfigDict, given: Iterable[str]) -> list[str]:
       ConfigError: no run can have this config.
     """
     check(config)
-    net = ConfigDict({"model": dataclasses.asdict(resolving.resolve(config.model))})
-    values = flattened(config) | flattened(net)
+    arch = ConfigDict({"model": dataclasses.asdict(resolving.resolve(config.model))})
+    values = flattened(config) | flattened(arch)
     found: dict[str, str] = {}
     for name in given:
         for fields, decides, looking in _LOOKED_AT:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alexnet_jax.errors import TrainingError
-from alexnet_jax.system.atomic_file import whole_file, write_whole
+from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 
 if TYPE_CHECKING:
     from alexnet_jax.run.events import Events
@@ -66,7 +66,7 @@ class Logger:
         kept = [line for line in lines if _known(line, step, validated)]
         if step == 0 and any('"split": "val"' in line for line in lines):
             self._set_aside()
-        write_whole(self.path, "".join(line + "\n" for line in kept), TrainingError)
+        write_atomic(self.path, "".join(line + "\n" for line in kept), TrainingError)
         if self._tensorboard:
             from alexnet_jax.run.events import Events  # slow to import, and not always wanted
 
@@ -114,7 +114,7 @@ class Logger:
 
     def image(self, name: str, picture: np.ndarray, step: int) -> None:
         """Record a picture, (H, W, 3) uint8: its latest state as name.png, all in TensorBoard."""
-        with whole_file(self._workdir / f"{name}.png", TrainingError) as half:
+        with atomic_file(self._workdir / f"{name}.png", TrainingError) as half:
             Image.fromarray(picture).save(half, "png")
         if self._events is not None:
             with _written(self._workdir / "tensorboard"):

@@ -18,7 +18,7 @@ from alexnet_jax.net import architecture
 from alexnet_jax.run import dataset_info
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import check, fingerprint
-from alexnet_jax.run.dataset_info import RunData
+from alexnet_jax.run.dataset_info import DatasetInfo
 from alexnet_jax.run.folder import data_of, read_config
 from alexnet_jax.step.train_step import TrainState, abstract_state
 from alexnet_jax.system import sharding
@@ -27,26 +27,26 @@ SPLIT = "validation"
 
 
 @dataclasses.dataclass(frozen=True)
-class SavedNet:
+class Restored:
     """A run's config, net, saved state, the mesh that the state lives on, what its images lose.
 
     Attributes:
       workdir: its folder.
       data: what is known of its training images.
-      consts: what `augment.constants` gives.
+      pixel_stats: what `augment.constants` gives.
     """
 
     workdir: pathlib.Path
     config: ConfigDict
-    net: architecture.Spec
+    arch: architecture.Architecture
     mesh: Mesh
     state: TrainState
-    data: RunData
-    consts: dict[str, np.ndarray]
+    data: DatasetInfo
+    pixel_stats: dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class SavedRun(SavedNet):
+class RestoredRun(Restored):
     """A saved net and images to see it on."""
 
     dataset: PreparedDataset
@@ -58,7 +58,7 @@ def load(
     data_dir: str = "",
     *,
     train: bool = False,
-) -> SavedRun:
+) -> RestoredRun:
     """Return the run in `workdir` as its checkpoint has it, with its images.
 
     Args:
@@ -71,12 +71,12 @@ def load(
       ConfigError: another version of the program wrote it.
       DataError: its data is gone.
     """
-    (net,) = load_nets([workdir], checkpoint)
-    parts = {field.name: getattr(net, field.name) for field in dataclasses.fields(net)}
-    return SavedRun(**parts, dataset=images(net, data_dir, train=train))
+    (restored,) = load_nets([workdir], checkpoint)
+    parts = {field.name: getattr(restored, field.name) for field in dataclasses.fields(restored)}
+    return RestoredRun(**parts, dataset=images(restored, data_dir, train=train))
 
 
-def load_nets(workdirs: Sequence[pathlib.Path], checkpoint: str | int = "best") -> list[SavedNet]:
+def load_nets(workdirs: Sequence[pathlib.Path], checkpoint: str | int = "best") -> list[Restored]:
     """Return the nets in some runs' folders; their images need not be there.
 
     Args:
@@ -104,17 +104,17 @@ def _checked_config(workdir: pathlib.Path) -> ConfigDict:
     return config
 
 
-def _load_net(workdir: pathlib.Path, config: ConfigDict, checkpoint: str | int) -> SavedNet:
+def _load_net(workdir: pathlib.Path, config: ConfigDict, checkpoint: str | int) -> Restored:
     known = dataset_info.read(workdir, config.data)
-    consts = known.constants(data_of(workdir, config))
-    net = known.net(config.model)
-    mesh = _mesh(config.mesh, net.columns)
+    pixel_stats = known.constants(data_of(workdir, config))
+    restored = known.arch(config.model)
+    mesh = _mesh(config.mesh, restored.columns)
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:
-        state = checkpoints.restore(abstract_state(config, net, mesh), checkpoint)
+        state = checkpoints.restore(abstract_state(config, restored, mesh), checkpoint)
     if state is None:
         raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")
-    return SavedNet(workdir, config, net, mesh, state, known, consts)
+    return Restored(workdir, config, restored, mesh, state, known, pixel_stats)
 
 
 def _mesh(asked: ConfigDict, columns: int) -> Mesh:
@@ -127,7 +127,7 @@ def _mesh(asked: ConfigDict, columns: int) -> Mesh:
 
 
 def images(
-    net: SavedNet,
+    restored: Restored,
     data_dir: str = "",
     resize: Resize | None = None,
     *,
@@ -137,7 +137,7 @@ def images(
     """Return the validation images of a net, or others; where they must be prepared, only they are.
 
     Args:
-      net: the net.
+      restored: the net.
       data_dir: a folder of images, or of ILSVRC's archives, in place of the run's own. Of class
         folders alone, such as those of a val folder, all images are validation images, unless the
         run was trained on a part of them.
@@ -148,12 +148,12 @@ def images(
     Raises:
       DataError: they are not there, or have other classes, or the run's own were others.
     """
-    data = net.config.copy_and_resolve_references().data
+    data = restored.config.copy_and_resolve_references().data
     if data_dir:
         folder = pathlib.Path(data_dir).expanduser()
         data.dir = data_dir
         data.builder = "ilsvrc" if _is_ilsvrc(folder) else "image_folder"
-        if data.builder == "image_folder" and not train and _is_all_new(net, folder):
+        if data.builder == "image_folder" and not train and _is_all_new(restored, folder):
             data.validation_fraction = 1.0
     if resize is not None:
         data.resize, data.resize_filter = resize
@@ -164,9 +164,9 @@ def images(
             raise
         # Images that are gone, or weights that were imported and came without any.
         raise DataError(f"{error}, or for this evaluation give --data_dir") from error
-    _check_classes(net, dataset)
+    _check_classes(restored, dataset)
     if not data_dir and resize is None:
-        _check_images(net, dataset)
+        _check_images(restored, dataset)
     return dataset
 
 
@@ -174,12 +174,12 @@ def _is_there(folder: str) -> bool:
     return bool(folder) and pathlib.Path(folder).expanduser().is_dir()
 
 
-def _is_all_new(net: SavedNet, folder: pathlib.Path) -> bool:
+def _is_all_new(restored: Restored, folder: pathlib.Path) -> bool:
     """Whether a folder holds class folders alone, and not those that the run was trained on.
 
     Which these are is also seen by how many of them are not held out: the folder may have moved.
     """
-    data, known = net.config.copy_and_resolve_references().data, net.data.statistics
+    data, known = restored.config.copy_and_resolve_references().data, restored.data.statistics
     try:
         if folders.split_folders(folder, train_needed=False) != (folder, None):
             return False
@@ -194,29 +194,29 @@ def _is_all_new(net: SavedNet, folder: pathlib.Path) -> bool:
     return known is None or not rest * (1 - data.max_bad_fraction) <= known.images <= rest
 
 
-def _check_classes(net: SavedNet, dataset: PreparedDataset) -> None:
+def _check_classes(restored: Restored, dataset: PreparedDataset) -> None:
     """Refuse images whose labels mean other classes."""
-    own, theirs = net.data.class_names, dataset.class_names
-    if len(theirs) != net.net.classes:
+    own, theirs = restored.data.class_names, dataset.class_names
+    if len(theirs) != restored.arch.classes:
         raise DataError(
-            f"{dataset.directory} has {len(theirs)} classes, the net of {net.workdir} "
-            f"{net.net.classes}: give images of the same classes"
+            f"{dataset.directory} has {len(theirs)} classes, the net of {restored.workdir} "
+            f"{restored.arch.classes}: give images of the same classes"
         )
     if own is not None and own != theirs:
         label = next(k for k, pair in enumerate(zip(own, theirs, strict=True)) if len({*pair}) > 1)
         raise DataError(
-            f"label {label} is {own[label]!r} to the net of {net.workdir} but {theirs[label]!r} in "
-            f"{dataset.directory}: give images of the same classes"
+            f"label {label} is {own[label]!r} to the net of {restored.workdir} but "
+            f"{theirs[label]!r} in {dataset.directory}: give images of the same classes"
         )
 
 
-def _check_images(net: SavedNet, dataset: PreparedDataset) -> None:
+def _check_images(restored: Restored, dataset: PreparedDataset) -> None:
     """Refuse images that took the place of those that the run was trained on."""
-    before = net.data.statistics
+    before = restored.data.statistics
     if before is not None and (other := dataset_info.difference(before, dataset.statistics)):
         raise DataError(
-            f"{net.workdir} holds a run with other images: {other}; give it its own, or --data_dir "
-            "where others are meant"
+            f"{restored.workdir} holds a run with other images: {other}; give it its own, "
+            "or --data_dir where others are meant"
         )
 
 

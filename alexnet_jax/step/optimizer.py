@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.errors import ConfigError
 
 
-class Rates(NamedTuple):
+class LearningRates(NamedTuple):
     """The rates of one update: floats on the host, () float32 in the state."""
 
     base: Any  # that of the weights, without a layer's own factor: the one in the log
@@ -28,7 +28,7 @@ class Rates(NamedTuple):
 class OptimizerState(NamedTuple):
     """What the update keeps between steps."""
 
-    rates: Rates
+    rates: LearningRates
     velocity: Any  # like the parameters
 
 
@@ -48,7 +48,7 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
 
     def init(params) -> OptimizerState:
         start = config.learning_rate
-        rates = Rates(
+        rates = LearningRates(
             base=start,
             weights=dict.fromkeys(params, start),
             biases=dict.fromkeys(params, config.bias_learning_rate or start),
@@ -78,7 +78,7 @@ def _names(path) -> tuple[str, str]:
 
 
 def _move(
-    config: ConfigDict, names: tuple[str, str], rates: Rates, w: Array, v: Array, g: Array
+    config: ConfigDict, names: tuple[str, str], rates: LearningRates, w: Array, v: Array, g: Array
 ) -> tuple[Array, Array]:
     """Return what is added to one parameter, and its new velocity."""
     layer, is_weights = names[0], names[1] == "kernel"
@@ -97,6 +97,6 @@ def _move(
     return jnp.where(learns, step, jnp.zeros_like(step)), velocity
 
 
-def with_rates(state: OptimizerState, rates: Rates) -> OptimizerState:
+def with_learning_rates(state: OptimizerState, rates: LearningRates) -> OptimizerState:
     """Return the state with its rates replaced; each () float32, where the old ones are."""
     return state._replace(rates=rates)

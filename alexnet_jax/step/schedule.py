@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from optax.contrib import ReduceLROnPlateauState, reduce_on_plateau
 
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.step.optimizer import Rates
+from alexnet_jax.step.optimizer import LearningRates
 
 
 def rates(
@@ -20,7 +20,7 @@ def rates(
     epoch: int,
     steps: int,
     plateau: ReduceLROnPlateauState,
-) -> Rates:
+) -> LearningRates:
     """Return the rates of the update that follows `step` finished ones, as floats.
 
     A layer's factor is that of the row of schedule.layers with the latest epoch that has come; a
@@ -39,7 +39,7 @@ def rates(
     drop = _drop(schedule, step=step, epoch=epoch, steps=steps, plateau=plateau)
     base, bias = options.learning_rate * drop, options.bias_learning_rate or options.learning_rate
     factors = {layer: _layer_factor(schedule.layers, layer, epoch) for layer in layers}
-    return Rates(
+    return LearningRates(
         base=base,
         weights={layer: base * factor for layer, factor in factors.items()},
         biases={

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.input import augment
 from alexnet_jax.net.alexnet import AlexNet
-from alexnet_jax.net.architecture import Spec
+from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.step import metrics
 from alexnet_jax.step.optimizer import OptimizerState, make_optimizer
 from alexnet_jax.step.schedule import make_plateau
@@ -31,7 +31,7 @@ from alexnet_jax.system.sharding import (
 )
 
 # For XLA, of what runs once: compiled in half the time, to the same bits.
-ONCE = {"xla_backend_optimization_level": 1}
+FAST_COMPILE = {"xla_backend_optimization_level": 1}
 
 
 @functools.partial(jax.tree_util.register_dataclass)
@@ -54,16 +54,16 @@ class TrainState:
     bad_step: Array  # first step whose loss was not finite, int32; -1: none
 
 
-def graph_of(spec: Spec) -> nnx.GraphDef:
+def graphdef_of(arch: Architecture) -> nnx.GraphDef:
     """Return the module's structure: with parameters, `nnx.merge` makes it a net again."""
-    net = jax.eval_shape(lambda: AlexNet(spec, key=jax.random.key(0)))
+    net = jax.eval_shape(lambda: AlexNet(arch, key=jax.random.key(0)))
     return nnx.graphdef(net)
 
 
-def initial_state(config: ConfigDict, spec: Spec) -> TrainState:
+def initial_state(config: ConfigDict, arch: Architecture) -> TrainState:
     """Return the state before the first step; to be traced by `create_state`."""
     key = jax.random.key(config.seed)
-    net = AlexNet(spec, key=stream(key, "init"))
+    net = AlexNet(arch, key=stream(key, "init"))
     params = nnx.to_pure_dict(nnx.state(net, nnx.Param))
     stats = nnx.to_pure_dict(nnx.state(net, nnx.BatchStat))
     return TrainState(
@@ -79,9 +79,9 @@ def initial_state(config: ConfigDict, spec: Spec) -> TrainState:
     )
 
 
-def state_shardings(config: ConfigDict, spec: Spec, mesh: Mesh):
+def state_shardings(config: ConfigDict, arch: Architecture, mesh: Mesh):
     """Return (abstract state, its shardings): columns over "group", the rest everywhere."""
-    state = jax.eval_shape(lambda: initial_state(config, spec))
+    state = jax.eval_shape(lambda: initial_state(config, arch))
     specs = param_specs(state.params)
     everywhere = jax.tree.map(lambda _: P(), state)
     state_specs = dataclasses.replace(
@@ -93,38 +93,38 @@ def state_shardings(config: ConfigDict, spec: Spec, mesh: Mesh):
     return state, placed(mesh, state_specs)
 
 
-def abstract_state(config: ConfigDict, spec: Spec, mesh: Mesh) -> TrainState:
+def abstract_state(config: ConfigDict, arch: Architecture, mesh: Mesh) -> TrainState:
     """Return a state's shapes, dtypes and places."""
-    shapes, shardings = state_shardings(config, spec, mesh)
+    shapes, shardings = state_shardings(config, arch, mesh)
     return jax.tree.map(
         lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes, shardings
     )
 
 
-def create_state(config: ConfigDict, spec: Spec, mesh: Mesh) -> TrainState:
+def create_state(config: ConfigDict, arch: Architecture, mesh: Mesh) -> TrainState:
     """Draw the initial state where it lives; the same bits on any mesh."""
-    _, shardings = state_shardings(config, spec, mesh)
+    _, shardings = state_shardings(config, arch, mesh)
     draw = jax.jit(
-        lambda: initial_state(config, spec), out_shardings=shardings, compiler_options=ONCE
+        lambda: initial_state(config, arch), out_shardings=shardings, compiler_options=FAST_COMPILE
     )
     return draw()
 
 
-def make_train_step(config: ConfigDict, spec: Spec, mesh: Mesh):
-    """Return the compiled step: (state, batch, consts) -> (state, loss); state is given up.
+def make_train_step(config: ConfigDict, arch: Architecture, mesh: Mesh):
+    """Return the compiled step: (state, batch, pixel_stats) -> (state, loss); state is given up.
 
     batch: image (B, 256, 256, 3) uint8 and label (B,) int32, over "data".
-    consts: what `augment.constants` gave.
+    pixel_stats: what `augment.constants` gave.
     """
-    _, shardings = state_shardings(config, spec, mesh)
+    _, shardings = state_shardings(config, arch, mesh)
     tx = make_optimizer(config.optimizer)
-    loss = make_loss(config.data, spec, mesh)
+    loss = make_loss(config.data, arch, mesh)
 
-    def train_step(state: TrainState, batch, consts) -> tuple[TrainState, Array]:
+    def train_step(state: TrainState, batch, pixel_stats) -> tuple[TrainState, Array]:
         key = stream(state.key, "step", state.step)
         value_and_grad = jax.value_and_grad(loss, has_aux=True)
         (value, (sums, stats)), grads = value_and_grad(
-            state.params, state.batch_stats, batch, consts, key
+            state.params, state.batch_stats, batch, pixel_stats, key
         )
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         fine = jnp.logical_or(jnp.isfinite(value), state.bad_step >= 0)
@@ -149,16 +149,16 @@ def make_train_step(config: ConfigDict, spec: Spec, mesh: Mesh):
     )
 
 
-def make_loss(data: ConfigDict, spec: Spec, mesh: Mesh):
-    """Return loss(params, stats, batch, consts, key) -> (mean loss, (sums, new stats)).
+def make_loss(data: ConfigDict, arch: Architecture, mesh: Mesh):
+    """Return loss(params, stats, batch, pixel_stats, key) -> (mean loss, (sums, new stats)).
 
     One function over the columns that a device holds, under shard_map: its transpose is the
     backward pass, with one sum of gradients over "data".
     """
-    graph = graph_of(spec)
+    graph = graphdef_of(arch)
     over_data, over_group = data_axis(mesh), group_axis(mesh)
 
-    def local(params, stats, batch, consts, key):
+    def local(params, stats, batch, pixel_stats, key):
         images, labels = batch["image"], batch["label"]
         examples = jnp.arange(images.shape[0], dtype=jnp.int32)
         if over_data:
@@ -167,7 +167,7 @@ def make_loss(data: ConfigDict, spec: Spec, mesh: Mesh):
             # where it is used, a bias's would be summed before that, image by image.
             params = lax.pcast(params, over_data, to="varying")
         views = augment.training_views(
-            images, consts, data, spec.image_size, stream(key, "augment"), examples
+            images, pixel_stats, data, arch.image_size, stream(key, "augment"), examples
         )
         net = nnx.merge(graph, params, stats)
         logits, _ = net(
@@ -186,13 +186,13 @@ def make_loss(data: ConfigDict, spec: Spec, mesh: Mesh):
         # Divided by a number that is known: the gradients need not wait for a sum over devices.
         return sums["loss"] / (images.shape[0] * mesh.shape[DATA]), (sums, stats)
 
-    def loss(params, stats, batch, consts, key):
+    def loss(params, stats, batch, pixel_stats, key):
         specs, stat_specs = local_specs(mesh, params), local_specs(mesh, stats)
         return jax.shard_map(
             local,
             mesh=mesh,
             in_specs=(specs, stat_specs, P(over_data), P(), P()),
             out_specs=(P(), (P(), stat_specs)),
-        )(params, stats, batch, consts, key)
+        )(params, stats, batch, pixel_stats, key)
 
     return loss

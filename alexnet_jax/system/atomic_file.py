@@ -15,7 +15,7 @@ _ABANDONED_SECONDS = 24 * 3600  # without a write: who wrote to it was killed
 
 
 @contextlib.contextmanager
-def whole_file(path: pathlib.Path, error: type[UserError] = UserError) -> Iterator[pathlib.Path]:
+def atomic_file(path: pathlib.Path, error: type[UserError] = UserError) -> Iterator[pathlib.Path]:
     """Give a path beside `path`, for a file or a folder, which becomes `path` when all went well.
 
     Else it is gone; where the process is killed it stays, hidden, until the first one who writes
@@ -37,9 +37,9 @@ def whole_file(path: pathlib.Path, error: type[UserError] = UserError) -> Iterat
         _remove(half)
 
 
-def write_whole(path: pathlib.Path, text: str, error: type[UserError] = UserError) -> None:
+def write_atomic(path: pathlib.Path, text: str, error: type[UserError] = UserError) -> None:
     """Write a text file that is, whatever happens, the old one or the new one."""
-    with whole_file(path, error) as half:
+    with atomic_file(path, error) as half:
         half.write_text(text)
 
 

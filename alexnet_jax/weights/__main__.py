@@ -1,6 +1,6 @@
 """Weights of other programs in, weights for other programs out.
 
-    python -m alexnet_jax.weights import FILE --out=DIR [--spec=NAME] [--mean=FILE]
+    python -m alexnet_jax.weights import FILE --out=DIR [--arch=NAME] [--mean=FILE]
     python -m alexnet_jax.weights export --workdir=DIR --out=FILE.safetensors [--checkpoint=best]
 
 import makes a run's folder, for `python -m alexnet_jax.evaluate --workdir=DIR --data_dir=IMAGES`,
@@ -26,7 +26,7 @@ from alexnet_jax.weights.runs import read_run
 
 _OUT = flags.DEFINE_string("out", None, "Where the result goes.", required=True)
 _SPEC = flags.DEFINE_enum(
-    "spec", None, list(architectures.SPECS), "import: the net, if the file cannot say"
+    "arch", None, list(architectures.ARCHITECTURES), "import: the net, if the file cannot say"
 )
 _MEAN = flags.DEFINE_string("mean", None, "import: the net's mean, .binaryproto or .npy.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "export: folder of the run.")
@@ -55,11 +55,11 @@ def _import(path: pathlib.Path) -> dict:
         mean = read_mean(pathlib.Path(_MEAN.value).expanduser(), bgr=weights.bgr)
         weights = dataclasses.replace(weights, mean=mean)
     out = pathlib.Path(_OUT.value)
-    config, net = import_weights(weights, _CONFIG.value, out, _SPEC.value or "")
+    config, arch = import_weights(weights, _CONFIG.value, out, _SPEC.value or "")
     return {
         "workdir": str(out),
-        "spec": net.spec,
-        "classes": net.classes,
+        "arch": arch.name,
+        "classes": arch.classes,
         "parameters": sum(tensor.size for tensor in weights.tensors.values()),
         "mean": config.data.mean,
         "divide_by": list(config.data.divide_by),
@@ -75,7 +75,7 @@ def _export(workdir: pathlib.Path) -> dict:
     said = export_weights(weights, out)
     return {
         "file": str(out),
-        "spec": said["spec"],
+        "arch": said["arch"],
         "classes": int(said["classes"]),
         "parameters": sum(tensor.size for tensor in weights.tensors.values()),
         "step": int(said["step"]),

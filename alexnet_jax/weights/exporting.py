@@ -10,7 +10,7 @@ mean_of       centre: any crop loses mean_image's centre; not there: the place t
 divide_by     [R, G, B]
 keep          times this, at test, go the activations that had dropout in training (paper 4.2); 1
               where dropout is inverted, as PyTorch's is
-spec, classes, image_size, model (all fields of config.model that are set), step, class_names
+arch, classes, image_size, model (all fields of config.model that are set), step, class_names
 """
 
 import json
@@ -22,8 +22,8 @@ from safetensors.numpy import save_file
 
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.net import resolving
-from alexnet_jax.net.architecture import Spec
-from alexnet_jax.system.atomic_file import whole_file
+from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.system.atomic_file import atomic_file
 from alexnet_jax.weights.files import MEAN_IMAGE, TORCHVISION
 from alexnet_jax.weights.weights import Weights, mean_rgb
 
@@ -43,15 +43,15 @@ def export_weights(weights: Weights, out: pathlib.Path) -> dict[str, str]:
     """
     if out.suffix != ".safetensors":
         raise WeightsError(f"--out ends in .safetensors; got {out}")
-    net, tensors = _net_of(weights), dict(weights.tensors)
-    if net.spec == "owt":
+    arch, tensors = _net_of(weights), dict(weights.tensors)
+    if arch.name == "owt":
         tensors = {_torchvision(name): value for name, value in tensors.items()}
     assert weights.mean is not None
     if weights.mean.ndim == 3:
         tensors[MEAN_IMAGE] = weights.mean.transpose(2, 0, 1)
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    said = header(weights, net)
-    with whole_file(out, WeightsError) as half:
+    said = header(weights, arch)
+    with atomic_file(out, WeightsError) as half:
         try:
             save_file(tensors, half, said)
         except SafetensorError as error:  # which is no OSError, also where the system refuses
@@ -59,18 +59,18 @@ def export_weights(weights: Weights, out: pathlib.Path) -> dict[str, str]:
     return said
 
 
-def header(weights: Weights, net: Spec) -> dict[str, str]:
+def header(weights: Weights, arch: Architecture) -> dict[str, str]:
     """Return what the file says of itself."""
     assert weights.mean is not None
-    dropped = any("dropout" in layer.then for layer in net.layers)
-    keep = 1.0 if net.dropout.inverted or not dropped else 1 - net.dropout.rate
+    dropped = any("dropout" in layer.then for layer in arch.layers)
+    keep = 1.0 if arch.dropout.inverted or not dropped else 1 - arch.dropout.rate
     return {
         "format": "pt",
         "program": "alexnet_jax",
         "input": "RGB 0-255, less the mean, divided by divide_by",
-        "spec": net.spec,
-        "classes": str(net.classes),
-        "image_size": str(net.image_size),
+        "arch": arch.name,
+        "classes": str(arch.classes),
+        "image_size": str(arch.image_size),
         "mean": json.dumps(mean_rgb(weights.mean)),
         "divide_by": json.dumps(list(weights.divide_by)),
         "keep": json.dumps(keep),
@@ -79,7 +79,7 @@ def header(weights: Weights, net: Spec) -> dict[str, str]:
     }
 
 
-def _net_of(weights: Weights) -> Spec:
+def _net_of(weights: Weights) -> Architecture:
     model = resolving.overrides(weights.specs[0])
     model.update(weights.model)
     return resolving.resolve(model)

@@ -177,7 +177,7 @@ def _said(metadata: dict[str, str]) -> dict[str, Any]:
         if numbers.shape != (2, 3) or not numbers[1].min() > 0:
             raise ValueError("mean and divide_by are three numbers each")
         return {
-            "specs": (str(model["spec"]),),
+            "specs": (str(model["arch"]),),
             "model": model,
             "mean": numbers[0].astype(np.float32),
             "divide_by": tuple(map(float, divide_by)),

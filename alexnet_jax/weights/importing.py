@@ -16,24 +16,24 @@ from alexnet_jax.run import dataset_info
 from alexnet_jax.run import folder as run_folder
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import fingerprint
-from alexnet_jax.run.dataset_info import RunData
+from alexnet_jax.run.dataset_info import DatasetInfo
 from alexnet_jax.run.folder import MEAN_FILE
 from alexnet_jax.step.train_step import TrainState, initial_state
-from alexnet_jax.system.atomic_file import whole_file
+from alexnet_jax.system.atomic_file import atomic_file
 from alexnet_jax.weights import layout
 from alexnet_jax.weights.weights import CENTRE, MEAN_OF, Weights, listed, misfits
 
 
 def import_weights(
     weights: Weights, recipe: ConfigDict, out: pathlib.Path, name: str = ""
-) -> tuple[ConfigDict, architecture.Spec]:
+) -> tuple[ConfigDict, architecture.Architecture]:
     """Write a run's folder: config.json, a checkpoint at step 0, mean_image.npy if there is one.
 
     Args:
       weights: what a file holds.
       recipe: a config; its model and data are made those of the weights.
       out: the folder; it appears when it is whole.
-      name: the row of spec/table.py; "": the one that the weights say.
+      name: the row of net/architectures.py; "": the one that the weights say.
 
     Returns:
       The run's config and net.
@@ -45,23 +45,23 @@ def import_weights(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WeightsError(f"{out} is there already and not empty: choose another --out")
     config = config_of(weights, recipe, name)
-    net = resolving.resolve(config.model)
-    if phrases := misfits(weights, net):
-        raise WeightsError(f"{weights.source} is no net of spec {net.spec}: {listed(phrases)}")
-    with whole_file(out, WeightsError) as folder:
+    arch = resolving.resolve(config.model)
+    if phrases := misfits(weights, arch):
+        raise WeightsError(f"{weights.source} is no net of arch {arch.name}: {listed(phrases)}")
+    with atomic_file(out, WeightsError) as folder:
         run_folder.write_run(folder, config)
         if weights.mean is not None and config.data.mean in OF_A_FILE:
             np.save(folder / MEAN_FILE, weights.mean)
-        dataset_info.write(folder, _known(weights, net))
-        params, stats = layout.from_torch(net, weights.tensors)
-        rest = jax.jit(lambda: _without_parameters(initial_state(config, net)))()
+        dataset_info.write(folder, _known(weights, arch))
+        params, stats = layout.from_torch(arch, weights.tensors)
+        rest = jax.jit(lambda: _without_parameters(initial_state(config, arch)))()
         state = dataclasses.replace(
             rest, params=jax.device_put(params), batch_stats=jax.device_put(stats)
         )
         with Checkpoints(folder, fingerprint(config)) as checkpoints:
             checkpoints.save(state)
             checkpoints.wait()
-    return config, net
+    return config, arch
 
 
 def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDict:
@@ -89,21 +89,21 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
         config.model.update(weights.model)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(f"{weights.source} sets what no net here has: {error}") from error
-    config.model.spec = name
+    config.model.arch = name
     return config
 
 
-def _known(weights: Weights, net: architecture.Spec) -> RunData:
+def _known(weights: Weights, arch: architecture.Architecture) -> DatasetInfo:
     """Return the names of the classes, if the file says them."""
     said = weights.extra.get("class_names")
     names = tuple(json.loads(said)) if said else ()
-    return RunData(names, names) if len(names) == net.classes else RunData()
+    return DatasetInfo(names, names) if len(names) == arch.classes else DatasetInfo()
 
 
 def _only(weights: Weights) -> str:
     if len(weights.specs) == 1:
         return weights.specs[0]
-    which = " or ".join(f"--spec={name}" for name in weights.specs or architectures.SPECS)
+    which = " or ".join(f"--arch={name}" for name in weights.specs or architectures.ARCHITECTURES)
     raise WeightsError(f"{weights.source} does not say which net it is: give {which}")
 
 

@@ -7,7 +7,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from alexnet_jax.errors import ConfigError, WeightsError
-from alexnet_jax.net.architecture import Spec
+from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.step.train_step import TrainState
 from alexnet_jax.system import sharding
 from alexnet_jax.weights import files, layout
@@ -16,7 +16,7 @@ from alexnet_jax.weights.weights import describe, listed, misfits
 
 
 def initialised(
-    state: TrainState, config: ConfigDict, net: Spec, mesh: Mesh
+    state: TrainState, config: ConfigDict, arch: Architecture, mesh: Mesh
 ) -> tuple[TrainState, str]:
     """Return a new run's state with the parameters of config.init_from, and what was loaded.
 
@@ -26,7 +26,7 @@ def initialised(
       state: as `create_state` made it.
       config: the run's; init_from is a file or a run's folder (its best checkpoint), init_layers
         the layers to take, none: all.
-      net: the run's.
+      arch: the run's.
       mesh: where the state lives.
 
     Raises:
@@ -38,7 +38,7 @@ def initialised(
         read_run(source, mesh=mesh, with_mean=False) if source.is_dir() else files.read(source)
     )
     layers = _asked(config.init_layers, tuple(state.params))
-    if phrases := misfits(weights, net, layers):
+    if phrases := misfits(weights, arch, layers):
         wrong = {name.rpartition(".")[0] for name in phrases}
         others = ",".join(name for name in layers if name not in wrong)
         raise WeightsError(
@@ -50,7 +50,7 @@ def initialised(
         for name, tensor in weights.tensors.items()
         if name.rpartition(".")[0] in layers
     }
-    params, stats = layout.from_torch(net, tensors)
+    params, stats = layout.from_torch(arch, tensors)
     placed = sharding.put_like({name: state.params[name] for name in params}, params)
     placed_stats = sharding.put_like({name: state.batch_stats[name] for name in stats}, stats)
     state = dataclasses.replace(

@@ -12,22 +12,22 @@ import numpy as np
 from flax import nnx
 
 from alexnet_jax.net.alexnet import AlexNet, crosses
-from alexnet_jax.net.architecture import Layer, Spec
+from alexnet_jax.net.architecture import Architecture, Layer
 
 Tensors = dict[str, np.ndarray]  # "conv1.weight", "conv1.bias", ...
 
 _VECTORS = {"bias": "bias", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 
 
-def abstract(net: Spec) -> tuple[dict, dict]:
+def abstract(arch: Architecture) -> tuple[dict, dict]:
     """Return the shapes of a net's (parameters, batch statistics): layer -> name -> shape."""
-    module = jax.eval_shape(lambda: AlexNet(net, key=jax.random.key(0)))
+    module = jax.eval_shape(lambda: AlexNet(arch, key=jax.random.key(0)))
     kinds = (nnx.Param, nnx.BatchStat)
     params, stats = (nnx.to_pure_dict(nnx.state(module, kind)) for kind in kinds)
     return params, stats
 
 
-def to_torch(net: Spec, params: dict, stats: dict) -> dict[str, Any]:
+def to_torch(arch: Architecture, params: dict, stats: dict) -> dict[str, Any]:
     """Return parameters and batch statistics under PyTorch's names and in its order of axes.
 
     Args:
@@ -35,27 +35,27 @@ def to_torch(net: Spec, params: dict, stats: dict) -> dict[str, Any]:
       params: layer -> {kernel, bias}; of a norm {scale, bias}.
       stats: norm -> {mean, var}, or empty.
     """
-    rows = {layer.name: layer for layer in net.layers}
+    rows = {layer.name: layer for layer in arch.layers}
     tensors = {}
     for name, values in (*params.items(), *stats.items()):
         for ours, value in values.items():
             if ours == "kernel":
-                tensors[f"{name}.weight"] = _weight(net, rows[name], value)
+                tensors[f"{name}.weight"] = _weight(arch, rows[name], value)
             else:
                 tensors[f"{name}.{_VECTORS[ours]}"] = value.reshape(-1)
     return tensors
 
 
-def from_torch(net: Spec, tensors: Tensors) -> tuple[dict, dict]:
+def from_torch(arch: Architecture, tensors: Tensors) -> tuple[dict, dict]:
     """Return (params, stats) of the layers that `tensors` name; their shapes are the net's."""
-    rows = {layer.name: layer for layer in net.layers}
+    rows = {layer.name: layer for layer in arch.layers}
 
     def of(section: dict) -> dict:
         found: dict[str, dict[str, np.ndarray]] = {}
         for name, values in section.items():
             for ours, like in values.items():
                 if ours == "kernel" and f"{name}.weight" in tensors:
-                    value = _kernel(net, rows[name], tensors[f"{name}.weight"], like.shape)
+                    value = _kernel(arch, rows[name], tensors[f"{name}.weight"], like.shape)
                 elif ours != "kernel" and f"{name}.{_VECTORS[ours]}" in tensors:
                     value = tensors[f"{name}.{_VECTORS[ours]}"].reshape(like.shape)
                 else:
@@ -63,29 +63,31 @@ def from_torch(net: Spec, tensors: Tensors) -> tuple[dict, dict]:
                 found.setdefault(name, {})[ours] = np.ascontiguousarray(value)
         return found
 
-    params, stats = abstract(net)
+    params, stats = abstract(arch)
     return of(params), of(stats)
 
 
-def shapes(net: Spec) -> dict[str, tuple[int, ...]]:
+def shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
     """Return PyTorch's shape of each tensor of a net, sorted by name."""
-    made = jax.eval_shape(lambda *values: to_torch(net, *values), *abstract(net))
+    made = jax.eval_shape(lambda *values: to_torch(arch, *values), *abstract(arch))
     return {name: value.shape for name, value in made.items()}
 
 
-def _weight(net: Spec, layer: Layer, kernel: Any) -> Any:
+def _weight(arch: Architecture, layer: Layer, kernel: Any) -> Any:
     columns, out = kernel.shape[0], kernel.shape[-1]
     if layer.kernel:
         return kernel.transpose(0, 4, 3, 1, 2).reshape(columns * out, -1, *kernel.shape[1:3])
-    first, channels = _flat(net)
+    first, channels = _flat(arch)
     if layer.name == first:
-        kernel = kernel.reshape(columns, _reads(net, layer), -1, channels, out)
+        kernel = kernel.reshape(columns, _reads(arch, layer), -1, channels, out)
         kernel = kernel.transpose(0, 1, 3, 2, 4).reshape(columns, -1, out)
     order = (2, 0, 1) if layer.reads == "sum" else (0, 2, 1)
     return kernel.transpose(order).reshape(out if layer.reads == "sum" else columns * out, -1)
 
 
-def _kernel(net: Spec, layer: Layer, weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _kernel(
+    arch: Architecture, layer: Layer, weight: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
     columns, read, out = shape[0], shape[-2], shape[-1]
     if layer.kernel:
         return weight.reshape(columns, out, read, *shape[1:3]).transpose(0, 3, 4, 2, 1)
@@ -93,20 +95,20 @@ def _kernel(net: Spec, layer: Layer, weight: np.ndarray, shape: tuple[int, ...])
         kernel = weight.reshape(out, columns, read).transpose(1, 2, 0)
     else:
         kernel = weight.reshape(columns, out, read).transpose(0, 2, 1)
-    first, channels = _flat(net)
+    first, channels = _flat(arch)
     if layer.name == first:
-        kernel = kernel.reshape(columns, _reads(net, layer), channels, -1, out)
+        kernel = kernel.reshape(columns, _reads(arch, layer), channels, -1, out)
         kernel = kernel.transpose(0, 1, 3, 2, 4).reshape(shape)
     return kernel
 
 
-def _flat(net: Spec) -> tuple[str, int]:
+def _flat(arch: Architecture) -> tuple[str, int]:
     """Return the name of the first matrix, and the channels of a column that it reads."""
-    there = [layer for layer in net.layers if not layer.identity]
+    there = [layer for layer in arch.layers if not layer.identity]
     last = [layer for layer in there if layer.kernel][-1]
-    return next(layer.name for layer in there if not layer.kernel), net.features(last.name)
+    return next(layer.name for layer in there if not layer.kernel), arch.features(last.name)
 
 
-def _reads(net: Spec, layer: Layer) -> int:
+def _reads(arch: Architecture, layer: Layer) -> int:
     """Return how many columns one neuron of `layer` reads."""
-    return net.columns if crosses(net, layer) else 1
+    return arch.columns if crosses(arch, layer) else 1

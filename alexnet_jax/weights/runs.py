@@ -44,17 +44,17 @@ def read_run(
     config = read_config(workdir)
     check(config)
     known = dataset_info.read(workdir, config.data)
-    consts = None
+    pixel_stats = None
     if known.statistics is not None or with_mean or config.data.mean not in OF_THE_DATA:
-        consts = known.constants(data_of(workdir, config))
-    net = known.net(config.model)
+        pixel_stats = known.constants(data_of(workdir, config))
+    arch = known.arch(config.model)
     if mesh is None:
         one = ConfigDict({"data": 1, "group": 1})
-        mesh = sharding.make_mesh(one, net.columns, 1, jax.devices()[:1])
-    state = _restored(workdir, config, net, mesh, checkpoint)
-    tensors = layout.to_torch(net, *jax.tree.map(np.asarray, (state.params, state.batch_stats)))
+        mesh = sharding.make_mesh(one, arch.columns, 1, jax.devices()[:1])
+    state = _restored(workdir, config, arch, mesh, checkpoint)
+    tensors = layout.to_torch(arch, *jax.tree.map(np.asarray, (state.params, state.batch_stats)))
     extra = {"step": str(int(state.step))}
-    if consts is not None and "centre_mean" in consts:
+    if pixel_stats is not None and "centre_mean" in pixel_stats:
         extra[MEAN_OF] = CENTRE
     if known.class_names:
         extra["class_names"] = json.dumps(known.class_names)
@@ -62,9 +62,9 @@ def read_run(
         Weights(
             str(workdir),
             tensors,
-            (net.spec,),
-            model={**_set(config.model), "classes": net.classes},
-            mean=None if consts is None else _mean(consts),
+            (arch.name,),
+            model={**_set(config.model), "classes": arch.classes},
+            mean=None if pixel_stats is None else _mean(pixel_stats),
             divide_by=tuple(config.data.divide_by),
             extra=extra,
         )
@@ -74,7 +74,7 @@ def read_run(
 def _restored(
     workdir: pathlib.Path,
     config: ConfigDict,
-    net: architecture.Spec,
+    arch: architecture.Architecture,
     mesh: Mesh,
     checkpoint: str | int,
 ) -> TrainState:
@@ -82,7 +82,7 @@ def _restored(
     everywhere = sharding.everywhere(mesh)
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-        jax.eval_shape(lambda: initial_state(config, net)),
+        jax.eval_shape(lambda: initial_state(config, arch)),
     )
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:
@@ -92,9 +92,9 @@ def _restored(
     return state
 
 
-def _mean(consts: dict[str, np.ndarray]) -> np.ndarray:
+def _mean(pixel_stats: dict[str, np.ndarray]) -> np.ndarray:
     """Return what an image loses: (3,) where that is the same everywhere, else (256, 256, 3)."""
-    mean = consts["centre_mean" if "centre_mean" in consts else "mean"]
+    mean = pixel_stats["centre_mean" if "centre_mean" in pixel_stats else "mean"]
     return mean[0, 0] if (mean == mean[0, 0]).all() else mean
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_jax.errors import WeightsError
-from alexnet_jax.net.architecture import Spec
+from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.weights import layout
 
 RGB = tuple[float, float, float]
@@ -22,7 +22,7 @@ class Weights:
     Attributes:
       source: the file or folder, for messages.
       tensors: "conv1.weight" (out, in, kh, kw), "conv1.bias" (out,), ...
-      specs: the rows of spec/table.py that it can be; () where the source does not say.
+      specs: the rows of net/architectures.py that it can be; () where the source does not say.
       model: the fields of config.model that the source sets.
       names: our name of a tensor -> the source's, where that is another.
       bgr: whether the source's own channels, and so its mean files, are blue, green, red.
@@ -63,16 +63,18 @@ def checked(weights: Weights) -> Weights:
     return weights
 
 
-def misfits(weights: Weights, net: Spec, layers: Collection[str] | None = None) -> dict[str, str]:
+def misfits(
+    weights: Weights, arch: Architecture, layers: Collection[str] | None = None
+) -> dict[str, str]:
     """Return a phrase for each tensor, by our name, that is not as the net needs it.
 
     Args:
       weights: whose.
-      net: the net.
+      arch: the net.
       layers: the only ones to compare; None: all, and then none may be left over.
     """
     found = {}
-    expected = layout.shapes(net)
+    expected = layout.shapes(arch)
     if layers is not None:
         expected = {k: v for k, v in expected.items() if k.rpartition(".")[0] in layers}
     for name, shape in expected.items():

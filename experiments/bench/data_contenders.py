@@ -120,12 +120,12 @@ class Training:
     """The training loop's pieces: put_batch, the compiled step, and no more steps ahead than it."""
 
     def __init__(self, config: ConfigDict, dataset: PreparedDataset) -> None:
-        net = resolving.resolve(config.model, len(dataset.class_names))
-        self.mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
-        consts = augment.constants(dataset.statistics, config.data)
-        self.consts = sharding.put_everywhere(self.mesh, consts)
-        self.step = make_train_step(config, net, self.mesh)
-        self.state = create_state(config, net, self.mesh)
+        arch = resolving.resolve(config.model, len(dataset.class_names))
+        self.mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size)
+        pixel_stats = augment.constants(dataset.statistics, config.data)
+        self.pixel_stats = sharding.put_everywhere(self.mesh, pixel_stats)
+        self.step = make_train_step(config, arch, self.mesh)
+        self.state = create_state(config, arch, self.mesh)
         self.batch_size = config.batch_size
         self.wait = 0.0  # seconds for data in the last turn
 
@@ -138,7 +138,7 @@ class Training:
             asked = time.perf_counter()
             batch = sharding.put_batch(self.mesh, next(source))
             self.wait += time.perf_counter() - asked
-            self.state, loss = self.step(self.state, batch, self.consts)
+            self.state, loss = self.step(self.state, batch, self.pixel_stats)
             flying.append(loss)
             if len(flying) > IN_FLIGHT:
                 flying.popleft().block_until_ready()

@@ -93,7 +93,9 @@ def main(_) -> None:
     }
     if _NET.value:
         nets = {name: OurStep(batch, "float32", **model) for name, model in IN_NET.items()}
-        steps = {name: timed(net.train, jax.block_until_ready, calls) for name, net in nets.items()}
+        steps = {
+            name: timed(arch.train, jax.block_until_ready, calls) for name, arch in nets.items()
+        }
         step = milliseconds(take_turns(steps, rounds))
         result["step_ms"] = step
         result["share_of_step"] = round(1 - step["none"] / step["lrn_5"], 4)

@@ -35,24 +35,24 @@ class OurStep:
             {name.replace("__", "."): value for name, value in model.items()}
         )
         config.mesh.data = config.mesh.group = 1
-        net = resolving.resolve(config.model)
-        mesh = sharding.make_mesh(config.mesh, net.columns, batch)
+        arch = resolving.resolve(config.model)
+        mesh = sharding.make_mesh(config.mesh, arch.columns, batch)
         rng = np.random.default_rng(0)
         whole = types.SimpleNamespace(
             mean_image=np.full((256, 256, 3), 118, np.float32),
             eigenvalues=np.array([14830.0, 1376.0, 389.0]),
             eigenvectors=np.eye(3),
         )
-        consts = augment.constants(whole, config.data)
-        self._consts = sharding.put_everywhere(mesh, consts)  # as the training loop does
+        pixel_stats = augment.constants(whole, config.data)
+        self._consts = sharding.put_everywhere(mesh, pixel_stats)  # as the training loop does
         data = {
             "image": rng.integers(0, 256, (batch, 256, 256, 3), np.uint8),
-            "label": rng.integers(0, net.classes, batch, np.int32),
+            "label": rng.integers(0, arch.classes, batch, np.int32),
         }
         self._data = sharding.put_batch(mesh, data)
-        self._step = make_train_step(config, net, mesh)
-        self._predict = make_predict(net, mesh, 1)
-        self.state = create_state(config, net, mesh)
+        self._step = make_train_step(config, arch, mesh)
+        self._predict = make_predict(arch, mesh, 1)
+        self.state = create_state(config, arch, mesh)
 
     def train(self) -> tuple:
         """Begin a training step and return what it will give, to be waited for."""

@@ -85,16 +85,16 @@ def matmul(dtype: str):
 
 def operations() -> tuple[int, int]:
     """Return the operations an image costs, forward and in training; 2 a multiply-add."""
-    net = resolving.resolve(resolving.overrides("paper"))
-    names = tuple(layer.name for layer in net.layers)
+    arch = resolving.resolve(resolving.overrides("paper"))
+    names = tuple(layer.name for layer in arch.layers)
 
     def products(images):
-        model = AlexNet(net, key=jax.random.key(0))
+        model = AlexNet(arch, key=jax.random.key(0))
         return model(images, activations=names)[1], {
             n: getattr(model, n).kernel[...] for n in names
         }
 
-    images = jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, arch.image_size, arch.image_size, 3), jnp.float32)
     outputs, kernels = jax.eval_shape(products, images)
     cost = {n: 2 * kernels[n].size * int(np.prod(outputs[n].shape[2:-1])) for n in names}
     forward = sum(cost.values())

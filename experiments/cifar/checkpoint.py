@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from alexnet_jax.errors import CheckpointError
-from alexnet_jax.system.atomic_file import whole_file
+from alexnet_jax.system.atomic_file import atomic_file
 from experiments.cifar.training import State
 
 
@@ -24,7 +24,7 @@ def save(path: pathlib.Path, state: State, **about: Any) -> None:
     """
     leaves, _ = jax.tree.flatten_with_path(state)
     arrays: dict[str, Any] = {jax.tree_util.keystr(at): np.asarray(x) for at, x in leaves}
-    with whole_file(path, CheckpointError) as half, half.open("wb") as file:
+    with atomic_file(path, CheckpointError) as half, half.open("wb") as file:
         np.savez(file, about=json.dumps(about), **arrays)
 
 

@@ -30,7 +30,7 @@ from absl import flags
 
 from alexnet_jax.errors import CheckpointError, ConfigError, TrainingError
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 from experiments.cifar import dataset
 from experiments.cifar.checkpoint import restore, save
 from experiments.cifar.nets import NETS
@@ -95,7 +95,7 @@ class Run:
             }
             lines.append(line)
             # The state last: it is what says how many epochs are done.
-            write_whole(self._log, "".join(json.dumps(line) + "\n" for line in lines))
+            write_atomic(self._log, "".join(json.dumps(line) + "\n" for line in lines))
             save(self._saved, state, epoch=epoch + 1, rates=self.rates[: epoch + 1])
             print(f"{self.folder.name} {json.dumps(line)}", file=sys.stderr, flush=True)
         return lines
@@ -185,7 +185,7 @@ def main(_) -> None:
         "published": PUBLISHED[net],
         "difference": round(mean_error - PUBLISHED[net], 5),
     }
-    write_whole(out / f"{name}.json", json.dumps(result, indent=2) + "\n")
+    write_atomic(out / f"{name}.json", json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))
 
 

@@ -26,7 +26,7 @@ from absl import flags
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 from experiments.cifar import dataset, nets
 from experiments.cifar.checkpoint import restore, save
 from experiments.cifar.training import Data, Recipe, on_device, order, start, train
@@ -195,7 +195,7 @@ def main(_) -> None:
         chosen[activation] = [best, *more]
     draw(chosen, out / "figure1.svg")
     result = summary(chosen, rates)
-    write_whole(out / "summary.json", json.dumps(result, indent=2) + "\n")
+    write_atomic(out / "summary.json", json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))
 
 

@@ -12,7 +12,7 @@ import optax
 from jax import Array, lax
 
 from alexnet_jax.step import metrics
-from alexnet_jax.step.train_step import ONCE
+from alexnet_jax.step.train_step import FAST_COMPILE
 from alexnet_jax.system import sharding
 from experiments.cifar.dataset import Split
 from experiments.cifar.nets import Params, Row, initial, logits
@@ -61,7 +61,7 @@ def start(recipe: Recipe, seed: int) -> State:
     return State(params, _optimizer(recipe, jnp.zeros(())).init(params))
 
 
-_initial = jax.jit(initial, static_argnums=0, compiler_options=ONCE)
+_initial = jax.jit(initial, static_argnums=0, compiler_options=FAST_COMPILE)
 
 
 def order(seed: int, epoch: int, images: int) -> np.ndarray:

@@ -35,7 +35,7 @@ def parity() -> list[tuple[str, str]]:
         for row in found
         for other in row["ours_against"]
     )
-    nets = len({row["spec"] for row in found})
+    nets = len({row["arch"] for row in found})
     what = (
         f"logits and gradients of all {nets} nets against independent programs (PyTorch, OpenCV, "
         "NumPy), same weights, float32, noise and photographs, weights chosen away from ties¹: "

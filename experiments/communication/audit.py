@@ -26,7 +26,7 @@ from experiments.communication.step_program import lowered_step, minimum
 
 _MESH = flags.DEFINE_string("mesh", "1x2", "Devices: data x group.")
 _SPEC = flags.DEFINE_string(
-    "spec", None, "A row of alexnet_jax/net/architectures.py; default: the config's."
+    "arch", None, "A row of alexnet_jax/net/architectures.py; default: the config's."
 )
 _GPU = flags.DEFINE_bool("gpu", False, "Compile for described H100s.")
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/ilsvrc2012.py", "The recipe.")
@@ -77,20 +77,22 @@ def main(_) -> None:
         raise ConfigError(f"--mesh is two numbers, data x group: 2x1; got {_MESH.value}") from None
     config.mesh.data, config.mesh.group = data, group
     if _SPEC.value:
-        config.model.spec = _SPEC.value
+        config.model.arch = _SPEC.value
     jax.config.update("jax_num_cpu_devices", max(1, data * group))
-    net, lowered = lowered_step(config, described_gpu.devices(data * group) if _GPU.value else None)
+    arch, lowered = lowered_step(
+        config, described_gpu.devices(data * group) if _GPU.value else None
+    )
     asked = collectives(lowered.as_text(dialect="hlo", debug_info=True))
     made = collectives(lowered.compile().as_text())
     images = config.batch_size // data
-    needs = minimum(net, group)
+    needs = minimum(arch, group)
     console = Console(file=sys.stdout, width=140)
     console.print(table("asked of XLA", asked, needs, images, group))
     where = "described H100s" if _GPU.value else jax.devices()[0].platform
     console.print(table(f"compiled for {where}", made, needs, images, group))
     extra = added(asked, made)
     console.print(f"added by the compiler: {extra or 'nothing'}")
-    result = {"mesh": _MESH.value, "spec": net.spec, **summary(asked, needs, images)}
+    result = {"mesh": _MESH.value, "arch": arch.name, **summary(asked, needs, images)}
     print(json.dumps(result))
 
 

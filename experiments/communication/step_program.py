@@ -18,10 +18,10 @@ from alexnet_jax.system import sharding
 
 def lowered_step(
     config: ConfigDict, devices: Sequence[jax.Device] | None = None
-) -> tuple[architecture.Spec, jax.stages.Lowered]:
+) -> tuple[architecture.Architecture, jax.stages.Lowered]:
     """Return the net and its training step, lowered for config.mesh of these devices, or of all."""
-    net = resolving.resolve(config.model)
-    mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size, devices)
+    arch = resolving.resolve(config.model)
+    mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size, devices)
     where = sharding.batch_sharding(mesh)
     batch = {
         "image": jax.ShapeDtypeStruct((config.batch_size, 256, 256, 3), jnp.uint8, sharding=where),
@@ -30,12 +30,12 @@ def lowered_step(
     nothing = types.SimpleNamespace(
         mean_image=np.zeros((256, 256, 3)), eigenvalues=np.zeros(3), eigenvectors=np.eye(3)
     )
-    consts = augment.constants(nothing, config.data)
-    step = make_train_step(config, net, mesh)
-    return net, step.lower(abstract_state(config, net, mesh), batch, consts)
+    pixel_stats = augment.constants(nothing, config.data)
+    step = make_train_step(config, arch, mesh)
+    return arch, step.lower(abstract_state(config, arch, mesh), batch, pixel_stats)
 
 
-def minimum(net: architecture.Spec, group: int) -> dict[str, tuple[int, int]]:
+def minimum(arch: architecture.Architecture, group: int) -> dict[str, tuple[int, int]]:
     """Return layer -> bytes an image that a device must receive, forward and backward.
 
     Where a layer reads the other column, the activations that it reads, and backward the gradients
@@ -44,14 +44,14 @@ def minimum(net: architecture.Spec, group: int) -> dict[str, tuple[int, int]]:
     """
     if group == 1:
         return {}
-    names = [net.output(layer) for layer in net.layers]
+    names = [arch.output(layer) for layer in arch.layers]
     _, outputs = jax.eval_shape(
-        lambda images: AlexNet(net, key=jax.random.key(0))(images, activations=names),
-        jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), jnp.float32),
+        lambda images: AlexNet(arch, key=jax.random.key(0))(images, activations=names),
+        jax.ShapeDtypeStruct((1, arch.image_size, arch.image_size, 3), jnp.float32),
     )
     needs = {}
-    for before, layer in itertools.pairwise(net.layers):
-        if crosses(net, layer) and not layer.identity:
-            x = outputs[net.output(before)]
-            needs[layer.name] = (x.size // net.columns * x.dtype.itemsize,) * 2
-    return {**needs, "fc8": (net.classes * outputs["fc8"].dtype.itemsize, 0)}
+    for before, layer in itertools.pairwise(arch.layers):
+        if crosses(arch, layer) and not layer.identity:
+            x = outputs[arch.output(before)]
+            needs[layer.name] = (x.size // arch.columns * x.dtype.itemsize,) * 2
+    return {**needs, "fc8": (arch.classes * outputs["fc8"].dtype.itemsize, 0)}

@@ -54,14 +54,14 @@ Params = dict[str, dict[str, Any]]  # layer -> kernel, bias; our layout
 Tensors = dict[str, np.ndarray]
 
 
-def net_of(name: str, columns: int | None = None) -> architecture.Spec:
+def net_of(name: str, columns: int | None = None) -> architecture.Architecture:
     """Return a row of the table, with its own number of columns or another."""
     model = resolving.overrides(name)
     model.columns = columns
     return resolving.resolve(model)
 
 
-def inputs(net: architecture.Spec, seed: int) -> tuple[Params, np.ndarray, np.ndarray]:
+def inputs(net: architecture.Architecture, seed: int) -> tuple[Params, np.ndarray, np.ndarray]:
     """Return (params, images, labels) from a seed: the same on every machine.
 
     params: float32; kernels of the variance that keeps a signal's size through a ReLU, fc8's less,
@@ -104,14 +104,16 @@ def last_drawn(params: Params, images: np.ndarray, labels: np.ndarray) -> np.nda
     return np.concatenate([kernel, bias, images[-1, -1, -1], labels.astype(np.float32)])
 
 
-def logits_of(net: architecture.Spec, params: Params, images: np.ndarray) -> np.ndarray:
+def logits_of(net: architecture.Architecture, params: Params, images: np.ndarray) -> np.ndarray:
     """Return our logits in evaluation, (B, classes)."""
     graph = nnx.graphdef(_abstract(net))
     with jax.default_matmul_precision("highest"):  # a recent GPU would round to TF32
         return np.asarray(jax.jit(lambda p, x: nnx.merge(graph, p)(x)[0])(params, images))
 
 
-def answer_of(net: architecture.Spec, params: Params, images, labels) -> tuple[np.ndarray, Tensors]:
+def answer_of(
+    net: architecture.Architecture, params: Params, images, labels
+) -> tuple[np.ndarray, Tensors]:
     """Return our logits and gradients in evaluation; a gradient's name is conv1.kernel."""
     graph = nnx.graphdef(_abstract(net))
 
@@ -134,7 +136,7 @@ def flat(params: Params) -> Tensors:
     }
 
 
-def _abstract(net: architecture.Spec):
+def _abstract(net: architecture.Architecture):
     return jax.eval_shape(lambda: AlexNet(net, key=jax.random.key(0)))
 
 

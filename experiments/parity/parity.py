@@ -1,6 +1,6 @@
 """Our nets against independent programs: same parameters and images, logits and every gradient.
 
-    python -m experiments.parity.parity --spec=code2012 [--columns=N] [--images=FOLDER] \
+    python -m experiments.parity.parity --arch=code2012 [--columns=N] [--images=FOLDER] \
         [--layers=FOLDER]
 
 The references, none of which knows our table: PyTorch in float64 for every row; for the released
@@ -29,12 +29,14 @@ from absl import flags
 from alexnet_jax.errors import UserError
 from alexnet_jax.net import architecture, architectures
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 from experiments.parity import cases, numpy_code2012, torch_references
 from experiments.parity.cases import Tensors, relative_error
 from experiments.parity.program_layers import FILES
 
-_SPEC = flags.DEFINE_enum("spec", "code2012", list(architectures.SPECS), "Row of the table.")
+_SPEC = flags.DEFINE_enum(
+    "arch", "code2012", list(architectures.ARCHITECTURES), "Row of the table."
+)
 _COLUMNS = flags.DEFINE_integer("columns", None, "Of the net; default: the row's own.")
 _IMAGES = flags.DEFINE_string("images", None, "Folder of JPEGs, at any depth; default: noise.")
 _LAYERS = flags.DEFINE_string("layers", None, "Folder of the released program's layer files.")
@@ -48,24 +50,24 @@ RECORD = pathlib.Path(__file__).parents[1] / "records/parity.json"
 Answer = tuple[np.ndarray, Tensors]  # logits, gradients
 
 
-def images_for(net: architecture.Spec, noise: np.ndarray) -> np.ndarray:
+def images_for(arch: architecture.Architecture, noise: np.ndarray) -> np.ndarray:
     """Return the photographs that --images names, or the noise."""
     if _IMAGES.value is None:
         return noise
-    return cases.photographs(pathlib.Path(_IMAGES.value), net.image_size)
+    return cases.photographs(pathlib.Path(_IMAGES.value), arch.image_size)
 
 
-def chosen_seed(net: architecture.Spec) -> int:
+def chosen_seed(arch: architecture.Architecture) -> int:
     """Return the seed of the flag, the farthest from a tie of a search, or the stored one."""
     if _SEED.value is not None:
         return _SEED.value
     distances = {}
     for seed in range(_SEARCH.value):
-        params, noise, _ = cases.inputs(net, seed)
-        distances[seed] = torch_references.nearest_tie(net.spec, params, images_for(net, noise))
+        params, noise, _ = cases.inputs(arch, seed)
+        distances[seed] = torch_references.nearest_tie(arch.name, params, images_for(arch, noise))
     if distances:
         return max(distances, key=distances.__getitem__)
-    return cases.SEEDS[net.spec, net.columns]
+    return cases.SEEDS[arch.name, arch.columns]
 
 
 def references(name: str, params, images, labels) -> Iterator[tuple[str, Answer]]:
@@ -100,29 +102,29 @@ def compared(ours: Answer, reference: Answer) -> dict:
     return found
 
 
-def store(net: architecture.Spec, inputs, answer: Answer) -> None:
+def store(arch: architecture.Architecture, inputs, answer: Answer) -> None:
     """Write what the tests compare with: the summary, or the logits alone."""
-    kept = answer[1] if (net.spec, net.columns) in cases.WITH_GRADIENTS else {}
+    kept = answer[1] if (arch.name, arch.columns) in cases.WITH_GRADIENTS else {}
     summary = cases.summary(answer[0], kept)
     rounded = {name: value.astype(np.float32) for name, value in summary.items()}
     rounded["inputs"] = cases.last_drawn(*inputs)
     # mypy takes the names for the flag that np.savez_compressed has beside them
-    np.savez_compressed(cases.stored(net.spec, net.columns), **rounded)  # type: ignore
+    np.savez_compressed(cases.stored(arch.name, arch.columns), **rounded)  # type: ignore
 
 
 def record(row: dict, *, within: bool) -> None:
     """Put a row into the record in place of an older one of the same net and images."""
     kept = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    names = list(architectures.SPECS)
+    names = list(architectures.ARCHITECTURES)
 
     def key(row):
-        return (row["images"], names.index(row["spec"]), -row["columns"])
+        return (row["images"], names.index(row["arch"]), -row["columns"])
 
     tables = {name: kept.get(name, []) for name in ("rows", "beyond_limit")}
     mine = "rows" if within else "beyond_limit"
     tables[mine] = [old for old in tables[mine] if key(old) != key(row)] + [row]
     head = {
-        "command": "python -m experiments.parity.parity --spec=NAME [--columns=1] "
+        "command": "python -m experiments.parity.parity --arch=NAME [--columns=1] "
         "[--images=FOLDER] [--layers=FOLDER] --record",
         "what": "relative error (largest difference over the largest value) of our float32",
         "limit": cases.LIMIT,
@@ -134,33 +136,33 @@ def record(row: dict, *, within: bool) -> None:
     for name, rows in tables.items():
         lines = ",\n".join("    " + json.dumps(row) for row in sorted(rows, key=key))
         text += f',\n  "{name}": [\n{lines}\n  ]'
-    write_whole(RECORD, text + "\n}\n")
+    write_atomic(RECORD, text + "\n}\n")
 
 
 def main(_):
     """Compare, print a line for each reference, and store if asked."""
-    net = cases.net_of(_SPEC.value, _COLUMNS.value)
-    seed = chosen_seed(net)
-    params, noise, labels = cases.inputs(net, seed)
-    images = images_for(net, noise)
+    arch = cases.net_of(_SPEC.value, _COLUMNS.value)
+    seed = chosen_seed(arch)
+    params, noise, labels = cases.inputs(arch, seed)
+    images = images_for(arch, noise)
     if _WRITE.value and _IMAGES.value:
         raise UserError("--write stores answers to noise: photographs are nobody's to hand on")
-    ours = cases.answer_of(net, params, images, labels)
+    ours = cases.answer_of(arch, params, images, labels)
     found: list[dict] = []
-    for program, answer in references(net.spec, params, images, labels):
+    for program, answer in references(arch.name, params, images, labels):
         if not found:
             exact = answer
         found.append({"program": program, **compared(ours, answer)})
         print(json.dumps(found[-1]))
     if _WRITE.value:
-        store(net, (params, noise, labels), exact)
-    single = torch_references.answer(net.spec, params, images, labels, dtype="float32")
+        store(arch, (params, noise, labels), exact)
+    single = torch_references.answer(arch.name, params, images, labels, dtype="float32")
     result = {
-        "spec": net.spec,
-        "columns": net.columns,
+        "arch": arch.name,
+        "columns": arch.columns,
         "images": "photographs" if _IMAGES.value else "noise",
         "seed": seed,
-        "nearest_tie": float(f"{torch_references.nearest_tie(net.spec, params, images):.2g}"),
+        "nearest_tie": float(f"{torch_references.nearest_tie(arch.name, params, images):.2g}"),
         "ours_against": found,
         "pytorch_float32_against_float64": compared(single, exact),
     }

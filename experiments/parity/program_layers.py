@@ -10,7 +10,7 @@ import pathlib
 
 Section = dict[str, str]
 
-FILES = {  # spec -> layers-*.cfg
+FILES = {  # arch -> layers-*.cfg
     "code2012": "145",
     "half": "145-half",
     "no_norm": "148",

@@ -1,4 +1,4 @@
-"""The net of spec `paper` in PyTorch: the rival of the benchmarks and the reference of parity.
+"""The net of arch `paper` in PyTorch: the rival of the benchmarks and the reference of parity.
 
 Channels first, the two columns as two groups of channels: convolutions 2, 4 and 5 are grouped.
 """

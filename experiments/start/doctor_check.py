@@ -28,9 +28,9 @@ def run(recipe: ConfigDict, factor: float, seed: int, steps: int) -> dict[str, A
     """Return what one run gave."""
     config = copy.deepcopy(recipe)
     config.seed = seed
-    net = resolving.resolve(config.model)
-    for layer in net.layers:
-        config.model.init.std[layer.name] = factor * getattr(net.init.std, layer.name)
+    arch = resolving.resolve(config.model)
+    for layer in arch.layers:
+        config.model.init.std[layer.name] = factor * getattr(arch.init.std, layer.name)
     found = start(config, steps)
     kept = ("pull", "left_at_step", "steps")
     return {name: found[name] for name in kept}

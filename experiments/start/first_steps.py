@@ -24,17 +24,17 @@ ENOUGH = 5  # means in a row: no run that had them came back
 def losses(config: ConfigDict, steps: int) -> Iterator[tuple[float, float]]:
     """Yield the loss of each step and ln(classes), at the first rates."""
     dataset = prepare(config.data)
-    net = resolving.resolve(config.model, len(dataset.class_names))
-    mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
-    state = create_state(config, net, mesh)
-    step = make_train_step(config, net, mesh)
-    consts = augment.constants(dataset.statistics, config.data)
+    arch = resolving.resolve(config.model, len(dataset.class_names))
+    mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size)
+    state = create_state(config, arch, mesh)
+    step = make_train_step(config, arch, mesh)
+    pixel_stats = augment.constants(dataset.statistics, config.data)
     batches = train_batches(
         dataset, batch_size=config.batch_size, seed=config.seed, start_step=0, steps=steps
     )
     for batch in batches:
-        state, loss = step(state, sharding.put_batch(mesh, batch), consts)
-        yield float(loss), math.log(net.classes)
+        state, loss = step(state, sharding.put_batch(mesh, batch), pixel_stats)
+        yield float(loss), math.log(arch.classes)
 
 
 def windows(found: Iterator[tuple[float, float]]) -> Iterator[dict[str, float]]:

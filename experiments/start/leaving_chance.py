@@ -19,7 +19,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 from experiments.start.first_steps import WINDOW, left_at, losses, windows
 from experiments.support.run_lines import Line, RunLines
 from experiments.sweeps.runs import digest
@@ -45,7 +45,7 @@ def run(config: ConfigDict, path: pathlib.Path, steps: int) -> list[Line]:
         for line in windows(losses(config, steps)):
             lines.append({**line, **own})
             print(path.stem, json.dumps(line), flush=True)
-        write_whole(path, "".join(json.dumps(line) + "\n" for line in lines))
+        write_atomic(path, "".join(json.dumps(line) + "\n" for line in lines))
     return [line for line in lines if line["step"] <= steps]
 
 
@@ -99,7 +99,7 @@ def main(_) -> None:
     draw(curves, out / "curves.svg")
     chance = next(iter(curves.values()))[0]["chance"]
     result = {"device": jax.devices()[0].platform, "chance": chance, "runs": runs}
-    write_whole(out / "summary.json", json.dumps(result, indent=1) + "\n")
+    write_atomic(out / "summary.json", json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 
 

@@ -29,7 +29,7 @@ from ml_collections import config_flags
 from rich.table import Table
 
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 from experiments.start.first_steps import start
 from experiments.start.plateau_recipes import MAPS, Map, map_of
 from experiments.support.run_lines import Line, RunLines
@@ -179,7 +179,7 @@ def main(_) -> None:
         "doctor": agreement(lines),
         "settings": rows,
     }
-    write_whole(out / f"{name}.json", json.dumps(result, indent=1) + "\n")
+    write_atomic(out / f"{name}.json", json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 
 

@@ -65,13 +65,13 @@ def map_of(name: str, config: ConfigDict) -> Map:
     return MAPS[name](resolving.resolve(config.model))
 
 
-def _start(net: architecture.Spec) -> Map:
+def _start(arch: architecture.Architecture) -> Map:
     """Return initial values by input and normalization."""
-    layers = [layer.name for layer in net.layers]
+    layers = [layer.name for layer in arch.layers]
     deviations: Factor = {
-        "deviation 0.01": _deviations(net, dict.fromkeys(layers, 0.01)),
+        "deviation 0.01": _deviations(arch, dict.fromkeys(layers, 0.01)),
         "0.03 in conv3-5": _deviations(
-            net,
+            arch,
             {name: 0.03 if name in ("conv3", "conv4", "conv5") else 0.01 for name in layers},
         ),
     }
@@ -84,20 +84,20 @@ def _start(net: architecture.Spec) -> Map:
     return Map((deviations, biases), (INPUT, NORM))
 
 
-def _deviations(net: architecture.Spec, wanted: dict[str, float]) -> Overrides:
+def _deviations(arch: architecture.Architecture, wanted: dict[str, float]) -> Overrides:
     """Return deviations of a net of this width that make the full net's signal of those wanted.
 
     A layer whose inputs are fewer by a factor adds up fewer products: its weights are larger by
     the root of that. Those of conv1 are the three colours in any net.
     """
-    larger = net.width**-0.5
+    larger = arch.width**-0.5
     std = {name: one if name == "conv1" else one * larger for name, one in wanted.items()}
     return tuple((f"model.init.std.{name}", repr(one)) for name, one in std.items())
 
 
-def _norm(net: architecture.Spec) -> Map:
+def _norm(arch: architecture.Architecture) -> Map:
     """Return normalizations by input, with the text's initial values."""
-    init = _deviations(net, {layer.name: 0.01 for layer in net.layers})
+    init = _deviations(arch, {layer.name: 0.01 for layer in arch.layers})
     norms: Factor = {
         f"LRN n = {n}, k = {k}": (("model.lrn.n", str(n)), ("model.lrn.k", f"{k}.0"))
         for n in WINDOWS

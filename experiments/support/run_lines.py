@@ -4,7 +4,7 @@ import json
 import pathlib
 from typing import Any
 
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 
 Line = dict[str, Any]
 
@@ -28,5 +28,5 @@ class RunLines:
     def add(self, line: Line) -> Line:
         """Keep a line; return it."""
         self.lines.append(line)
-        write_whole(self.path, "".join(json.dumps(each) + "\n" for each in self.lines))
+        write_atomic(self.path, "".join(json.dumps(each) + "\n" for each in self.lines))
         return line

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 from experiments.sweeps import flags as sweep_flags
 from experiments.sweeps.results import said_difference
 from experiments.sweeps.runs import Setting, read_config
@@ -41,7 +41,7 @@ class Ablation:
     paper: Points | None = None  # None: no number
     logged: Points | None = None  # the released program's runs, less net 145's
     log: str = ""  # where
-    spec: str = ""  # the row of the table that it is an ablation of; "": any
+    arch: str = ""  # the row of the table that it is an ablation of; "": any
 
 
 # Errors of the released runs, ten views: net 145 .406640, .182100 on the validation set of 2012
@@ -96,28 +96,28 @@ ABLATIONS = (
         Ablation(f"no_{layer}", {"model.drop_layers": layer}, _REMOVED, (2.0, None))
         for layer in ("conv2", "conv3", "conv4", "conv5")
     ),
-    Ablation("net147", {"model.spec": "nonoverlapping"}, _POOLING, (0.4, 0.3), *_147, "code2012"),
-    Ablation("net148", {"model.spec": "no_norm"}, _LRN, (1.4, 1.2), *_148, "code2012"),
-    Ablation("net150", {"model.spec": "no_communication"}, "no word", None, *_150, "code2012"),
-    Ablation("net145-half", {"model.spec": "half"}, _COLUMNS, (1.7, 1.2), *_HALF, "code2012"),
+    Ablation("net147", {"model.arch": "nonoverlapping"}, _POOLING, (0.4, 0.3), *_147, "code2012"),
+    Ablation("net148", {"model.arch": "no_norm"}, _LRN, (1.4, 1.2), *_148, "code2012"),
+    Ablation("net150", {"model.arch": "no_communication"}, "no word", None, *_150, "code2012"),
+    Ablation("net145-half", {"model.arch": "half"}, _COLUMNS, (1.7, 1.2), *_HALF, "code2012"),
 )
 
 
-def named(names: Sequence[str], spec: str) -> list[Ablation]:
+def named(names: Sequence[str], arch: str) -> list[Ablation]:
     """Return the ablations of these names.
 
     Raises:
-      ConfigError: a name that is not in the list, or one of another net than `spec`.
+      ConfigError: a name that is not in the list, or one of another net than `arch`.
     """
     known = {ablation.name: ablation for ablation in ABLATIONS}
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"--names takes {', '.join(known)}; got {', '.join(unknown)}")
     found = [known[name] for name in names]
     for ablation in found:
-        if ablation.spec not in ("", spec):
+        if ablation.arch not in ("", arch):
             raise ConfigError(
-                f"{ablation.name} is an ablation of spec {ablation.spec}, but the config's is "
-                f"{spec}: take --config=configs/ilsvrc2012_code2012.py"
+                f"{ablation.name} is an ablation of arch {ablation.arch}, but the config's is "
+                f"{arch}: take --config=configs/ilsvrc2012_code2012.py"
             )
     return found
 
@@ -175,14 +175,14 @@ def main(_) -> None:
     if flags.FLAGS.names == ["help"]:
         sweep_flags.show(listing())
         return
-    spec = read_config(sweep_flags.given()).model.spec
-    ablations = named(flags.FLAGS.names, spec)
+    arch = read_config(sweep_flags.given()).model.arch
+    ablations = named(flags.FLAGS.names, arch)
     result = sweep_flags.sweep(settings(ablations))
     sweep_flags.show(beside(ablations, result["settings"]))
     for one, row in zip(ablations, result["settings"][1:], strict=True):
         row["ablation"] = dataclasses.asdict(one)
     path = pathlib.Path(result["figure"]).with_name("ablations.json")
-    write_whole(path, json.dumps(result, indent=2) + "\n")
+    write_atomic(path, json.dumps(result, indent=2) + "\n")
     sweep_flags.end(result)
 
 

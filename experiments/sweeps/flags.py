@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 from experiments.sweeps import local, results
 from experiments.sweeps.runs import Run, Setting, plan
 from experiments.sweeps.slurm import Slurm, options
@@ -57,7 +57,7 @@ def sweep(settings: Sequence[Setting]) -> dict[str, Any]:
     picture = out / "sweep.svg"
     results.draw(settings, finished, picture)
     result = {"runs": len(runs), "failed": failed, "figure": str(picture), "settings": rows}
-    write_whole(out / "summary.json", json.dumps(result, indent=2) + "\n")
+    write_atomic(out / "summary.json", json.dumps(result, indent=2) + "\n")
     return result
 
 

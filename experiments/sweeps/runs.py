@@ -17,7 +17,7 @@ from ml_collections import ConfigDict, config_flags
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.run import config as configs
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 
 FINISHED = "finished.json"
 
@@ -56,7 +56,7 @@ class Run:
 
     def note_finished(self) -> None:
         """Remember that it has come to its end."""
-        write_whole(self.workdir / FINISHED, json.dumps(self._noted(), indent=2) + "\n")
+        write_atomic(self.workdir / FINISHED, json.dumps(self._noted(), indent=2) + "\n")
 
     def _noted(self) -> dict[str, Any]:
         return {"flags": list(self.flags), "recipe": self.recipe}

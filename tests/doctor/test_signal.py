@@ -53,7 +53,7 @@ def test_spread_is_that_of_the_activations(healthy):
     net, state, images = healthy
     found = signal.spreads(net, state, images)
     assert tuple(found) == LAYERS
-    model = nnx.merge(train_step.graph_of(net), state.params, state.batch_stats)
+    model = nnx.merge(train_step.graphdef_of(net), state.params, state.batch_stats)
     _, kept = model(images, activations=tuple(PASSED_ON.values()))
     for name, passed_on in PASSED_ON.items():
         x = np.asarray(kept[passed_on], np.float64)  # (columns, images, ...)

@@ -28,7 +28,7 @@ SAME = {"pooling": "net147", "lrn": "net148", "communication": "net150", "column
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_every_ablation_is_one_that_the_config_takes_and_changes_the_run(kind, tmp_path):
-    ablations = [one for one in ABLATIONS if one.spec == kind]
+    ablations = [one for one in ABLATIONS if one.arch == kind]
     assert len(ablations) == len({one.name for one in ablations})
     whole, *others = plan(settings(ablations), [CONFIGS[kind]], 1, tmp_path)
     fields = [flag.partition("=")[0] for flag in whole.flags]
@@ -43,7 +43,7 @@ def test_every_ablation_is_one_that_the_config_takes_and_changes_the_run(kind, t
 def test_every_ablation_of_the_net_makes_another_net(kind):
     before = resolving.resolve(read_config([CONFIGS[kind]]).model)
     for one in ABLATIONS:
-        if one.spec in ("", kind) and all(field.startswith("model.") for field in one.overrides):
+        if one.arch in ("", kind) and all(field.startswith("model.") for field in one.overrides):
             flags = [f"--config.{field}={value}" for field, value in one.overrides.items()]
             assert resolving.resolve(read_config([CONFIGS[kind], *flags]).model) != before, one.name
 
@@ -84,7 +84,7 @@ def test_names_that_are_not_there_or_of_another_net_are_refused():
     assert [one.name for one in named(["dropout", "lrn"], "paper")] == ["dropout", "lrn"]
     with pytest.raises(ConfigError, match=r"--names takes lrn, .*; got alpha"):
         named(["lrn", "alpha"], "paper")
-    with pytest.raises(ConfigError, match=r"net147 is an ablation of spec code2012, .* is paper"):
+    with pytest.raises(ConfigError, match=r"net147 is an ablation of arch code2012, .* is paper"):
         named(["net147"], "paper")
     assert named(["net147"], "code2012")
 

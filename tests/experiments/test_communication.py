@@ -71,7 +71,7 @@ def test_the_full_net_asks_for_what_the_paper_needs(dtype, share):
 
 def test_what_goes_into_the_bottleneck_is_counted_to_it():
     config = ilsvrc2012.get_config()
-    config.batch_size, config.model.spec, config.model.width = BATCH, "six_conv_fall2011", 0.125
+    config.batch_size, config.model.arch, config.model.width = BATCH, "six_conv_fall2011", 0.125
     config.mesh.data, config.mesh.group = 1, 2
     net, lowered = lowered_step(config)
     found = asked_of(lowered)

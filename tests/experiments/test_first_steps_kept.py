@@ -19,7 +19,7 @@ def course(monkeypatch):
     asked = []
 
     def losses(config, steps):
-        asked.append((config.model.spec, config.data.dir, config.seed, steps))
+        asked.append((config.model.arch, config.data.dir, config.seed, steps))
         return ((CHANCE * (1.02 - 0.001 * k), CHANCE) for k in range(steps))
 
     monkeypatch.setattr(leaving_chance, "losses", losses)

@@ -14,8 +14,8 @@ from tests.support.narrow_nets import (
     draw_images,
     draw_params,
     fast_jit,
+    make_arch,
     names,
-    net_spec,
     run,
     shapes,
 )
@@ -32,7 +32,7 @@ def test_parameters_of_two_columns():
     convolutions += 2 * 192 * (9 * 256 + 1) + 2 * 192 * (9 * 192 + 1) + 2 * 128 * (9 * 192 + 1)
     matrices = 4096 * (9216 + 1) + 4096 * (4096 + 1) + 1000 * (4096 + 1)
     assert convolutions + matrices == 60_965_224  # layers-145.cfg
-    assert count(net_spec(**FULL)) == 60_965_224
+    assert count(make_arch(**FULL)) == 60_965_224
 
 
 def test_parameters_of_one_column():
@@ -40,19 +40,19 @@ def test_parameters_of_one_column():
     convolutions += 192 * (9 * 128 + 1) + 192 * (9 * 192 + 1) + 256 * (9 * 192 + 1)
     matrices = 4096 * (9216 + 1) + 4096 * (4096 + 1) + 1000 * (4096 + 1)
     assert convolutions + matrices == 59_798_312  # layers-145-half.cfg
-    assert count(net_spec(columns=1, **FULL)) == 59_798_312
+    assert count(make_arch(columns=1, **FULL)) == 59_798_312
 
 
 def test_parameters_of_columns_that_never_meet():
     less = 2 * 192 * 9 * 128 + 2 * 2048 * 4608 + 2 * 2048 * 2048  # conv3, fc6, fc7 read half
     assert 60_965_224 - less == 33_259_880
-    assert count(net_spec(cross_columns=False, **FULL)) == 33_259_880
+    assert count(make_arch(cross_columns=False, **FULL)) == 33_259_880
 
 
 @pytest.mark.parametrize("size", [224, 227])
 @pytest.mark.parametrize("columns", [2, 1])
 def test_shapes_of_the_whole_net(size, columns):
-    net = net_spec(**{**FULL, "image_size": size}, columns=columns)
+    net = make_arch(**{**FULL, "image_size": size}, columns=columns)
     logits, kept = jax.eval_shape(
         lambda x: AlexNet(net, key=jax.random.key(0))(x, activations=names(net)),
         jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32),
@@ -115,13 +115,13 @@ FIRST = {
 @pytest.fixture(scope="module")
 def paper():
     """Every activation of the paper's net, narrow."""
-    net = net_spec()
+    net = make_arch()
     return run(net, draw_params(net), draw_images())[1]
 
 
 @pytest.mark.parametrize(("flags", "slow"), FLAGS, ids=lambda x: ",".join(x) or "paper")
 def test_every_activation_is_the_slow_nets(flags, slow, paper):
-    net = net_spec(**flags)
+    net = make_arch(**flags)
     params, images = draw_params(net), draw_images(size=net.image_size)
     if net.activation != "relu":
         images /= 100  # so that few of conv1's values saturate
@@ -142,12 +142,12 @@ def test_every_activation_is_the_slow_nets(flags, slow, paper):
 
 
 def test_an_image_of_224_is_one_of_227_whose_last_rows_and_columns_are_zero():
-    params = draw_params(net_spec(image_size=224))
+    params = draw_params(make_arch(image_size=224))
     image = draw_images(2, 227)
     image[:, 224:] = image[:, :, 224:] = 0
     both = np.concatenate([image, np.roll(image, 3, (1, 2))])  # with the zeros before, too
-    whole, _ = run(net_spec(image_size=227), params, both)
-    cropped, _ = run(net_spec(image_size=224), params, image[:, :224, :224])
+    whole, _ = run(make_arch(image_size=227), params, both)
+    cropped, _ = run(make_arch(image_size=224), params, image[:, :224, :224])
     np.testing.assert_allclose(cropped, whole[:2], rtol=1e-5, atol=1e-5)
     assert not np.allclose(cropped, whole[2:], rtol=1e-2)
 
@@ -156,7 +156,7 @@ def test_weights_are_drawn_with_each_layers_std_and_biases_are_its_constant():
     layers = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
     fields = {f"init__std__{name}": 0.01 * (i + 1) for i, name in enumerate(layers)}
     fields |= {f"init__bias__{name}": 0.1 * i - 0.3 for i, name in enumerate(layers)}
-    net = net_spec(width=0.25, classes=200, **fields)
+    net = make_arch(width=0.25, classes=200, **fields)
     params = fast_jit(lambda: nnx.to_pure_dict(nnx.state(AlexNet(net, key=jax.random.key(1)))))()
     for i, name in enumerate(layers):
         kernel, bias = np.asarray(params[name]["kernel"]), params[name]["bias"]
@@ -172,7 +172,7 @@ def test_weights_are_drawn_with_each_layers_std_and_biases_are_its_constant():
 
 def test_unknown_activations_are_named():
     def call(images):
-        return AlexNet(net_spec(), key=jax.random.key(0))(images, activations=("fc7", "x", "fc9"))
+        return AlexNet(make_arch(), key=jax.random.key(0))(images, activations=("fc7", "x", "fc9"))
 
     with pytest.raises(ValueError, match="no activation named fc9, x"):
         jax.eval_shape(call, draw_images())
@@ -180,4 +180,4 @@ def test_unknown_activations_are_named():
 
 def test_a_pool_that_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match=r"pool.window=3 does not fit in the 1 pixels"):
-        abstract(net_spec(image_size=99, pool__stride=5))
+        abstract(make_arch(image_size=99, pool__stride=5))

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.support.narrow_nets import abstract, draw_images, draw_params, fast_jit, net_spec, run
+from tests.support.narrow_nets import abstract, draw_images, draw_params, fast_jit, make_arch, run
 
 SMALL = 67  # pixels: 15 -> 7 -> 3 -> 1
 
 
 @pytest.mark.parametrize("cross", [False, True])
 def test_fc7_reads_the_other_column_only_if_they_cross(cross):
-    net = net_spec(cross_columns=cross, image_size=SMALL)
+    net = make_arch(cross_columns=cross, image_size=SMALL)
     params, images = draw_params(net), draw_images(size=SMALL)
     _, before = run(net, params, images)
     for layer in params.values():  # all that belongs to column 1 becomes something else
@@ -32,7 +32,7 @@ def masks(rate=0.3, seed=7, **fields):
     """Run in training; return where dropout6 and dropout7 let pass, each (columns, B, 128)."""
     examples = fields.pop("examples", None)
     batch = 4 if examples is None else len(examples)
-    net = net_spec(**{"dropout__rate": rate, "image_size": SMALL, **fields})
+    net = make_arch(**{"dropout__rate": rate, "image_size": SMALL, **fields})
     params = draw_params(net)
     for name in ("fc6", "fc7"):
         params[name]["kernel"][:] = np.abs(params[name]["kernel"]) * 0.01
@@ -91,20 +91,20 @@ def test_masks_follow_an_images_place_in_the_global_batch():
 
 
 def test_training_without_a_dropout_key():
-    net = net_spec(image_size=SMALL)
+    net = make_arch(image_size=SMALL)
     with pytest.raises(ValueError, match="needs dropout_key"):
         run(net, draw_params(net), draw_images(1, SMALL), train=True)
 
 
 def test_without_dropout_training_is_testing():
-    net = net_spec(dropout__rate=0.0, image_size=SMALL)
+    net = make_arch(dropout__rate=0.0, image_size=SMALL)
     params, images = draw_params(net), draw_images(2, SMALL)
     train, test = run(net, params, images, train=True)[0], run(net, params, images)[0]
     np.testing.assert_array_equal(train, test)
 
 
 def test_bfloat16_is_the_activations_only():
-    net, exact = (net_spec(compute_dtype=d, image_size=SMALL) for d in ("bfloat16", "float32"))
+    net, exact = (make_arch(compute_dtype=d, image_size=SMALL) for d in ("bfloat16", "float32"))
     params, images = draw_params(exact), draw_images(size=SMALL)
     logits, kept = run(net, params, images)
     expected, _ = run(exact, params, images)
@@ -119,7 +119,7 @@ def test_bfloat16_is_the_activations_only():
 
 @pytest.mark.parametrize("fields", [{}, {"columns": 1}, {"compute_dtype": "bfloat16"}])
 def test_every_parameter_gets_a_gradient(fields):
-    net = net_spec(image_size=SMALL, **fields)
+    net = make_arch(image_size=SMALL, **fields)
     graph, params = nnx.graphdef(abstract(net)), draw_params(net)
 
     def loss(params, images):

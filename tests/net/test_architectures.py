@@ -72,22 +72,22 @@ BIASES = [0, 1, 0, 1, 1, 1, 1, 0]
 NAMES = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 
 
-def net_of(name: str, **changes) -> architecture.Spec:
+def net_of(name: str, **changes) -> architecture.Architecture:
     model = resolving.overrides(name)
     for field, value in changes.items():
         model[field] = value
     return resolving.resolve(model)
 
 
-def shapes_of(net: architecture.Spec) -> dict:
+def shapes_of(net: architecture.Architecture) -> dict:
     return nnx.to_pure_dict(
         nnx.state(jax.eval_shape(lambda: AlexNet(net, key=jax.random.key(0))), nnx.Param)
     )
 
 
 def test_the_table_holds_these():
-    assert list(architectures.SPECS) == list(COUNTS)
-    assert all(row.spec == name and row.source for name, row in architectures.SPECS.items())
+    assert list(architectures.ARCHITECTURES) == list(COUNTS)
+    assert all(row.arch == name and row.source for name, row in architectures.ARCHITECTURES.items())
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -48,7 +48,7 @@ def test_show_draws_and_ends_with_the_totals(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("show", "lenet"), "model.spec is one of paper, code2012"),
+        (("show", "lenet"), "model.arch is one of paper, code2012"),
         (("show", "owt", "--figure=net.png"), "an .svg file; got net.png"),
         (("show", "owt", "--figure=/nowhere/net.svg"), "/nowhere/net.svg"),
     ],
@@ -60,7 +60,7 @@ def test_what_cannot_be_is_one_line(arguments, said):
     assert line.startswith("error: ") and said in line
 
 
-@pytest.mark.parametrize("name", architectures.SPECS)
+@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
 def test_flops_are_those_that_the_compiler_counts(name):
     """XLA leaves out products with padding and counts what is between the products: 7 % less."""
     net = listing.net_of(name)
@@ -78,7 +78,7 @@ def test_flops_are_those_that_the_compiler_counts(name):
     assert sum(by_hand.values()) == pytest.approx(counted, rel=0.1)
 
 
-@pytest.mark.parametrize("name", architectures.SPECS)
+@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
 def test_the_figure_marks_norms_and_crossings(name):
     net = listing.net_of(name)
     picture = figure.svg(net)

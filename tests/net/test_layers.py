@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from alexnet_jax.net.architecture import Init, PerLayer
-from alexnet_jax.net.layers import ChannelNorm, Convolution, Draw, Matrix, SummedMatrix
+from alexnet_jax.net.layers import ChannelNorm, Convolution, Initializer, Matrix, SummedMatrix
 from tests.support.narrow_nets import fast_jit
 
 COLUMNS, CHANNELS, EPSILON = 2, 12, 1e-5
@@ -126,7 +126,7 @@ def test_bfloat16_is_normalized_in_float32(kind):
 def draw(std=0.5, bias=0.25, seed=3, form="normal"):
     every = dict.fromkeys(("conv1", "conv2", "conv3", "fc7", "fc8"), std)
     biases = dict.fromkeys(every, bias)
-    return Draw(Init(form, PerLayer(**every), PerLayer(**biases)), jax.random.key(seed))
+    return Initializer(Init(form, PerLayer(**every), PerLayer(**biases)), jax.random.key(seed))
 
 
 def test_one_shared_convolution_is_each_columns_own():

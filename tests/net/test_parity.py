@@ -12,7 +12,7 @@ from alexnet_jax.net import architecture, architectures
 from experiments.parity import cases, numpy_code2012
 
 LIMIT = cases.LIMIT
-ROWS = [(name, cases.net_of(name).columns) for name in architectures.SPECS] + [("paper", 1)]
+ROWS = [(name, cases.net_of(name).columns) for name in architectures.ARCHITECTURES] + [("paper", 1)]
 
 
 @functools.lru_cache(maxsize=1)
@@ -65,7 +65,7 @@ def test_products_are_of_whole_float32_on_every_machine(monkeypatch):
     assert taken == ["highest", "highest"]
 
 
-def with_layer(net: architecture.Spec, name: str, *then: str) -> architecture.Spec:
+def with_layer(net: architecture.Architecture, name: str, *then: str) -> architecture.Architecture:
     layers = [
         dataclasses.replace(layer, then=then) if layer.name == name else layer
         for layer in net.layers
@@ -73,7 +73,7 @@ def with_layer(net: architecture.Spec, name: str, *then: str) -> architecture.Sp
     return dataclasses.replace(net, layers=tuple(layers))
 
 
-def with_part(net: architecture.Spec, part: str, **fields) -> architecture.Spec:
+def with_part(net: architecture.Architecture, part: str, **fields) -> architecture.Architecture:
     return dataclasses.replace(net, **{part: dataclasses.replace(getattr(net, part), **fields)})
 
 

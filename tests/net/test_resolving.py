@@ -22,7 +22,7 @@ def resolve(found=None, **fields):
 
 def test_an_untouched_config_is_the_papers_row():
     paper = resolve()
-    assert paper == dataclasses.replace(architectures.SPECS["paper"], drop_layers=())
+    assert paper == dataclasses.replace(architectures.ARCHITECTURES["paper"], drop_layers=())
 
 
 def test_the_papers_numbers():
@@ -132,7 +132,7 @@ def test_the_dataset_says_the_classes_where_they_are_zero():
 @pytest.mark.parametrize(
     ("fields", "expected", "got"),
     [
-        ({"spec": "vgg"}, "model.spec is one of paper", "'vgg'"),
+        ({"arch": "vgg"}, "model.arch is one of paper", "'vgg'"),
         ({"activation": "gelu"}, "model.activation is one of relu, tanh, sigmoid", "'gelu'"),
         ({"norm": "rms"}, "model.norm is one of lrn, batch, layer, group, none", "'rms'"),
         ({"lrn__scope": "net"}, "model.lrn.scope is one of column, layer", "'net'"),
@@ -164,19 +164,19 @@ def test_what_no_net_can_have_is_refused(fields, expected, got):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"spec": "owt", "norm": "batch"},
-        {"spec": "no_norm", "norm": "batch"},
-        {"spec": "owt", "lrn__enabled": True},
-        {"spec": "no_norm", "lrn__n": 3},
-        {"spec": "paper", "spatial_norm__enabled": True},
+        {"arch": "owt", "norm": "batch"},
+        {"arch": "no_norm", "norm": "batch"},
+        {"arch": "owt", "lrn__enabled": True},
+        {"arch": "no_norm", "lrn__n": 3},
+        {"arch": "paper", "spatial_norm__enabled": True},
     ],
 )
 def test_what_none_of_a_nets_layers_has_cannot_be_set(fields):
-    with pytest.raises(ConfigError, match="changes nothing in spec .*: none of its layers has"):
+    with pytest.raises(ConfigError, match="changes nothing in arch .*: none of its layers has"):
         resolve(**fields)
-    resolve(**{**fields, "spec": "code2012"})  # which has both
+    resolve(**{**fields, "arch": "code2012"})  # which has both
     for off in ({"norm": "none"}, {"lrn__enabled": False}, {"spatial_norm__enabled": False}):
-        resolve(spec=fields["spec"], **off)
+        resolve(arch=fields["arch"], **off)
 
 
 def test_classes_that_the_dataset_does_not_have():

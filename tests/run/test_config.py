@@ -161,7 +161,7 @@ def test_json_round_trip(name):
     assert json.loads(configs.to_json(config))["model"]["lrn"]["n"] is None
     classes = 10 if config.model.classes == 0 else None
     restored, original = (resolving.resolve(c.model, classes) for c in (back, config))
-    for field in dataclasses.fields(architecture.Spec):
+    for field in dataclasses.fields(architecture.Architecture):
         if field.name != "drop_layers":
             assert getattr(restored, field.name) == getattr(original, field.name)
 
@@ -234,7 +234,7 @@ def test_ilsvrc2012_has_the_papers_numbers():
         "data.colour_rescale": False,
         "data.colour_until": 0,
         "data.max_bad_fraction": 0.0,
-        "model.spec": "paper",
+        "model.arch": "paper",
         "optimizer.learning_rate": 0.01,
         "optimizer.momentum": 0.9,
         "optimizer.weight_decay": 0.0005,
@@ -251,7 +251,7 @@ def test_ilsvrc2012_has_the_papers_numbers():
     found = flat(config)
     assert {name: found[name] for name in paper} == paper
     # Of the net, the recipe changes nothing: the row of the table is the paper's.
-    unset = {name for name in found if name.startswith("model.")} - {"model.spec"}
+    unset = {name for name in found if name.startswith("model.")} - {"model.arch"}
     assert [name for name in unset if found[name] is not None] == []
     net = resolving.resolve(config.model)
     assert (net.columns, net.classes, net.image_size, net.activation) == (2, 1000, 224, "relu")

@@ -32,7 +32,7 @@ def recipe(name: str, changes: dict):
         ({"model.lrn.enabled": False, "model.lrn.n": 7}, ["model.lrn.n=7", "enabled is True, not"]),
         ({"model.lrn.n": 7, "model.lrn.k": 1.0}, []),
         ({"model.columns": 1, "model.cross_columns": False}, ["model.cross_columns", "is 2, not"]),
-        ({"model.spec": "owt", "model.init.std.conv1": 0.1}, ["model.init.std", "normal"]),
+        ({"model.arch": "owt", "model.init.std.conv1": 0.1}, ["model.init.std", "normal"]),
         ({"data.colour": False, "data.colour_std": 0.2}, ["data.colour_std=0.2", "True, not"]),
         ({"data.colour": True, "data.colour_std": 0.2}, []),
         (

@@ -118,9 +118,9 @@ def test_lengths_and_colours(name):
     statistics = types.SimpleNamespace(
         mean_image=np.zeros((256, 256, 3)), eigenvalues=np.ones(3), eigenvectors=np.eye(3)
     )
-    consts = constants(statistics, config.data)
+    pixel_stats = constants(statistics, config.data)
     for epoch in range(epochs):
-        on = config.data.colour and at_epoch(consts, config.data, epoch)["colour"].any()
+        on = config.data.colour and at_epoch(pixel_stats, config.data, epoch)["colour"].any()
         assert bool(on) == (epoch < coloured), epoch
 
 

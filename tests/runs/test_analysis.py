@@ -76,11 +76,11 @@ def plain(run):
     params = jax.device_get(run.state.params)
     sizes = {split: run.dataset.num_examples(split) for split in ("train", "validation")}
     images = [run.dataset.read(split, range(n)) for split, n in sizes.items()]
-    start = (256 - run.net.image_size) // 2
-    middle = slice(start, start + run.net.image_size)
+    start = (256 - run.arch.image_size) // 2
+    middle = slice(start, start + run.arch.image_size)
     views = np.concatenate([pixels for pixels, _ in images]).astype(np.float32)
     views = (views - run.dataset.statistics.mean_image)[:, middle, middle]
-    logits, kept = run_net(run.net, params, views)
+    logits, kept = run_net(run.arch, params, views)
     values = np.exp(logits.astype(np.float64))
     values /= values.sum(1, keepdims=True)
     hidden = np.concatenate(list(kept["relu7"]), axis=-1).astype(np.float64)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.data.sources import shapes
-from alexnet_jax.net.architectures import SPECS
+from alexnet_jax.net.architectures import ARCHITECTURES
 from alexnet_jax.train import train
 from tests.support import tiny
 
@@ -34,7 +34,7 @@ def config(folder, name: str):
         mesh__data=1,
         optimizer__learning_rate=0.001,
     )
-    made.model.spec, made.model.classes, made.model.image_size = name, 0, 99
+    made.model.arch, made.model.classes, made.model.image_size = name, 0, 99
     for part in ("std", "bias"):  # the quickstart's are for its own net
         for layer in made.model.init[part]:
             made.model.init[part][layer] = None
@@ -43,7 +43,7 @@ def config(folder, name: str):
     return made
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_trains_goes_on_and_is_evaluated(folder, tmp_path, name):
     tiny.train_until_unplugged(config(folder, name), tmp_path, STOP)
     assert tiny.lines(tmp_path)[-1]["step"] == STOP

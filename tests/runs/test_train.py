@@ -271,7 +271,7 @@ def test_a_mean_file_is_kept_in_the_runs_folder(folder, tmp_path):
     )
     train(made, tmp_path / "run")
     file.unlink()
-    np.testing.assert_array_equal(restore.load(tmp_path / "run").consts["mean"], mean)
+    np.testing.assert_array_equal(restore.load(tmp_path / "run").pixel_stats["mean"], mean)
     np.save(file, mean + 1)
     with pytest.raises(DataError, match="data.mean_file is not what .*mean_image.npy keeps"):
         train(made, tmp_path / "run")

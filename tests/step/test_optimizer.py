@@ -60,8 +60,8 @@ def trajectory(rates, **options) -> tuple[dict, optimizer.OptimizerState]:
 
     rng = np.random.default_rng(1)
     for step in range(STEPS):
-        now = jax.tree.map(jnp.float32, optimizer.Rates(0.0, *rates(step)))
-        params, state = update(params, optimizer.with_rates(state, now), draw(rng, 0.1))
+        now = jax.tree.map(jnp.float32, optimizer.LearningRates(0.0, *rates(step)))
+        params, state = update(params, optimizer.with_learning_rates(state, now), draw(rng, 0.1))
     return params, state
 
 
@@ -159,12 +159,12 @@ def test_what_is_frozen_keeps_every_bit_of_parameter_and_velocity(rate_form):
     _, moving = tx.update(params, tx.init(params), params)  # some velocity
     weights = {"conv1": 0.0, "norm1": 0.0, "fc8": 0.01}
     biases = {"conv1": 0.02, "norm1": 0.0, "fc8": 0.0}
-    now = jax.tree.map(jnp.float32, optimizer.Rates(0.01, weights, biases))
+    now = jax.tree.map(jnp.float32, optimizer.LearningRates(0.01, weights, biases))
     learn = {("fc8", "kernel"), ("conv1", "bias")}
     grads = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), params)  # never looked at
     for layer, name in learn:
         grads[layer][name] = jnp.ones_like(params[layer][name])
-    updates, state = tx.update(grads, optimizer.with_rates(moving, now), params)
+    updates, state = tx.update(grads, optimizer.with_learning_rates(moving, now), params)
     for layer, names in params.items():
         for name in names:
             moves = (layer, name) in learn
@@ -179,7 +179,9 @@ def test_velocity_is_kept_across_a_drop():
     updates, state = tx.update({"conv1": {"bias": jnp.ones((2, 1))}}, tx.init(params), params)
     np.testing.assert_allclose(updates["conv1"]["bias"], -0.01, rtol=1e-6)
     tiny_rate = {"conv1": jnp.float32(1e-9)}
-    state = optimizer.with_rates(state, optimizer.Rates(jnp.float32(0), tiny_rate, tiny_rate))
+    state = optimizer.with_learning_rates(
+        state, optimizer.LearningRates(jnp.float32(0), tiny_rate, tiny_rate)
+    )
     updates, _ = tx.update({"conv1": {"bias": jnp.ones((2, 1))}}, state, params)
     np.testing.assert_allclose(updates["conv1"]["bias"], 0.9 * -0.01, rtol=1e-6)
 
@@ -198,9 +200,13 @@ def test_only_kernels_decay(form):
 def test_the_first_rates_are_the_configs():
     params = draw(np.random.default_rng(0), 1.0)
     plain = optimizer.make_optimizer(options_of()).init(params).rates
-    assert plain == optimizer.Rates(RATE, dict.fromkeys(LAYERS, RATE), dict.fromkeys(LAYERS, RATE))
+    assert plain == optimizer.LearningRates(
+        RATE, dict.fromkeys(LAYERS, RATE), dict.fromkeys(LAYERS, RATE)
+    )
     own = optimizer.make_optimizer(options_of(bias_learning_rate=0.5)).init(params).rates
-    assert own == optimizer.Rates(RATE, dict.fromkeys(LAYERS, RATE), dict.fromkeys(LAYERS, 0.5))
+    assert own == optimizer.LearningRates(
+        RATE, dict.fromkeys(LAYERS, RATE), dict.fromkeys(LAYERS, 0.5)
+    )
 
 
 def test_unknown_forms_are_refused():

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.step import schedule
-from alexnet_jax.step.optimizer import Rates
+from alexnet_jax.step.optimizer import LearningRates
 from configs import ilsvrc2012
 
 LAYERS = ("conv1", "norm1", "fc8")
@@ -26,7 +26,7 @@ def rate_at(config, *, step=0, epoch=0, steps=100, plateau=None) -> float:
     return rates_at(config, step=step, epoch=epoch, steps=steps, plateau=plateau).base
 
 
-def rates_at(config, layers=LAYERS, *, step=0, epoch=0, steps=100, plateau=None) -> Rates:
+def rates_at(config, layers=LAYERS, *, step=0, epoch=0, steps=100, plateau=None) -> LearningRates:
     return schedule.rates(config, layers, step=step, epoch=epoch, steps=steps, plateau=plateau)
 
 

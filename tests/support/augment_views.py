@@ -29,11 +29,11 @@ def data(**fields) -> ConfigDict:
 
 def viewer(config, size=SIZE):
     """Return the compiled (images, examples, key) -> views."""
-    consts = augment.constants(STATISTICS, config)
+    pixel_stats = augment.constants(STATISTICS, config)
 
     @jax.jit
     def run(images, examples, key):
-        return augment.training_views(images, consts, config, size, key, examples)
+        return augment.training_views(images, pixel_stats, config, size, key, examples)
 
     return lambda images, examples=None, seed=0: np.asarray(
         run(

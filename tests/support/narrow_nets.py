@@ -18,7 +18,7 @@ fast_jit = functools.partial(jax.jit, compiler_options=QUICK)
 SIZE = 99  # pixels: 23 -> 11 -> 5 -> 2, so that fc6 has places to mix up
 
 
-def net_spec(**fields) -> architecture.Spec:
+def make_arch(**fields) -> architecture.Architecture:
     """A net of 3-8-12-12-8-128-128 per column; lrn__n stands for lrn.n."""
     model = resolving.overrides("paper")
     for name, value in {"width": 0.0625, "classes": 10, "image_size": SIZE, **fields}.items():
@@ -30,18 +30,18 @@ def net_spec(**fields) -> architecture.Spec:
     return resolving.resolve(model)
 
 
-def abstract(net: architecture.Spec):
+def abstract(net: architecture.Architecture):
     """The module without values."""
     return jax.eval_shape(lambda: AlexNet(net, key=jax.random.key(0)))
 
 
-def shapes(net: architecture.Spec) -> dict:
+def shapes(net: architecture.Architecture) -> dict:
     """layer -> {kernel, bias} -> shape."""
     params = nnx.to_pure_dict(nnx.state(abstract(net), nnx.Param))
     return {k: {name: v.shape for name, v in layer.items()} for k, layer in params.items()}
 
 
-def draw_params(net: architecture.Spec) -> dict:
+def draw_params(net: architecture.Architecture) -> dict:
     """Values that keep the signal's size, so that no activation is trivial."""
     rng, params = np.random.default_rng(4), {}
     for layer, values in shapes(net).items():
@@ -58,7 +58,7 @@ def draw_images(batch: int = 3, size: int = SIZE) -> np.ndarray:
     return (rng.integers(0, 256, (batch, size, size, 3)) - 118).astype(np.float32)
 
 
-def names(net: architecture.Spec) -> tuple[str, ...]:
+def names(net: architecture.Architecture) -> tuple[str, ...]:
     """Every activation of a net, in order."""
     found = []
     for layer in net.layers:
@@ -71,14 +71,14 @@ def names(net: architecture.Spec) -> tuple[str, ...]:
 COMPILED: dict[str, Callable] = {}
 
 
-def run(net: architecture.Spec, params, images, *, train=False, **arrays):
+def run(net: architecture.Architecture, params, images, *, train=False, **arrays):
     """Compile and call the net on these parameters: (logits, every activation)."""
     call = COMPILED.setdefault(f"{net} {train}", caller(net, train))
     logits, kept = call(params, images, arrays)
     return np.asarray(logits), {name: np.asarray(kept[name]) for name in names(net)}
 
 
-def caller(net: architecture.Spec, train: bool) -> Callable:
+def caller(net: architecture.Architecture, train: bool) -> Callable:
     module = abstract(net)
     stats = nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
     stats = {  # as a new net has them

@@ -14,14 +14,14 @@ from alexnet_jax.weights import layout
 from alexnet_jax.weights.importing import import_weights
 from alexnet_jax.weights.weights import Weights
 from tests.support import tiny
-from tests.support.narrow_nets import net_spec
+from tests.support.narrow_nets import make_arch
 
 GROUPED = ("conv2", "conv4", "conv5")
 
 
 def net_of(name: str, **fields):
     """A narrow row of the table that still has places for fc6 to mix up (2x2 or more)."""
-    return net_spec(**{"spec": name, "width": 0.0625, "image_size": 99, "classes": 10, **fields})
+    return make_arch(**{"arch": name, "width": 0.0625, "image_size": 99, "classes": 10, **fields})
 
 
 def draw_tensors(net, seed: int = 0) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import pytest
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import DataError, UserError
 from alexnet_jax.run import dataset_info
-from alexnet_jax.system.atomic_file import check_writable, whole_file, write_whole
+from alexnet_jax.system.atomic_file import atomic_file, check_writable, write_atomic
 
 
 def refuse(*_, **__):
@@ -22,13 +22,13 @@ def refuse(*_, **__):
 @pytest.mark.parametrize("method", ["write_text", "replace"])
 def test_a_file_is_the_old_one_or_the_new_one(method, tmp_path, monkeypatch):
     path = tmp_path / "file"
-    write_whole(path, "old")
+    write_atomic(path, "old")
     with monkeypatch.context() as patch:
         patch.setattr(pathlib.Path, method, refuse)
         with pytest.raises(UserError, match=r"file could not be written: no space left"):
-            write_whole(path, "new")
+            write_atomic(path, "new")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
-    write_whole(path, "new")
+    write_atomic(path, "new")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "new")]
 
 
@@ -42,14 +42,14 @@ def test_what_a_killed_write_left_is_cleared_after_a_day(tmp_path):
     left(".file.half-2-folder", 25)
     left(".file.half-3", 23)  # perhaps of a process that still writes
     left(".file.txt.half-1", 25)  # of another file
-    write_whole(tmp_path / "file", "new")
+    write_atomic(tmp_path / "file", "new")
     kept = {path.name for path in tmp_path.iterdir()}
     assert kept == {"file", ".file.half-3", ".file.txt.half-1"}
 
 
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
     def write(*parts):
-        with whole_file(tmp_path / "new") as half:
+        with atomic_file(tmp_path / "new") as half:
             half.mkdir()
             for part in parts:
                 (half / part).write_text("text")
@@ -62,9 +62,9 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
 
 
 def test_folders_above_are_made_where_they_can_be(tmp_path):
-    write_whole(tmp_path / "a" / "b", "text")
+    write_atomic(tmp_path / "a" / "b", "text")
     with pytest.raises(DataError, match=r"b/c could not be written"):
-        write_whole(tmp_path / "a" / "b" / "c", "text", DataError)
+        write_atomic(tmp_path / "a" / "b" / "c", "text", DataError)
 
 
 def test_what_cannot_be_written_is_known_before_the_work(tmp_path):
@@ -92,8 +92,8 @@ def full_disk():
 def test_what_a_run_keeps_of_its_data_is_one_line_on_a_full_disk(tmp_path, full_disk):
     statistics = Statistics(np.zeros((2, 2, 3), np.float32), np.zeros(3), np.eye(3), 1)
     for name, known in (
-        ("classes.json", dataset_info.RunData(class_names=("ant", "bee"))),
-        ("statistics.npz", dataset_info.RunData(statistics=statistics)),
+        ("classes.json", dataset_info.DatasetInfo(class_names=("ant", "bee"))),
+        ("statistics.npz", dataset_info.DatasetInfo(statistics=statistics)),
     ):
         with pytest.raises(UserError, match=f"{name} could not be written: .*too large"):
             dataset_info.write(tmp_path, known)

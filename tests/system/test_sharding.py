@@ -130,7 +130,7 @@ def batch(seed: int) -> dict:
 
 
 @functools.cache
-def consts() -> dict:
+def pixel_stats() -> dict:
     statistics = Statistics(np.full((256, 256, 3), 120, np.float32), np.ones(3), np.eye(3), 1)
     return augment.constants(statistics, setting(1, 1)[0].data)
 
@@ -155,7 +155,7 @@ def trained(data: int, group: int, norm: str = "lrn", steps: int = STEPS):
     state = placed(data, group, norm)
     losses = []
     for number in range(steps):
-        state, loss = step(state, sharding.put_batch(mesh, batch(number % 3)), consts())
+        state, loss = step(state, sharding.put_batch(mesh, batch(number % 3)), pixel_stats())
         losses.append(float(loss))
     return np.array(losses), jax.device_get((state.params, state.batch_stats, state.window))
 
@@ -168,7 +168,7 @@ def test_each_device_of_a_group_holds_one_column(shape):
         for layer, own in tree.items():
             for name, x in own.items():
                 columns = (layer, name) != ("fc8", "bias")  # of no column: their sum's
-                assert x.sharding.spec == (P("group") if columns else P())
+                assert x.sharding.arch == (P("group") if columns else P())
                 parts = {part.data.shape for part in x.addressable_shards}
                 expected = (2 // shape[1], *x.shape[1:]) if columns else x.shape
                 assert parts == {expected} and len(x.addressable_shards) == shape[0] * shape[1]
@@ -189,7 +189,7 @@ def forward(group: int) -> tuple[np.ndarray, dict]:
     names = ("dropout6", "dropout7")
 
     def local(params, images, key):
-        return nnx.merge(train_step.graph_of(net), params, {})(
+        return nnx.merge(train_step.graphdef_of(net), params, {})(
             images,
             train=True,
             dropout_key=key,
@@ -266,17 +266,17 @@ def trained_with_switches(data: int, group: int, steps: int = 4):
     config = copy.deepcopy(plain)
     config.update_from_flattened_dict(SWITCHES)
     statistics = Statistics(np.full((256, 256, 3), 120, np.float32), np.ones(3), np.eye(3), 1)
-    consts = augment.constants(statistics, config.data)
+    pixel_stats = augment.constants(statistics, config.data)
     step = train_step.make_train_step(config, net, mesh)
     state = placed(data, group)
     now = {"step": 0, "epoch": 0, "steps": steps, "plateau": state.plateau}
     rates = schedule.rates(config, state.params, **now)
     rates = sharding.put_everywhere(mesh, jax.tree.map(np.float32, rates))
-    opt_state = optimizer.with_rates(state.opt_state, rates)
+    opt_state = optimizer.with_learning_rates(state.opt_state, rates)
     state = dataclasses.replace(state, opt_state=opt_state)
     losses = []
     for number in range(steps):
-        state, loss = step(state, sharding.put_batch(mesh, batch(number)), consts)
+        state, loss = step(state, sharding.put_batch(mesh, batch(number)), pixel_stats)
         losses.append(float(loss))
     return np.array(losses), state
 

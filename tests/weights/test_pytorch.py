@@ -68,7 +68,7 @@ def test_an_export_of_owt_loads_into_torchvisions_module(tmp_path):
 
     net, module = owt_pair()
     tensors = weight_files.draw_tensors(net)
-    model = {"spec": "owt", "width": net.width, "classes": 10, "image_size": net.image_size}
+    model = {"arch": "owt", "width": net.width, "classes": 10, "image_size": net.image_size}
     weights = Weights("run", tensors, ("owt",), model, mean=np.zeros(3, np.float32))
     export_weights(weights, tmp_path / "net.safetensors")
     module.load_state_dict(load_file(tmp_path / "net.safetensors"))
@@ -110,7 +110,7 @@ def test_the_lines_of_the_readme(tmp_path, monkeypatch):
     net = weight_files.net_of("paper", width=1.0, image_size=224, classes=1000)
     tensors = weight_files.draw_tensors(net)
     mean = np.random.default_rng(0).uniform(90, 130, (256, 256, 3)).astype(np.float32)
-    weights = Weights("run", tensors, ("paper",), {"spec": "paper"}, mean=mean)
+    weights = Weights("run", tensors, ("paper",), {"arch": "paper"}, mean=mean)
     export_weights(weights, tmp_path / "alexnet.safetensors")
     monkeypatch.chdir(tmp_path)
     names: dict = {}

@@ -64,8 +64,8 @@ def test_an_imported_run_holds_the_weights_and_their_mean(folder, tmp_path):
     assert config.model.classes == 3
     moved = workdir.rename(tmp_path / "moved")  # all that it needs is in its folder
     found = restore.load(moved)
-    np.testing.assert_array_equal(found.consts["mean"], mean[::-1].transpose(1, 2, 0))
-    tensors = layout.to_torch(found.net, jax.device_get(found.state.params), {})
+    np.testing.assert_array_equal(found.pixel_stats["mean"], mean[::-1].transpose(1, 2, 0))
+    tensors = layout.to_torch(found.arch, jax.device_get(found.state.params), {})
     for name, value in weights.tensors.items():
         np.testing.assert_array_equal(tensors[name], value)
     assert int(found.state.step) == 0
@@ -101,7 +101,7 @@ def test_export_and_import_are_bit_exact(name, folder, tmp_path):
         assert tiny.bits(found.tensors) == tiny.bits(drawn.tensors)
         assert found.divide_by == drawn.divide_by
         np.testing.assert_array_equal(found.mean, mean)
-    assert header["spec"] == name and header["classes"] == "3" and header["image_size"] == "67"
+    assert header["arch"] == name and header["classes"] == "3" and header["image_size"] == "67"
     assert json.loads(header["keep"]) == (1.0 if name == "owt" else 0.5)
     np.testing.assert_allclose(json.loads(header["mean"]), mean.mean((0, 1)), rtol=1e-4)
     with safe_open(tmp_path / "net.safetensors", framework="numpy") as file:
@@ -122,9 +122,9 @@ def test_a_centre_mean_goes_out_and_comes_back_as_one(folder, tmp_path):
     assert export_weights(first, tmp_path / "net.safetensors")["mean_of"] == "centre"
     import_weights(files.read(tmp_path / "net.safetensors"), config, tmp_path / "second")
     for name in ("first", "second"):
-        consts = restore.load_nets([tmp_path / name])[0].consts
-        assert "mean" not in consts
-        np.testing.assert_array_equal(consts["centre_mean"], mean)
+        pixel_stats = restore.load_nets([tmp_path / name])[0].pixel_stats
+        assert "mean" not in pixel_stats
+        np.testing.assert_array_equal(pixel_stats["centre_mean"], mean)
 
 
 def another_mean(workdir):
@@ -150,7 +150,7 @@ def test_an_export_knows_the_mean_and_the_classes_of_the_data(folder, tmp_path):
         path.unlink()
     found = restore.load(workdir, data_dir=str(other / "images"))
     assert found.dataset.directory != dataset.directory
-    np.testing.assert_array_equal(found.consts["mean"], weights.mean)
+    np.testing.assert_array_equal(found.pixel_stats["mean"], weights.mean)
 
 
 def test_an_export_needs_the_data_only_for_their_mean(folder, tmp_path):
@@ -173,12 +173,12 @@ def test_another_net_is_refused_layer_by_layer(folder, tmp_path):
     save_file(tensors, tmp_path / "net.safetensors")
     weights = files.read(tmp_path / "net.safetensors")
     weights = dataclasses.replace(weights, mean=np.zeros(3, np.float32))
-    with pytest.raises(WeightsError, match=r"does not say which net.*--spec=paper or --spec="):
+    with pytest.raises(WeightsError, match=r"does not say which net.*--arch=paper or --arch="):
         import_weights(weights, recipe, tmp_path / "run")
     with pytest.raises(WeightsError) as caught:
         import_weights(weights, recipe, tmp_path / "run", "caffe")
     said = str(caught.value)
-    assert "is no net of spec caffe: conv1.bias expected (2,), found (2,)" not in said
+    assert "is no net of arch caffe: conv1.bias expected (2,), found (2,)" not in said
     assert "conv2.weight expected" in said and "more" in said and "\n" not in said
     assert not list(tmp_path.glob("*run*")) and not list(tmp_path.glob(".run*"))
 
@@ -194,10 +194,10 @@ def test_a_missing_mean_is_asked_for(folder, tmp_path):
 @pytest.mark.parametrize(
     "model",
     [
-        {"spec": "paper", "depth": 9},
-        {"spec": "paper", "width": "wide"},
-        {"spec": "paper", "lrn": 3},
-        {"spec": "resnet"},
+        {"arch": "paper", "depth": 9},
+        {"arch": "paper", "width": "wide"},
+        {"arch": "paper", "lrn": 3},
+        {"arch": "resnet"},
     ],
     ids=str,
 )
@@ -249,7 +249,7 @@ def test_the_command_lines(folder, tmp_path):
             "--config.evaluate.batch_size=4", *changes, module="weights",
         )
     )  # fmt: skip
-    assert made["spec"] == "caffenet" and made["classes"] == 3 and made["mean"] == "values"
+    assert made["arch"] == "caffenet" and made["classes"] == 3 and made["mean"] == "values"
     images = f"--data_dir={folder / 'images'}"
     found = ended(tiny.start(folder, f"--workdir={work}", images, module="evaluate"))
     assert found["images"] == tiny.VALIDATION and 0 <= found["top1_error"] <= 1
@@ -257,7 +257,7 @@ def test_the_command_lines(folder, tmp_path):
     said = ended(
         tiny.start(folder, "export", f"--workdir={work}", f"--out={out}", module="weights")
     )
-    assert said == {**said, "spec": "caffenet", "classes": 3, "step": 0}
+    assert said == {**said, "arch": "caffenet", "classes": 3, "step": 0}
     net = tiny_net(recipe)
     images = draw_images(size=67)
     logits, _ = run(net, layout.from_torch(net, files.read(out).tensors)[0], images)

@@ -54,7 +54,7 @@ def main(flags_of_run: command.RunFlags, words: list[str], **asked: str) -> int:
     paths = image_files(words) if words else []
     nets = restore.load_nets(flags_of_run.workdirs, flags_of_run.checkpoint)
     config = nets[0].config
-    size = batch_size_for(*(net.mesh for net in nets), asked=config.evaluate.batch_size)
+    size = batch_size_for(*(restored.mesh for restored in nets), asked=config.evaluate.batch_size)
     if words:
         resize = Resize(config.data.resize, config.data.resize_filter)
         found = batches(squares(paths, resize, config.data.workers), size, name)

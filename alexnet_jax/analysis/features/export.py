@@ -20,7 +20,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from alexnet_jax.data.input.loader import Batch
 from alexnet_jax.errors import ConfigError, DataError
-from alexnet_jax.system.atomic_file import whole_file
+from alexnet_jax.system.atomic_file import atomic_file
 
 ENDINGS = (".npz", ".array_record")
 
@@ -50,7 +50,7 @@ def write(path: pathlib.Path, shape: tuple[int, ...], parts: Iterable[Part]) -> 
     """
     check_ending(path)
     to_file = _npz if path.suffix == ".npz" else _array_record
-    with whole_file(path, DataError) as half:
+    with atomic_file(path, DataError) as half:
         count = to_file(half, shape, parts)
         if not count:
             raise DataError(f"{path} is not written: not one image could be read")

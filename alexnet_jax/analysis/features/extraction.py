@@ -14,89 +14,94 @@ from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input import augment
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import Predictor, batch_size_for
-from alexnet_jax.net.architecture import Spec
-from alexnet_jax.run.restore import SavedNet, SavedRun
-from alexnet_jax.step.train_step import graph_of
+from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.run.restore import Restored, RestoredRun
+from alexnet_jax.step.train_step import graphdef_of
 from alexnet_jax.system.sharding import DATA, compiler_options, data_axis, group_axis, local_specs
 
 
-def activation_names(spec: Spec) -> tuple[str, ...]:
+def activation_names(arch: Architecture) -> tuple[str, ...]:
     """Return the names of all activations of a net, in order: conv1, relu1, ..., dropout7, fc8."""
     names: list[str] = []
-    for layer in spec.layers:
+    for layer in arch.layers:
         names += [] if layer.identity else [layer.name]
         for op in layer.then:
-            names.append(f"{spec.activation if op == 'activation' else op}{layer.label}")
+            names.append(f"{arch.activation if op == 'activation' else op}{layer.label}")
     return tuple(names)
 
 
-def last_hidden(spec: Spec) -> tuple[str, str]:
+def last_hidden(arch: Architecture) -> tuple[str, str]:
     """Return the last hidden layer and its activation: ("fc7", "relu7"), as figure 4 has them.
 
     After the nonlinearity, and without dropout's mask or its factor of one half.
     """
-    layer = [row for row in spec.layers if "activation" in row.then and not row.identity][-1]
-    return layer.name, f"{spec.activation}{layer.label}"
+    layer = [row for row in arch.layers if "activation" in row.then and not row.identity][-1]
+    return layer.name, f"{arch.activation}{layer.label}"
 
 
-def make_extract(spec: Spec, mesh: Mesh, name: str) -> Callable[..., Array]:
-    """Return the compiled extract(params, stats, images, consts) -> (B, ..., C) float32.
+def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Array]:
+    """Return the compiled extract(params, stats, images, pixel_stats) -> (B, ..., C) float32.
 
     The central view of each image. C counts the channels or neurons of all columns, column 1's
     first; of fc8 the classes.
 
     Args:
-      spec: the net.
+      arch: the net.
       mesh: where it lives.
       name: one of `activation_names`.
 
     Raises:
       ConfigError: this net has no such activation.
     """
-    if name not in activation_names(spec):
-        known = ", ".join(activation_names(spec))
+    if name not in activation_names(arch):
+        known = ", ".join(activation_names(arch))
         raise ConfigError(f"this net has no layer {name!r}: expected one of {known}")
-    graph = graph_of(spec)
+    graph = graphdef_of(arch)
     over_data, over_group = data_axis(mesh), group_axis(mesh)
-    ((top, left, mirrored),) = augment.view_corners(1, spec.image_size)
+    ((top, left, mirrored),) = augment.view_corners(1, arch.image_size)
     # fc8 is the sum of both columns' products, the same on their devices.
-    columns_over = None if name == spec.layers[-1].name else over_group
+    columns_over = None if name == arch.layers[-1].name else over_group
 
-    def local(params, stats, images, consts):
+    def local(params, stats, images, pixel_stats):
         net = nnx.merge(graph, params, stats)
-        view = augment.view_at(images, consts, spec.image_size, top, left, mirrored)
+        view = augment.view_at(images, pixel_stats, arch.image_size, top, left, mirrored)
         axes = {"group_axis": over_group, "data_axis": over_data}
         return net(view, activations=(name,), **axes)[1][name].astype(jnp.float32)
 
-    def extract(params, stats, images, consts) -> Array:
+    def extract(params, stats, images, pixel_stats) -> Array:
         kept = jax.shard_map(
             local,
             mesh=mesh,
             in_specs=(local_specs(mesh, params), local_specs(mesh, stats), P(over_data), P()),
             out_specs=P(columns_over, over_data),
-        )(params, stats, images, consts)
+        )(params, stats, images, pixel_stats)
         kept = jnp.moveaxis(kept, 0, -2)  # (columns, B, ..., C) -> (B, ..., columns, C)
         return kept.reshape(*kept.shape[:-2], -1)
 
     return jax.jit(extract, compiler_options=compiler_options(mesh))
 
 
-def extractor(net: SavedNet, name: str) -> Predictor:
+def extractor(restored: Restored, name: str) -> Predictor:
     """Return a trained net's `make_extract` as a function of (B, 256, 256, 3) uint8 images."""
-    return Predictor(net.mesh, net.state, net.consts, make_extract(net.net, net.mesh, name))
+    return Predictor(
+        restored.mesh,
+        restored.state,
+        restored.pixel_stats,
+        make_extract(restored.arch, restored.mesh, name),
+    )
 
 
-def feature_shape(net: SavedNet, name: str) -> tuple[int, ...]:
+def feature_shape(restored: Restored, name: str) -> tuple[int, ...]:
     """Return the shape of one image's features."""
-    extract = make_extract(net.net, net.mesh, name)
-    some = jax.ShapeDtypeStruct((net.mesh.shape[DATA], SIZE, SIZE, 3), np.uint8)
-    return jax.eval_shape(extract, net.state.params, net.state.batch_stats, some, net.consts).shape[
-        1:
-    ]
+    extract = make_extract(restored.arch, restored.mesh, name)
+    some = jax.ShapeDtypeStruct((restored.mesh.shape[DATA], SIZE, SIZE, 3), np.uint8)
+    return jax.eval_shape(
+        extract, restored.state.params, restored.state.batch_stats, some, restored.pixel_stats
+    ).shape[1:]
 
 
 def of_images(
-    run: SavedRun, predictor: Predictor, split: str, numbers: Sequence[int]
+    run: RestoredRun, predictor: Predictor, split: str, numbers: Sequence[int]
 ) -> np.ndarray:
     """Return what a predictor says of some images of a split, by their numbers, (b, ...)."""
     size = batch_size_for(run.mesh, asked=run.config.evaluate.batch_size)

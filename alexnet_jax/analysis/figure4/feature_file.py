@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_jax.errors import DataError
-from alexnet_jax.system.atomic_file import whole_file, write_whole
+from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 
 
 class FeatureFile:
@@ -45,7 +45,7 @@ def write_features(
     Raises:
       DataError: no room on the disk, or it cannot be written.
     """
-    with whole_file(path, DataError) as half:
+    with atomic_file(path, DataError) as half:
         _check_room(path.parent, 4 * int(np.prod(shape, dtype=np.int64)))
         with half.open("wb") as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
@@ -75,7 +75,7 @@ def forget_note(path: pathlib.Path) -> None:
 
 def keep_note(path: pathlib.Path, what: dict[str, Any]) -> None:
     """Say what a finished file was made of."""
-    write_whole(_note(path), json.dumps(what) + "\n")
+    write_atomic(_note(path), json.dumps(what) + "\n")
 
 
 def _note(path: pathlib.Path) -> pathlib.Path:

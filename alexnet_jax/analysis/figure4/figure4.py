@@ -14,7 +14,7 @@ from alexnet_jax.analysis.figure4.similar import neighbours
 from alexnet_jax.analysis.names import class_names
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import SPLIT, Predictor, make_predict
-from alexnet_jax.run.restore import SavedRun
+from alexnet_jax.run.restore import RestoredRun
 
 IMAGES, BEST, QUERIES = 8, 5, 5
 
@@ -39,7 +39,7 @@ def chosen(
     return list(images) or drawn[:IMAGES], list(queries) or drawn[IMAGES:][:QUERIES] or drawn[:1]
 
 
-def predictions(run: SavedRun, numbers: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
+def predictions(run: RestoredRun, numbers: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
     """Return what predictions.json holds: test images with their five best classes.
 
     Args:
@@ -47,7 +47,7 @@ def predictions(run: SavedRun, numbers: Sequence[int], names: Sequence[str]) -> 
       numbers: of images in the validation split.
       names: of the classes.
     """
-    predictor = Predictor(run.mesh, run.state, run.consts, make_predict(run.net, run.mesh, 1))
+    predictor = Predictor(run.mesh, run.state, run.pixel_stats, make_predict(run.arch, run.mesh, 1))
     probabilities = extraction.of_images(run, predictor, SPLIT, numbers)
     found = []
     for number, own in zip(numbers, probabilities, strict=True):
@@ -58,7 +58,7 @@ def predictions(run: SavedRun, numbers: Sequence[int], names: Sequence[str]) -> 
 
 
 def figure4(
-    run: SavedRun,
+    run: RestoredRun,
     *,
     seed: int = 0,
     images: Sequence[int] = (),

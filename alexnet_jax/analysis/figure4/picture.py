@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from alexnet_jax.analysis.figure4.shown import from_text
-from alexnet_jax.system.atomic_file import whole_file
+from alexnet_jax.system.atomic_file import atomic_file
 
 RIGHT, OTHER = "#f29e9e", "#aec7e8"  # bars: of the right class red, as in the paper
 SAME = "#b40000"  # a neighbour of the test image's class
@@ -29,7 +29,7 @@ def draw(predictions: dict[str, Any], neighbours: dict[str, Any], path: pathlib.
         left, right = figure.subfigures(1, 2, squeeze=False)[0]
         _answers(left, predictions)
         _similar(right, neighbours)
-        with whole_file(path) as half:
+        with atomic_file(path) as half:
             figure.savefig(half, dpi=DPI, format="png")
 
 

@@ -21,7 +21,7 @@ from alexnet_jax.data.input.loader import eval_batches
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.inference.predictor import SPLIT, Predictor, batch_size_for, predicted
 from alexnet_jax.run import checkpoint
-from alexnet_jax.run.restore import SavedRun
+from alexnet_jax.run.restore import RestoredRun
 from alexnet_jax.system.progress import PreparationProgress
 
 NEIGHBOURS = 6
@@ -29,7 +29,7 @@ TRAIN = "train"
 
 
 def neighbours(
-    run: SavedRun, numbers: Sequence[int], names: Sequence[str], features_dir: pathlib.Path
+    run: RestoredRun, numbers: Sequence[int], names: Sequence[str], features_dir: pathlib.Path
 ) -> dict[str, Any]:
     """Return what neighbours.json holds: test images, each with its nearest training images.
 
@@ -39,7 +39,7 @@ def neighbours(
       names: of the classes.
       features_dir: where the training images' features are kept.
     """
-    layer, activation = extraction.last_hidden(run.net)
+    layer, activation = extraction.last_hidden(run.arch)
     extractor = extraction.extractor(run, activation)
     features = training_features(run, extractor, activation, features_dir)
     queries = extraction.of_images(run, extractor, SPLIT, numbers)
@@ -57,7 +57,7 @@ def neighbours(
 
 
 def training_features(
-    run: SavedRun, extractor: Predictor, activation: str, folder: pathlib.Path
+    run: RestoredRun, extractor: Predictor, activation: str, folder: pathlib.Path
 ) -> FeatureFile:
     """Return the features of all training images, (n, d), computed unless they are in `folder`.
 
@@ -83,7 +83,7 @@ def training_features(
     return made
 
 
-def _computed(run: SavedRun, extractor: Predictor) -> Iterator[np.ndarray]:
+def _computed(run: RestoredRun, extractor: Predictor) -> Iterator[np.ndarray]:
     """Iterate over the features of the training images, batch by batch."""
     batches = eval_batches(
         run.dataset,

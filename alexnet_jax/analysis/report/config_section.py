@@ -43,10 +43,10 @@ def differences(record: Record) -> list[tuple[str, str, str]]:
 
 
 def _of_the_net(record: Record) -> list[tuple[str, str, str]]:
-    if record.net is None:
-        return [("model", "spec paper", "a net that this version does not know")]
-    first, second = resolving.resolve(recipe().model), record.net
-    rows = [("model.spec", first.spec, second.spec)] if second.spec != first.spec else []
+    if record.arch is None:
+        return [("model", "arch paper", "a net that this version does not know")]
+    first, second = resolving.resolve(recipe().model), record.arch
+    rows = [("model.arch", first.name, second.name)] if second.name != first.name else []
     for name, one, other in listing.differences(first, second):
         if name == "classes":
             other = f"{record.classes:,}" if record.classes else "as many as the images have"
@@ -74,7 +74,7 @@ def against_the_recipe(record: Record) -> Markup:
     if not different:
         intro = "This run is configs/ilsvrc2012.py, the paper's recipe, in all that matters."
     head = ("", "the paper's recipe", "this run")
-    unset = "Fields of model that are not set are those of the spec."
+    unset = "Fields of model that are not set are those of the arch."
     older = f"Of another version of this program; it did not have: {', '.join(absent)}."
     return section(
         "config",

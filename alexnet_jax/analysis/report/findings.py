@@ -30,7 +30,7 @@ def filters(record: Record) -> Markup:
         shown = picture((record.workdir / "conv1.png").read_bytes(), "filters of the first layer")
     except (OSError, ValueError):
         return element("p", "No conv1.png yet: training writes it with each validation.")
-    columns = record.net.columns if record.net else 1
+    columns = record.arch.columns if record.arch else 1
     names = [element("span", f"column {k + 1}") for k in range(columns)]
     grid = element("div", element("div", names, class_="names"), shown, class_="filters")
     if (record.workdir / "analysis" / "colour.json").exists():  # which says more

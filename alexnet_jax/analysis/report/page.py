@@ -10,7 +10,7 @@ from alexnet_jax.analysis.report.markup import Markup, details, element, foreign
 from alexnet_jax.analysis.report.run_record import Record, read
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.run.folder import REPORT_FILE
-from alexnet_jax.system.atomic_file import write_whole
+from alexnet_jax.system.atomic_file import write_atomic
 
 FILTERS = ("filters-of", "Filters of the first layer")  # of a section
 # Whatever a name or a file may hold, the page can fetch nothing and run nothing.
@@ -34,7 +34,7 @@ def write(workdirs: Sequence[pathlib.Path], out: pathlib.Path | None = None) -> 
         )
     records = [read(path, name) for path, name in zip(workdirs, _names(workdirs), strict=True)]
     out = out or workdirs[0] / REPORT_FILE
-    write_whole(out, page(records), ConfigError)
+    write_atomic(out, page(records), ConfigError)
     return out
 
 

@@ -104,11 +104,11 @@ class Record:
         """How many classes there are; None where the data decide and did not leave it here."""
         if self.class_count is not None:
             return self.class_count
-        net = self.net
-        return net.classes if net and self.setting("model.classes") != 0 else None
+        arch = self.arch
+        return arch.classes if arch and self.setting("model.classes") != 0 else None
 
     @functools.cached_property
-    def net(self) -> architecture.Spec | None:
+    def arch(self) -> architecture.Architecture | None:
         """The net, or None where this version does not know it."""
         try:
             return resolving.resolve(self.config.model)

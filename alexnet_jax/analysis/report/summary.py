@@ -17,9 +17,9 @@ def subject(record: Record) -> str:
         "shapes": "drawn shapes",
         "image_folder": f"the folder {source}",
     }
-    said = [f"spec {record.setting('model.spec', 'not known')}"]
-    if record.net and record.net.width != 1:
-        said.append(f"width {record.net.width:g}")
+    said = [f"arch {record.setting('model.arch', 'not known')}"]
+    if record.arch and record.arch.width != 1:
+        said.append(f"width {record.arch.width:g}")
     if record.classes:
         said.append(f"{record.classes:,} classes")
     if train := record.images("train"):

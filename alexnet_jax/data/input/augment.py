@@ -20,7 +20,7 @@ VIEWS = (1, 5, 10)  # of a test image
 
 
 def training_views(
-    images: Array, consts, data: ConfigDict, size: int, key: Array, examples: Array
+    images: Array, pixel_stats, data: ConfigDict, size: int, key: Array, examples: Array
 ) -> Array:
     """Return one random view of each image, less the mean.
 
@@ -29,7 +29,7 @@ def training_views(
 
     Args:
       images: (B, 256, 256, 3) uint8.
-      consts: what `constants` gave.
+      pixel_stats: what `constants` gave.
       data: config.data: crop, flip and colour switch each idea.
       size: pixels a side of a view.
       key: this step's key.
@@ -43,54 +43,54 @@ def training_views(
         shared = per_example(key, examples // jnp.int32(data.crop_chunk))
 
     def view(image, key, shared_key):
-        x = _cropped(image, consts, data, size, shared_key)
+        x = _cropped(image, pixel_stats, data, size, shared_key)
         if data.flip:
             mirrored = jax.random.bernoulli(stream(shared_key, "flip"))
             x = jnp.where(mirrored, x[:, ::-1], x)
-        x = _less_centre_mean(x, consts)
+        x = _less_centre_mean(x, pixel_stats)
         if data.colour:
             alpha = jax.random.normal(stream(key, "colour"), (3,))
-            shift = jnp.sum(consts["colour"] * alpha[None, :], axis=1)
+            shift = jnp.sum(pixel_stats["colour"] * alpha[None, :], axis=1)
             x = x + shift[None, None, :]
             if data.colour_rescale:
-                x = x / consts["colour_divisor"]
-        return _divided(x, consts)
+                x = x / pixel_stats["colour_divisor"]
+        return _divided(x, pixel_stats)
 
     return jax.vmap(view)(images, keys, shared)
 
 
-def _cropped(image: Array, consts, data: ConfigDict, size: int, key: Array) -> Array:
+def _cropped(image: Array, pixel_stats, data: ConfigDict, size: int, key: Array) -> Array:
     """Return a crop, (size, size, 3), less the mean where that follows the crop."""
     margin = FULL - size
     if data.crop and data.crop_form == "resized":
         x = image.astype(jnp.float32)
-        if "mean" in consts:
-            x = x - consts["mean"]
+        if "mean" in pixel_stats:
+            x = x - pixel_stats["mean"]
         return resize(x, draw_box(stream(key, "crop"), FULL), size)
     corner = jnp.full((2,), margin // 2, jnp.int32)
     if data.crop:
         corner = jax.random.randint(stream(key, "crop"), (2,), 0, margin + 1)
     x = _window(image, corner, size).astype(jnp.float32)
-    return x - _window(consts["mean"], corner, size) if "mean" in consts else x
+    return x - _window(pixel_stats["mean"], corner, size) if "mean" in pixel_stats else x
 
 
-def _less_centre_mean(x: Array, consts) -> Array:
+def _less_centre_mean(x: Array, pixel_stats) -> Array:
     """Return views, (..., size, size, 3), less the mean image's central window, if that is asked.
 
     Wherever a view came from, and not mirrored with it (convdata_jpeg.py:95, 209).
     """
-    if "centre_mean" not in consts:
+    if "centre_mean" not in pixel_stats:
         return x
     size = x.shape[-2]
     start = (FULL - size) // 2
-    mean = consts["centre_mean"][start : start + size, start : start + size]
+    mean = pixel_stats["centre_mean"][start : start + size, start : start + size]
     return x - jnp.broadcast_to(mean, x.shape)
 
 
-def _divided(x: Array, consts) -> Array:
-    if "divide_by" not in consts:
+def _divided(x: Array, pixel_stats) -> Array:
+    if "divide_by" not in pixel_stats:
         return x
-    return x / jnp.broadcast_to(consts["divide_by"], x.shape)
+    return x / jnp.broadcast_to(pixel_stats["divide_by"], x.shape)
 
 
 def _window(image: Array, corner: Array, size: int) -> Array:
@@ -114,12 +114,12 @@ def view_corners(views: int, size: int) -> tuple[tuple[int, int, bool], ...]:
     return tuple((*place, mirrored) for mirrored in mirrors for place in places)
 
 
-def view_at(images: Array, consts, size: int, top, left, mirrored) -> Array:
+def view_at(images: Array, pixel_stats, size: int, top, left, mirrored) -> Array:
     """Return one test view of each image, less the mean.
 
     Args:
       images: (B, 256, 256, 3) uint8.
-      consts: what `constants` gave.
+      pixel_stats: what `constants` gave.
       size: pixels a side.
       top, left, mirrored: int32 and bool, shape ().
 
@@ -130,7 +130,7 @@ def view_at(images: Array, consts, size: int, top, left, mirrored) -> Array:
     x = jax.lax.dynamic_slice(
         images, (zero, top, left, zero), (images.shape[0], size, size, 3)
     ).astype(jnp.float32)
-    if "mean" in consts:
-        x = x - _window(consts["mean"], jnp.stack([top, left]), size)[None]
+    if "mean" in pixel_stats:
+        x = x - _window(pixel_stats["mean"], jnp.stack([top, left]), size)[None]
     x = jnp.where(mirrored, x[:, :, ::-1], x)
-    return _divided(_less_centre_mean(x, consts), consts)
+    return _divided(_less_centre_mean(x, pixel_stats), pixel_stats)

@@ -36,27 +36,33 @@ def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
     """
     if statistics is None and data.mean in OF_THE_DATA:
         raise DataError(f"data.mean={data.mean} is that of the training images: prepare them too")
-    consts = {"centre_mean" if data.mean.startswith("centre") else "mean": _mean(statistics, data)}
+    pixel_stats = {
+        "centre_mean" if data.mean.startswith("centre") else "mean": _mean(statistics, data)
+    }
     if statistics is not None:
-        consts["colour"] = statistics.eigenvectors * (data.colour_std * _spread(statistics, data))
+        pixel_stats["colour"] = statistics.eigenvectors * (
+            data.colour_std * _spread(statistics, data)
+        )
     if data.colour and data.colour_rescale:
-        consts["colour_divisor"] = np.asarray(1.0 + data.colour_std)
+        pixel_stats["colour_divisor"] = np.asarray(1.0 + data.colour_std)
     if any(number != 1.0 for number in data.divide_by):
-        consts["divide_by"] = np.asarray(data.divide_by)
-    return {name: value.astype(np.float32) for name, value in consts.items()}
+        pixel_stats["divide_by"] = np.asarray(data.divide_by)
+    return {name: value.astype(np.float32) for name, value in pixel_stats.items()}
 
 
-def at_epoch(consts: dict[str, np.ndarray], data: ConfigDict, epoch: int) -> dict[str, np.ndarray]:
+def at_epoch(
+    pixel_stats: dict[str, np.ndarray], data: ConfigDict, epoch: int
+) -> dict[str, np.ndarray]:
     """Return the constants for an update after `epoch` whole epochs, of the same shapes.
 
     From data.colour_until on they are those of no colour noise.
     """
     if not data.colour_until or epoch < data.colour_until:
-        return consts
-    off = {"colour": np.zeros_like(consts["colour"])}
-    if "colour_divisor" in consts:
-        off["colour_divisor"] = np.ones_like(consts["colour_divisor"])
-    return {**consts, **off}
+        return pixel_stats
+    off = {"colour": np.zeros_like(pixel_stats["colour"])}
+    if "colour_divisor" in pixel_stats:
+        off["colour_divisor"] = np.ones_like(pixel_stats["colour_divisor"])
+    return {**pixel_stats, **off}
 
 
 def _spread(statistics, data: ConfigDict) -> np.ndarray:

@@ -11,10 +11,10 @@ from alexnet_jax.analysis.features.extraction import activation_names, last_hidd
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architectures, resolving
 from alexnet_jax.system import sharding
-from tests.support.narrow_nets import draw_params, names, net_spec, run
+from tests.support.narrow_nets import draw_params, make_arch, names, run
 
 SIZE, CLASSES = 67, 10
-NET = net_spec(image_size=SIZE, classes=CLASSES)
+NET = make_arch(image_size=SIZE, classes=CLASSES)
 PARAMS = draw_params(NET)
 MEAN = np.random.default_rng(1).uniform(90, 150, (256, 256, 3)).astype(np.float32)
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 256, 256, 3)).astype(np.uint8)
@@ -29,7 +29,7 @@ def slow():
 
 
 def extracted(data, group, name, compute_dtype="float32"):
-    net = net_spec(image_size=SIZE, classes=CLASSES, compute_dtype=compute_dtype)
+    net = make_arch(image_size=SIZE, classes=CLASSES, compute_dtype=compute_dtype)
     mesh = sharding.make_mesh(ConfigDict({"data": data, "group": group}), 2, data)
     params = jax.device_put(PARAMS, sharding.placed(mesh, sharding.param_specs(PARAMS)))
     return make_extract(net, mesh, name)(params, {}, IMAGES, {"mean": MEAN})
@@ -67,9 +67,9 @@ def test_bfloat16_comes_as_float32(slow):
 def test_names_are_those_of_the_net():
     assert activation_names(NET) == names(NET)
     assert last_hidden(NET) == ("fc7", "relu7")
-    assert last_hidden(net_spec(activation="tanh")) == ("fc7", "tanh7")
-    assert last_hidden(net_spec(drop_layers="fc7"))[0] == "fc6"
-    for name in architectures.SPECS:
+    assert last_hidden(make_arch(activation="tanh")) == ("fc7", "tanh7")
+    assert last_hidden(make_arch(drop_layers="fc7"))[0] == "fc6"
+    for name in architectures.ARCHITECTURES:
         assert last_hidden(resolving.resolve(resolving.overrides(name)))[0] in activation_names(
             resolving.resolve(resolving.overrides(name))
         )

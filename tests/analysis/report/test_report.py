@@ -156,7 +156,7 @@ def test_the_head_says_how_far_the_run_is(tmp_path, epochs, said):
     assert said in page.text
     assert ("style", f"width:{400 / epochs:.1f}%") in page.attributes
     assert (
-        "spec paper, width 0.25, 10 classes, about 640 training images of drawn shapes" in page.text
+        "arch paper, width 0.25, 10 classes, about 640 training images of drawn shapes" in page.text
     )
     assert "best top-1 error 50.6%" in page.text  # 0.5 + 1 / 160
 
@@ -214,7 +214,7 @@ def test_what_the_images_say_is_taken_from_where_training_left_it(tmp_path):
     workdir = left_runs.write(tmp_path / "run", left_runs.lines(2), model__classes=0)
     assert read(workdir).classes is None
     assert "Chance is not shown" in seen(workdir).text
-    known = dataset_info.RunData(
+    known = dataset_info.DatasetInfo(
         tuple("abcdefg"), tuple("ABCDEFG"), Statistics(*STATISTICS, images=641)
     )
     dataset_info.write(workdir, known)
@@ -265,7 +265,7 @@ def test_a_run_of_an_older_version_has_its_curves():
 
 def test_a_net_that_this_version_does_not_know_is_said(workdir):
     config = json.loads((workdir / "config.json").read_text())
-    config["model"]["spec"] = "lenet"
+    config["model"]["arch"] = "lenet"
     (workdir / "config.json").write_text(json.dumps(config))
     assert "a net that this version does not know" in seen(workdir).text
 
@@ -275,7 +275,7 @@ def test_a_net_that_this_version_does_not_know_is_said(workdir):
     [
         "{}",
         '{"model": 3, "data": "x", "epochs": "many", "evaluate": [], "log": 7}',
-        '{"data": {"dir": 5, "builder": [], "release": {}}, "model": {"spec": ["a"]}}',
+        '{"data": {"dir": 5, "builder": [], "release": {}}, "model": {"arch": ["a"]}}',
     ],
 )
 def test_a_config_of_any_shape_leaves_the_curves(workdir, config):

@@ -29,12 +29,12 @@ def many(config, part, batch=192, image=None):
     """`part` of DRAWS views of one image, a batch after the other."""
     image = map_image() if image is None else image
     images = np.broadcast_to(image, (batch, 256, 256, 3))
-    consts = {k: jnp.asarray(v) for k, v in augment.constants(STATISTICS, config).items()}
+    pixel_stats = {k: jnp.asarray(v) for k, v in augment.constants(STATISTICS, config).items()}
 
     @jax.jit
     def run(examples):
         key = jax.random.key(11)
-        return part(augment.training_views(images, consts, config, SIZE, key, examples))
+        return part(augment.training_views(images, pixel_stats, config, SIZE, key, examples))
 
     starts = range(0, DRAWS, batch)
     return np.concatenate([run(s + jnp.arange(batch, dtype=jnp.int32)) for s in starts])
@@ -151,7 +151,7 @@ def test_draws_belong_to_a_place_in_the_global_batch():
 
 def test_ten_views_are_the_papers():
     images = draw_images(2)
-    consts = augment.constants(STATISTICS, data(mean="image"))
+    pixel_stats = augment.constants(STATISTICS, data(mean="image"))
     less_mean = images - MEAN[None]
     patches = [less_mean[:, t : t + SIZE, f : f + SIZE] for t, f in
                ((0, 0), (0, 32), (16, 16), (32, 0), (32, 32))]  # fmt: skip
@@ -161,7 +161,7 @@ def test_ten_views_are_the_papers():
     see = jax.jit(augment.view_at, static_argnums=2)
     for view, patch in zip(found, expected, strict=True):
         top, left, mirrored = (jnp.asarray(value) for value in view)
-        np.testing.assert_array_equal(see(images, consts, SIZE, top, left, mirrored), patch)
+        np.testing.assert_array_equal(see(images, pixel_stats, SIZE, top, left, mirrored), patch)
 
 
 def test_one_view_is_the_centre():
@@ -203,15 +203,15 @@ def test_the_program_divides_what_has_noise():
 @pytest.mark.parametrize("rescale", [False, True])
 def test_colour_ends_without_another_program(rescale):
     config = data(colour=True, colour_rescale=rescale, mean="image", colour_until=67)
-    consts, images = augment.constants(STATISTICS, config), draw_images(2)
+    pixel_stats, images = augment.constants(STATISTICS, config), draw_images(2)
     see = jax.jit(
-        lambda consts: augment.training_views(
-            jnp.asarray(images), consts, config, SIZE, jax.random.key(0), jnp.arange(2)
+        lambda pixel_stats: augment.training_views(
+            jnp.asarray(images), pixel_stats, config, SIZE, jax.random.key(0), jnp.arange(2)
         )
     )
 
     def at(epoch: int) -> np.ndarray:
-        return np.asarray(see(augment.at_epoch(consts, config, epoch)))
+        return np.asarray(see(augment.at_epoch(pixel_stats, config, epoch)))
 
     plain = views(images, data(mean="image"))
     assert np.array_equal(at(0), at(66)) and np.abs(at(66) - plain).max() > 0.1
@@ -219,4 +219,4 @@ def test_colour_ends_without_another_program(rescale):
     np.testing.assert_array_equal(at(90), plain)
     assert see._cache_size() == 1
     never = data(colour=True, mean="image")
-    assert augment.at_epoch(consts, never, 10**6) is consts
+    assert augment.at_epoch(pixel_stats, never, 10**6) is pixel_stats

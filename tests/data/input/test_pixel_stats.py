@@ -131,12 +131,12 @@ def test_training_views_lose_the_mean_that_is_asked_and_are_divided(with_mean):
 
 def test_test_views_lose_the_mean_that_is_asked_and_are_divided(with_mean):
     images, config = draw_images(2), data(**with_mean)
-    consts = augment.constants(STATISTICS, config)
+    pixel_stats = augment.constants(STATISTICS, config)
     see = jax.jit(augment.view_at, static_argnums=2)
     for place in augment.view_corners(10, SIZE):
         top, left, mirrored = place
         x = images[:, top : top + SIZE, left : left + SIZE].astype(np.float64)
         x = x[:, :, ::-1] if mirrored else x
         expected = (x - expected_mean(config, *place, SIZE)[None]) / np.array(config.divide_by)
-        found = see(images, consts, SIZE, *(jnp.asarray(value) for value in place))
+        found = see(images, pixel_stats, SIZE, *(jnp.asarray(value) for value in place))
         np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
