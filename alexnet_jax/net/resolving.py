@@ -22,7 +22,7 @@ CHOICES = {
     "init.form": ("normal", "fan_in"),
     "compute_dtype": ("float32", "bfloat16"),
 }
-_TABLE_ONLY = ("source", "layers", "widths")
+_TABLE_ONLY = ("source", "layers", "widths", "name")
 
 
 def overrides(name: str) -> ConfigDict:
@@ -77,6 +77,8 @@ def resolve(model: ConfigDict, found: int | None = None) -> Architecture:
 def _with(row: Any, section: ConfigDict) -> Any:
     changes = {}
     for name, value in section.items():
+        if name == "arch":
+            continue
         if isinstance(value, ConfigDict):
             changes[name] = _with(getattr(row, name), value)
         elif value is not None:

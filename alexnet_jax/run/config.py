@@ -140,12 +140,17 @@ def to_json(config: ConfigDict) -> str:
 
 def from_json(text: str) -> ConfigDict:
     """Return the configuration of a run's config.json, locked."""
-    return ConfigDict(json.loads(text)).lock()
+    found = json.loads(text)
+    if "spec" in found.get("model", {}):  # what older versions called it
+        found["model"]["arch"] = found["model"].pop("spec")
+    return ConfigDict(found).lock()
 
 
 def fingerprint(config: ConfigDict) -> str:
     """Return a hash of all that matters to the numbers of a run."""
-    text = json.dumps(sorted(_what_matters(config).items()))
+    matters = _what_matters(config)
+    matters["model.spec"] = matters.pop("model.arch")  # its name when the first runs were hashed
+    text = json.dumps(sorted(matters.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -71,8 +71,8 @@ def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
         with folder.alone(tmp_path / "other"):
             pass
     holder = (
-        "import pathlib, sys, time; from alexnet_jax import run_folder\n"
-        "with run_folder.alone(pathlib.Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
+        "import pathlib, sys, time; from alexnet_jax.run import folder\n"
+        "with folder.alone(pathlib.Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", holder, str(tmp_path / "run")]
     with subprocess.Popen(command, cwd=tiny.REPOSITORY, stdout=subprocess.PIPE) as process:

@@ -18,7 +18,7 @@ PROGRAM = """
 import resource, sys, time
 import jax
 import jax.numpy as jnp
-from alexnet_jax import command_line, host_memory
+from alexnet_jax.system import command_line, host_memory
 
 host_memory.SCARCE = float(sys.argv.pop())
 host_memory.SECONDS = 0.1
