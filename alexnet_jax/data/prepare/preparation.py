@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from alexnet_jax.data.prepare.convert import Chunk, Shard, by_shard, convert
+from alexnet_jax.data.prepare.describe import describe
 from alexnet_jax.data.prepare.disk import check_space
 from alexnet_jax.data.prepare.shards import Note, Partial
 from alexnet_jax.data.sources.source import Source
@@ -86,7 +87,7 @@ class Preparation:
                         self._partial.forget(shard)
                 raise
         notes = {shard: self._notes[shard] for shard in self._shards}
-        layout.describe(self._builder, self._partial.data, self._source, notes, self._sums)
+        describe(self._builder, self._partial.data, self._source, notes, self._sums)
         self._partial.publish(self._directory)
 
     def _plan(self, split: str) -> Iterator[Shard]:

@@ -8,13 +8,12 @@ Each has splits of {image, label, file_name} in ArrayRecord files, and beside th
     classes.json    what is known of each class, in the order of the labels
     SHA256SUMS      of all record files, as `sha256sum -c` reads it
 
-building.py writes them. TFDS's own writer is not used: above 1 GB it sorts the examples through
+prepare/ writes them. TFDS's own writer is not used: above 1 GB it sorts the examples through
 TensorFlow's file system, which is not installed, writes everything twice, and begins anew when it
 was interrupted.
 """
 
 import dataclasses
-import json
 import pathlib
 from typing import Any, NoReturn
 
@@ -26,10 +25,6 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.decode.resize import PAPER, Resize
-from alexnet_jax.data.prepare.convert import Shard
-from alexnet_jax.data.prepare.shards import Note
-from alexnet_jax.data.sources.source import Source
-from alexnet_jax.data.store.statistics import Accumulator
 
 VERSION = "1.1.2"  # to be raised whenever the same source would give other bytes
 STATISTICS_FILE = "statistics.npz"
@@ -56,7 +51,7 @@ class PrepareConfig(tfds.core.BuilderConfig):
     resize: Resize = PAPER
 
 
-class _SquaresBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):  # type: ignore[call-arg]
+class SquaresBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):  # type: ignore[call-arg]
     """The layout of a dataset of squares: features, and names of files."""
 
     VERSION = tfds.core.Version(VERSION)
@@ -91,19 +86,19 @@ class _SquaresBuilder(dataset_builder.FileReaderBuilder, skip_registration=True)
         return self._get_filename_template(split_name=split)
 
 
-class ImageFolder(_SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
+class ImageFolder(SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Any folder of class folders (data.builder=image_folder)."""
 
     name = "image_folder"
 
 
-class Shapes(_SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
+class Shapes(SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
     """The drawn shapes (data.builder=shapes)."""
 
     name = "shapes"
 
 
-class Ilsvrc(_SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
+class Ilsvrc(SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
     """The releases of ILSVRC (data.builder=ilsvrc); not to be confused with TFDS's imagenet2012."""
 
     name = "ilsvrc"
@@ -137,57 +132,3 @@ def encode(name: str, label: int, image: bytes | np.ndarray) -> bytes:
     feature["label"].int64_list.value.append(label)
     feature["file_name"].bytes_list.value.append(name.encode("utf-8", "surrogateescape"))
     return example.SerializeToString(deterministic=True)
-
-
-def describe(
-    builder: _SquaresBuilder,
-    directory: pathlib.Path,
-    source: Source,
-    notes: dict[Shard, Note],
-    sums: Accumulator,
-) -> None:
-    """Write into `directory` all that stands beside the shards; see the module.
-
-    Args:
-      builder: whose dataset it is.
-      directory: where the shards lie.
-      source: what they were made of.
-      notes: of every shard, in order.
-      sums: over train, where it is there.
-    """
-    if "train" in source.splits:
-        sums.finalise().save(directory / STATISTICS_FILE)
-    odd: dict[str, dict[str, list[str]]] = {split: {} for split in source.splits}
-    for shard, note in notes.items():
-        for kind, name in note.odd:
-            odd[shard.split].setdefault(kind, []).append(name)
-    skipped = [
-        {"split": shard.split, "file": file, "reason": reason}
-        for shard, note in notes.items()
-        for file, reason in note.skipped
-    ]
-    for name, content in (
-        (SKIPPED_FILE, skipped),
-        (ODD_FILE, odd),
-        (CLASSES_FILE, source.classes),
-    ):
-        # ASCII: a file's name may hold bytes that are no UTF-8.
-        (directory / name).write_text(json.dumps(content, indent=1) + "\n")
-    lines = [f"{note.sha256}  {shard.file}\n" for shard, note in notes.items()]
-    (directory / SUMS_FILE).write_text("".join(lines))
-    builder.info.set_splits(
-        tfds.core.SplitDict([_split_info(builder, split, notes) for split in source.splits])
-    )
-    builder.info.write_to_directory(directory)
-
-
-def _split_info(
-    builder: _SquaresBuilder, split: str, notes: dict[Shard, Note]
-) -> tfds.core.SplitInfo:
-    of_split = [note for shard, note in notes.items() if shard.split == split]
-    return tfds.core.SplitInfo(
-        name=split,
-        shard_lengths=[note.records for note in of_split],
-        num_bytes=sum(note.bytes for note in of_split),
-        filename_template=builder.template(split),
-    )
