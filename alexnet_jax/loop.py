@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.loader import eval_batches, train_batches
+from alexnet_jax.data.input.pixel_stats import at_epoch, make_pixel_stats
 from alexnet_jax.doctor.signal import ChanceWatch
 from alexnet_jax.errors import TrainingError
 from alexnet_jax.inference.predictor import SPLIT, batch_size_for, evaluate, make_evaluate_step
@@ -49,7 +49,7 @@ class Run:
         images = dataset.num_examples("train")
         self.epochs = Epochs(images, config.batch_size, config.epochs, config.evaluate.every_epochs)
         self.steps = self.epochs.steps
-        self.pixel_stats = augment.constants(dataset.statistics, config.data)
+        self.pixel_stats = make_pixel_stats(dataset.statistics, config.data)
         self.pixel_stats_epoch: int | None = None  # of those that are on the devices
         self.train_step = make_train_step(config, arch, mesh)
         self.evaluate_step = make_evaluate_step(arch, mesh, config.evaluate.views)
@@ -133,7 +133,7 @@ class Run:
             self.state = dataclasses.replace(self.state, opt_state=opt_state)
             self.rates = rates
         if epoch != self.pixel_stats_epoch:
-            pixel_stats = augment.at_epoch(self.pixel_stats, self.config.data, epoch)
+            pixel_stats = at_epoch(self.pixel_stats, self.config.data, epoch)
             self.placed_pixel_stats = sharding.put_everywhere(self.mesh, pixel_stats)
             self.pixel_stats_epoch = epoch
         with self.clock.waiting():

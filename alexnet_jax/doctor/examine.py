@@ -15,6 +15,7 @@ from rich.table import Table
 
 from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.loader import train_batches
+from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.doctor.signal import LOOKED_AT, first_dead_layer, spreads
 from alexnet_jax.errors import ConfigError
@@ -72,7 +73,7 @@ def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
     one = {"data": 1, "group": 1, "cpu_devices": 1}
     mesh = sharding.make_mesh(ConfigDict(one), arch.columns, config.batch_size, jax.devices()[:1])
     state = _first_state(config, arch, mesh, dataset.num_examples("train"))
-    pixel_stats = augment.constants(dataset.statistics, config.data)
+    pixel_stats = make_pixel_stats(dataset.statistics, config.data)
     batches = train_batches(
         dataset, batch_size=config.batch_size, seed=config.seed, start_step=0, steps=1
     )

@@ -31,7 +31,7 @@ class ChanceWatch:
     Args:
       arch: the net.
       dataset: whose images are looked at.
-      pixel_stats: what they lose before the net (data.augment.constants).
+      pixel_stats: what they lose before the net (pixel_stats.make_pixel_stats).
       log: config.log: how many steps a loss is of, and how many are too many.
     """
 

@@ -97,7 +97,7 @@ def evaluate(
       step: what `make_evaluate_step` gave.
       state: the net's parameters.
       batches: image, label and mask, each image of the split in one of them.
-      pixel_stats: what `augment.constants` gave.
+      pixel_stats: what `make_pixel_stats` gave.
       mesh: where the net lives.
     """
     begin = time.perf_counter()
@@ -126,7 +126,7 @@ class Predictor:
     Args:
       mesh: where the state lives.
       state: the net's parameters.
-      pixel_stats: what `augment.constants` gave.
+      pixel_stats: what `make_pixel_stats` gave.
       predict: what `make_predict` gave for this net and mesh.
     """
 

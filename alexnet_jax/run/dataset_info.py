@@ -9,8 +9,7 @@ import pathlib
 import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.input import augment
-from alexnet_jax.data.input.pixel_stats import OF_A_FILE, OF_THE_DATA, read_mean
+from alexnet_jax.data.input.pixel_stats import OF_A_FILE, OF_THE_DATA, make_pixel_stats, read_mean
 from alexnet_jax.data.prepare.prepare import prepared_directory
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.data.store.statistics import Statistics
@@ -40,15 +39,15 @@ class DatasetInfo:
     statistics: Statistics | None = None
     missing: str = ""
 
-    def constants(self, data: ConfigDict) -> dict[str, np.ndarray]:
-        """Return `augment.constants` for config.data.
+    def pixel_stats(self, data: ConfigDict) -> dict[str, np.ndarray]:
+        """Return `make_pixel_stats` for config.data.
 
         Raises:
           DataError: the mean is that of the data, which are gone.
         """
         if self.statistics is None and data.mean in OF_THE_DATA:
             raise DataError(f"the run's mean is that of its data, which are gone: {self.missing}")
-        return augment.constants(self.statistics, data)
+        return make_pixel_stats(self.statistics, data)
 
     def arch(self, model: ConfigDict) -> architecture.Architecture:
         """Return the net of config.model.

@@ -33,7 +33,7 @@ class Restored:
     Attributes:
       workdir: its folder.
       data: what is known of its training images.
-      pixel_stats: what `augment.constants` gives.
+      pixel_stats: what `make_pixel_stats` gives.
     """
 
     workdir: pathlib.Path
@@ -106,7 +106,7 @@ def _checked_config(workdir: pathlib.Path) -> ConfigDict:
 
 def _load_net(workdir: pathlib.Path, config: ConfigDict, checkpoint: str | int) -> Restored:
     known = dataset_info.read(workdir, config.data)
-    pixel_stats = known.constants(data_of(workdir, config))
+    pixel_stats = known.pixel_stats(data_of(workdir, config))
     restored = known.arch(config.model)
     mesh = _mesh(config.mesh, restored.columns)
     folder = (workdir, fingerprint(config), config.checkpoint.dir)

@@ -114,7 +114,7 @@ def make_train_step(config: ConfigDict, arch: Architecture, mesh: Mesh):
     """Return the compiled step: (state, batch, pixel_stats) -> (state, loss); state is given up.
 
     batch: image (B, 256, 256, 3) uint8 and label (B,) int32, over "data".
-    pixel_stats: what `augment.constants` gave.
+    pixel_stats: what `make_pixel_stats` gave.
     """
     _, shardings = state_shardings(config, arch, mesh)
     tx = make_optimizer(config.optimizer)

@@ -46,7 +46,7 @@ def read_run(
     known = dataset_info.read(workdir, config.data)
     pixel_stats = None
     if known.statistics is not None or with_mean or config.data.mean not in OF_THE_DATA:
-        pixel_stats = known.constants(data_of(workdir, config))
+        pixel_stats = known.pixel_stats(data_of(workdir, config))
     arch = known.arch(config.model)
     if mesh is None:
         one = ConfigDict({"data": 1, "group": 1})

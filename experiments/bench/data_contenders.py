@@ -14,8 +14,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.decode.images import SIZE, decode_jpeg
-from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.loader import threads, train_batches
+from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.loop import IN_FLIGHT
 from alexnet_jax.net import resolving
@@ -122,7 +122,7 @@ class Training:
     def __init__(self, config: ConfigDict, dataset: PreparedDataset) -> None:
         arch = resolving.resolve(config.model, len(dataset.class_names))
         self.mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size)
-        pixel_stats = augment.constants(dataset.statistics, config.data)
+        pixel_stats = make_pixel_stats(dataset.statistics, config.data)
         self.pixel_stats = sharding.put_everywhere(self.mesh, pixel_stats)
         self.step = make_train_step(config, arch, self.mesh)
         self.state = create_state(config, arch, self.mesh)

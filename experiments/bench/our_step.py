@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.inference.predictor import make_predict
 from alexnet_jax.net import resolving
 from alexnet_jax.step.train_step import create_state, make_train_step
@@ -43,7 +43,7 @@ class OurStep:
             eigenvalues=np.array([14830.0, 1376.0, 389.0]),
             eigenvectors=np.eye(3),
         )
-        pixel_stats = augment.constants(whole, config.data)
+        pixel_stats = make_pixel_stats(whole, config.data)
         self._consts = sharding.put_everywhere(mesh, pixel_stats)  # as the training loop does
         data = {
             "image": rng.integers(0, 256, (batch, 256, 256, 3), np.uint8),

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.net import architecture, resolving
 from alexnet_jax.net.alexnet import AlexNet, crosses
 from alexnet_jax.step.train_step import abstract_state, make_train_step
@@ -30,7 +30,7 @@ def lowered_step(
     nothing = types.SimpleNamespace(
         mean_image=np.zeros((256, 256, 3)), eigenvalues=np.zeros(3), eigenvectors=np.eye(3)
     )
-    pixel_stats = augment.constants(nothing, config.data)
+    pixel_stats = make_pixel_stats(nothing, config.data)
     step = make_train_step(config, arch, mesh)
     return arch, step.lower(abstract_state(config, arch, mesh), batch, pixel_stats)
 

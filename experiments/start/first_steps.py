@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.loader import train_batches
+from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.doctor import examine
 from alexnet_jax.net import resolving
@@ -28,7 +28,7 @@ def losses(config: ConfigDict, steps: int) -> Iterator[tuple[float, float]]:
     mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size)
     state = create_state(config, arch, mesh)
     step = make_train_step(config, arch, mesh)
-    pixel_stats = augment.constants(dataset.statistics, config.data)
+    pixel_stats = make_pixel_stats(dataset.statistics, config.data)
     batches = train_batches(
         dataset, batch_size=config.batch_size, seed=config.seed, start_step=0, steps=steps
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.input.pixel_stats import at_epoch, constants
+from alexnet_jax.data.input.pixel_stats import at_epoch, make_pixel_stats
 from alexnet_jax.net import resolving
 from alexnet_jax.step import schedule
 
@@ -118,7 +118,7 @@ def test_lengths_and_colours(name):
     statistics = types.SimpleNamespace(
         mean_image=np.zeros((256, 256, 3)), eigenvalues=np.ones(3), eigenvectors=np.eye(3)
     )
-    pixel_stats = constants(statistics, config.data)
+    pixel_stats = make_pixel_stats(statistics, config.data)
     for epoch in range(epochs):
         on = config.data.colour and at_epoch(pixel_stats, config.data, epoch)["colour"].any()
         assert bool(on) == (epoch < coloured), epoch

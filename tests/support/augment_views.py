@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from configs import ilsvrc2012
 
 SIZE, MARGIN = 224, 32
@@ -29,7 +30,7 @@ def data(**fields) -> ConfigDict:
 
 def viewer(config, size=SIZE):
     """Return the compiled (images, examples, key) -> views."""
-    pixel_stats = augment.constants(STATISTICS, config)
+    pixel_stats = make_pixel_stats(STATISTICS, config)
 
     @jax.jit
     def run(images, examples, key):

@@ -13,7 +13,7 @@ from flax import nnx
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
@@ -132,7 +132,7 @@ def batch(seed: int) -> dict:
 @functools.cache
 def pixel_stats() -> dict:
     statistics = Statistics(np.full((256, 256, 3), 120, np.float32), np.ones(3), np.eye(3), 1)
-    return augment.constants(statistics, setting(1, 1)[0].data)
+    return make_pixel_stats(statistics, setting(1, 1)[0].data)
 
 
 @functools.cache
@@ -266,7 +266,7 @@ def trained_with_switches(data: int, group: int, steps: int = 4):
     config = copy.deepcopy(plain)
     config.update_from_flattened_dict(SWITCHES)
     statistics = Statistics(np.full((256, 256, 3), 120, np.float32), np.ones(3), np.eye(3), 1)
-    pixel_stats = augment.constants(statistics, config.data)
+    pixel_stats = make_pixel_stats(statistics, config.data)
     step = train_step.make_train_step(config, net, mesh)
     state = placed(data, group)
     now = {"step": 0, "epoch": 0, "steps": steps, "plateau": state.plateau}

@@ -9,12 +9,9 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.decode.images import SIZE as FULL
-from alexnet_jax.data.input.pixel_stats import at_epoch, constants
 from alexnet_jax.data.input.resized_crop import draw_box, resize
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system.random_streams import per_example, stream
-
-__all__ = ["VIEWS", "at_epoch", "constants", "training_views", "view_at", "view_corners"]
 
 VIEWS = (1, 5, 10)  # of a test image
 
@@ -29,7 +26,7 @@ def training_views(
 
     Args:
       images: (B, 256, 256, 3) uint8.
-      pixel_stats: what `constants` gave.
+      pixel_stats: what `make_pixel_stats` gave.
       data: config.data: crop, flip and colour switch each idea.
       size: pixels a side of a view.
       key: this step's key.
@@ -119,7 +116,7 @@ def view_at(images: Array, pixel_stats, size: int, top, left, mirrored) -> Array
 
     Args:
       images: (B, 256, 256, 3) uint8.
-      pixel_stats: what `constants` gave.
+      pixel_stats: what `make_pixel_stats` gave.
       size: pixels a side.
       top, left, mirrored: int32 and bool, shape ().
 

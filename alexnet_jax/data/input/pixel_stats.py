@@ -11,7 +11,7 @@ OF_THE_DATA = ("image", "centre", "channel")  # means that the training set deci
 OF_A_FILE = ("file", "centre_file")
 
 
-def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
+def make_pixel_stats(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
     """Return what the compiled programs are given besides the images.
 
     A switch that is off leaves no entry, and then nothing in the program.
@@ -53,9 +53,9 @@ def constants(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
 def at_epoch(
     pixel_stats: dict[str, np.ndarray], data: ConfigDict, epoch: int
 ) -> dict[str, np.ndarray]:
-    """Return the constants for an update after `epoch` whole epochs, of the same shapes.
+    """Return the pixel_stats of an update after `epoch` whole epochs, of the same shapes.
 
-    From data.colour_until on they are those of no colour noise.
+    From data.colour_until on there is no colour noise in them.
     """
     if not data.colour_until or epoch < data.colour_until:
         return pixel_stats

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.pixel_stats import at_epoch, make_pixel_stats
 from alexnet_jax.errors import ConfigError
 from tests.support.augment_views import (
     EIGENVALUES,
@@ -29,7 +30,7 @@ def many(config, part, batch=192, image=None):
     """`part` of DRAWS views of one image, a batch after the other."""
     image = map_image() if image is None else image
     images = np.broadcast_to(image, (batch, 256, 256, 3))
-    pixel_stats = {k: jnp.asarray(v) for k, v in augment.constants(STATISTICS, config).items()}
+    pixel_stats = {k: jnp.asarray(v) for k, v in make_pixel_stats(STATISTICS, config).items()}
 
     @jax.jit
     def run(examples):
@@ -151,7 +152,7 @@ def test_draws_belong_to_a_place_in_the_global_batch():
 
 def test_ten_views_are_the_papers():
     images = draw_images(2)
-    pixel_stats = augment.constants(STATISTICS, data(mean="image"))
+    pixel_stats = make_pixel_stats(STATISTICS, data(mean="image"))
     less_mean = images - MEAN[None]
     patches = [less_mean[:, t : t + SIZE, f : f + SIZE] for t, f in
                ((0, 0), (0, 32), (16, 16), (32, 0), (32, 32))]  # fmt: skip
@@ -203,7 +204,7 @@ def test_the_program_divides_what_has_noise():
 @pytest.mark.parametrize("rescale", [False, True])
 def test_colour_ends_without_another_program(rescale):
     config = data(colour=True, colour_rescale=rescale, mean="image", colour_until=67)
-    pixel_stats, images = augment.constants(STATISTICS, config), draw_images(2)
+    pixel_stats, images = make_pixel_stats(STATISTICS, config), draw_images(2)
     see = jax.jit(
         lambda pixel_stats: augment.training_views(
             jnp.asarray(images), pixel_stats, config, SIZE, jax.random.key(0), jnp.arange(2)
@@ -211,7 +212,7 @@ def test_colour_ends_without_another_program(rescale):
     )
 
     def at(epoch: int) -> np.ndarray:
-        return np.asarray(see(augment.at_epoch(pixel_stats, config, epoch)))
+        return np.asarray(see(at_epoch(pixel_stats, config, epoch)))
 
     plain = views(images, data(mean="image"))
     assert np.array_equal(at(0), at(66)) and np.abs(at(66) - plain).max() > 0.1
@@ -219,4 +220,4 @@ def test_colour_ends_without_another_program(rescale):
     np.testing.assert_array_equal(at(90), plain)
     assert see._cache_size() == 1
     never = data(colour=True, mean="image")
-    assert augment.at_epoch(pixel_stats, never, 10**6) is pixel_stats
+    assert at_epoch(pixel_stats, never, 10**6) is pixel_stats

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.data.input import augment
-from alexnet_jax.data.input.pixel_stats import constants
+from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.errors import ConfigError, DataError
 from configs import ilsvrc2012
 from tests.support.augment_views import MEAN, SIZE, STATISTICS, crops, data, draw_images, views
@@ -14,13 +14,17 @@ from tests.support.augment_views import MEAN, SIZE, STATISTICS, crops, data, dra
 
 def test_a_switch_that_is_off_leaves_no_entry():
     paper = ilsvrc2012.get_config().data
-    assert constants(STATISTICS, paper).keys() == {"mean", "colour"}
-    assert constants(STATISTICS, data(mean="centre")).keys() == {"centre_mean", "colour"}
+    assert make_pixel_stats(STATISTICS, paper).keys() == {"mean", "colour"}
+    assert make_pixel_stats(STATISTICS, data(mean="centre")).keys() == {"centre_mean", "colour"}
     program = data(mean="centre", colour=True, colour_rescale=True)
-    assert constants(STATISTICS, program).keys() == {"centre_mean", "colour", "colour_divisor"}
-    scaled = constants(STATISTICS, data(divide_by=(1.0, 2.0, 1.0)))
+    assert make_pixel_stats(STATISTICS, program).keys() == {
+        "centre_mean",
+        "colour",
+        "colour_divisor",
+    }
+    scaled = make_pixel_stats(STATISTICS, data(divide_by=(1.0, 2.0, 1.0)))
     assert scaled.keys() == {"mean", "colour", "divide_by"}
-    for name, value in {**scaled, **constants(STATISTICS, program)}.items():
+    for name, value in {**scaled, **make_pixel_stats(STATISTICS, program)}.items():
         assert value.dtype == np.float32, name
 
 
@@ -33,16 +37,16 @@ def test_unknown_choices():
         ("colour_unit", "data.colour_unit is eigenvalue or deviation; got 'x'"),
     ):
         with pytest.raises(ConfigError, match=expected):
-            constants(STATISTICS, data(**{field: "x"}))
+            make_pixel_stats(STATISTICS, data(**{field: "x"}))
 
 
 def test_evaluation_without_training_images():
     for mean in ("image", "centre", "channel"):
         with pytest.raises(DataError, match=f"data.mean={mean} is that of the training images"):
-            constants(None, data(mean=mean))
+            make_pixel_stats(None, data(mean=mean))
     for mean in ("values", "none"):
         config = data(mean=mean, divide_by=(1.0, 2.0, 1.0))
-        found, expected = constants(None, config), constants(STATISTICS, config)
+        found, expected = make_pixel_stats(None, config), make_pixel_stats(STATISTICS, config)
         assert found.keys() == {"mean", "divide_by"}  # colours are of training only
         for name in found:
             np.testing.assert_array_equal(found[name], expected[name])
@@ -51,10 +55,15 @@ def test_evaluation_without_training_images():
 def test_a_mean_file_of_either_float(tmp_path):
     for dtype in (np.float32, np.float64):
         np.save(tmp_path / "mean.npy", MEAN.astype(dtype))
-        found = constants(STATISTICS, data(mean="file", mean_file=str(tmp_path / "mean.npy")))
+        found = make_pixel_stats(
+            STATISTICS, data(mean="file", mean_file=str(tmp_path / "mean.npy"))
+        )
         np.testing.assert_array_equal(found["mean"], MEAN)
     centre = data(mean="centre_file", mean_file=str(tmp_path / "mean.npy"))
-    found, whole = constants(STATISTICS, centre), constants(STATISTICS, data(mean="centre"))
+    found, whole = (
+        make_pixel_stats(STATISTICS, centre),
+        make_pixel_stats(STATISTICS, data(mean="centre")),
+    )
     assert found.keys() == whole.keys()
     np.testing.assert_array_equal(found["centre_mean"], MEAN)
 
@@ -79,7 +88,7 @@ def test_a_mean_file_that_is_none_is_one_line(tmp_path, content, expected):
     elif content is not None:
         np.save(path, content)
     with pytest.raises(ConfigError, match=expected) as error:
-        constants(STATISTICS, data(mean="file", mean_file=str(path)))
+        make_pixel_stats(STATISTICS, data(mean="file", mean_file=str(path)))
     said = str(error.value)
     assert said.startswith("data.mean_file is an .npy of (256, 256, 3) floats, RGB 0-255; ")
     assert str(path) in said and "\n" not in said
@@ -89,7 +98,7 @@ def test_no_mean_file_and_an_archive_are_refused(tmp_path):
     np.savez(tmp_path / "mean.npz", mean=MEAN)
     for path, expected in (("", "cannot be read"), (str(tmp_path / "mean.npz"), "an archive")):
         with pytest.raises(ConfigError, match=expected):
-            constants(STATISTICS, data(mean="file", mean_file=path))
+            make_pixel_stats(STATISTICS, data(mean="file", mean_file=path))
 
 
 def expected_mean(config, top: int, left: int, mirrored: bool, size: int) -> np.ndarray:
@@ -131,7 +140,7 @@ def test_training_views_lose_the_mean_that_is_asked_and_are_divided(with_mean):
 
 def test_test_views_lose_the_mean_that_is_asked_and_are_divided(with_mean):
     images, config = draw_images(2), data(**with_mean)
-    pixel_stats = augment.constants(STATISTICS, config)
+    pixel_stats = make_pixel_stats(STATISTICS, config)
     see = jax.jit(augment.view_at, static_argnums=2)
     for place in augment.view_corners(10, SIZE):
         top, left, mirrored = place
