@@ -6,12 +6,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# On CPU, XLA allocates a step's workspace anew at each step. So glibc keeps what a step frees for
+# the next one, instead of giving it back to the system page by page (docs/performance.md).
+KEEP_MEMORY := MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1
 
 .PHONY: quickstart test lint clean
 
 quickstart: $(VENV)/user
-	$(BIN)/python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
-	$(BIN)/python -m alexnet_jax.evaluate --workdir=runs/quickstart --views=10
+	$(KEEP_MEMORY) $(BIN)/python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
+	$(KEEP_MEMORY) $(BIN)/python -m alexnet_jax.evaluate --workdir=runs/quickstart --views=10
 
 test: $(VENV)/developer
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadscope --no-loadscope-reorder

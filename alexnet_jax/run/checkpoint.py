@@ -1,13 +1,9 @@
 """Checkpoints with Orbax: written in the background, whole or not at all; the latest two and the
 best are kept."""
 
-import functools
-import inspect
 import json
-import logging
 import pathlib
 import shutil
-import sys
 import warnings
 
 import jax
@@ -45,8 +41,6 @@ class Checkpoints:
     ):
         self.directory = pathlib.Path(directory or workdir / "checkpoints").resolve()
         self.config_hash = config_hash
-        for name in ("absl", "asyncio"):  # what Orbax logs there, it also raises
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         best = keep.BestN(
             get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False
         )
@@ -58,7 +52,6 @@ class Checkpoints:
             read_only=read_only,
         )
         _forget_unreadable_metrics(self.directory)
-        _drop_abandoned_reads()
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -192,18 +185,6 @@ def _bit_sums(state: TrainState) -> Array:
 
 def _as_tree(state: TrainState) -> dict:
     return {name: getattr(state, name) for name in state.__dataclass_fields__}
-
-
-@functools.cache
-def _drop_abandoned_reads() -> None:
-    """Keep off stderr what Orbax's other reads say after one of a damaged checkpoint has failed."""
-    say = sys.unraisablehook
-
-    def unless_abandoned(what) -> None:
-        if not (inspect.iscoroutine(what.object) or "loop is closed" in str(what.exc_value)):
-            say(what)
-
-    sys.unraisablehook = unless_abandoned
 
 
 def _forget_unreadable_metrics(directory: pathlib.Path) -> None:

@@ -1,6 +1,10 @@
-"""What the command lines share: a user's error is one line, and the exit code says so."""
+"""What the command lines share: a user's error is one line, and the exit code says so.
+
+Only a command changes what belongs to the whole process: signal handlers, logging levels, hooks.
+"""
 
 import functools
+import inspect
 import logging
 import sys
 import warnings
@@ -10,34 +14,36 @@ from typing import Any
 from absl import app, flags
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.system import distributed, host_memory
+from alexnet_jax.system import distributed
 from alexnet_jax.system.interrupt import Stopped, stop_at_once
 
 USER_ERROR = 2
+LOGGING = {
+    "jax": logging.WARNING,  # at INFO it names each kind of device that this machine lacks
+    "absl": logging.CRITICAL,  # Orbax logs the errors that it raises
+    "asyncio": logging.CRITICAL,  # and those of the reads that it abandons
+}
 
 
-def run(main: Callable[[list[str]], Any], *, steps: bool = True, words: bool = False) -> None:
-    """Run `main` after reading the flags.
+def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
+    """Read the flags and run `main`.
 
-    Exits with one line and 2 where the user can mend it, 128 + the signal where one came.
+    The process exits with one line and code 2 after an error that the user can mend, and with
+    128 + the signal after a signal.
 
     Args:
-      main: takes what is no flag.
-      steps: whether it computes step by step, on memory that is kept between them; threads that
-        prepare images ask for memory of many sizes, and gain nothing by it.
-      words: whether it takes what is no flag; else that is refused.
+      main: takes the program's name and the arguments that are no flags.
+      words: whether the command takes arguments that are no flags; else they are refused.
     """
-    if steps:
-        host_memory.keep()
     warnings.showwarning = _one_line
-    # At INFO they name each kind of device that this machine does not have, and each address.
-    for name in ("xla_bridge", "distributed"):
-        logging.getLogger(f"jax._src.{name}").setLevel(logging.WARNING)
+    sys.unraisablehook = _unless_abandoned
     stop_at_once()
     app.run(lambda argv: _guarded(main, argv), flags_parser=functools.partial(_parse, words=words))
 
 
 def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
+    for name, level in LOGGING.items():  # only now: reading the flags sets absl's level
+        logging.getLogger(name).setLevel(level)
     try:
         return main(argv)
     except UserError as error:
@@ -90,6 +96,12 @@ def _said(error: Exception | str) -> int:
     text = " ".join(str(error).replace('"', "").split())
     print(f"error: {text}", file=sys.stderr)
     return USER_ERROR
+
+
+def _unless_abandoned(what: Any) -> None:
+    """Leave out the reads that Orbax abandons when one read of a damaged checkpoint fails."""
+    if not (inspect.iscoroutine(what.object) or "loop is closed" in str(what.exc_value)):
+        sys.__unraisablehook__(what)
 
 
 def _one_line(message, category, filename, lineno, file=None, line=None) -> None:

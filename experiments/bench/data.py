@@ -178,4 +178,4 @@ def main(_) -> None:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    command_line.run(main, steps=False)
+    command_line.run(main)

@@ -124,4 +124,4 @@ def _peak_mb() -> float:
 
 
 if __name__ == "__main__":
-    command_line.run(main, steps=False)
+    command_line.run(main)

@@ -169,4 +169,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main, steps=False)
+    command_line.run(main)

@@ -68,4 +68,4 @@ def main(_) -> None:
 if __name__ == "__main__":
     _STEP = flags.DEFINE_string("step", str(RECORD), "A record of bench_step.py.")
     _LOADER = flags.DEFINE_float("loader", math.inf, "Images a second that the loader gives.")
-    command_line.run(main, steps=False)
+    command_line.run(main)

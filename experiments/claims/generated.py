@@ -40,4 +40,4 @@ def run(path: pathlib.Path, written: Callable[[str], str]) -> None:
             print(f"error: {path} is not what the records say", file=sys.stderr)
         return int(new != old)
 
-    command_line.run(main, steps=False)
+    command_line.run(main)

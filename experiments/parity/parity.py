@@ -175,4 +175,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    command_line.run(main, steps=False)
+    command_line.run(main)

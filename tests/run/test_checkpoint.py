@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import pathlib
 import re
 import resource
@@ -21,7 +22,15 @@ from alexnet_jax.step import train_step
 from alexnet_jax.system import sharding
 from tests.support import tiny
 
+# When one read of a damaged checkpoint fails, Orbax abandons the others: the commands hush them.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 CONFIG = tiny.config(pathlib.Path("nowhere"), model__classes=3, mesh__data=1, mesh__group=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _abandoned_reads_end_here():
+    yield
+    gc.collect()
 
 
 @functools.cache

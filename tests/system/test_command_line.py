@@ -1,5 +1,8 @@
 """What a command line refuses before its program begins."""
 
+import subprocess
+import sys
+
 import pytest
 from absl import flags
 from ml_collections import config_flags
@@ -63,3 +66,37 @@ def test_a_program_that_takes_words_gets_them(monkeypatch):
     found = parsed(monkeypatch, CONFIG, "a.jpg", "--workdir=run", "b.jpg", words=True)
     assert found == ["program", "a.jpg", "b.jpg"]
     assert parsed(monkeypatch, CONFIG, "--config.model.lrn.enabled=False") == ["program"]
+
+
+NOISE = """
+import asyncio, gc, logging, pathlib, sys, warnings
+from alexnet_jax.system import command_line
+
+async def read():
+    raise ValueError("abandoned")
+
+def main(_):
+    warnings.warn("of ours", stacklevel=1)
+    for name in ("jax._src.xla_bridge", "absl", "asyncio"):
+        logging.getLogger(name).info("noise of %s", name)
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).error("noise of %s", name)
+    logging.getLogger("jax._src.xla_bridge").warning("of JAX")
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(read())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    del task
+    gc.collect()
+
+command_line.run(main)
+"""
+
+
+def test_a_command_says_only_what_matters():
+    done = subprocess.run(
+        [sys.executable, "-c", NOISE], cwd=tiny.REPOSITORY, capture_output=True, text=True
+    )
+    first, second = done.stderr.splitlines()
+    assert (done.returncode, first) == (0, "warning: of ours")
+    assert second.endswith("of JAX")

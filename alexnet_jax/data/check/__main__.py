@@ -37,4 +37,4 @@ if __name__ == "__main__":
     _CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, a file of configs/.")
     _SUBSET = flags.DEFINE_bool("subset", False, "The source is only a part of the release.")
     flags.mark_flag_as_required("config")
-    command_line.run(lambda argv: main(_CONFIG.value.data, _SUBSET.value), steps=False)
+    command_line.run(lambda argv: main(_CONFIG.value.data, _SUBSET.value))

@@ -57,4 +57,4 @@ if __name__ == "__main__":
     _CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, a file of configs/.")
     _ONLY = flags.DEFINE_string("only", None, "The one split to prepare: validation, test.")
     flags.mark_flag_as_required("config")
-    command_line.run(lambda argv: main(_CONFIG.value.data, _ONLY.value), steps=False)
+    command_line.run(lambda argv: main(_CONFIG.value.data, _ONLY.value))
