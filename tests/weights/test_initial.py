@@ -96,7 +96,7 @@ def test_a_layer_of_another_shape_is_named_and_can_be_left_out(folder, drawn):
 def test_a_layer_that_is_not_there_is_named(folder, drawn):
     path, _ = drawn
     with pytest.raises(WeightsError, match=r"conv6.bias expected .*, found none"):
-        refused(folder, path, model__spec="six_conv")
+        refused(folder, path, model__arch="six_conv")
     with pytest.raises(ConfigError, match=r"init_layers takes conv1, .*; got conv9"):
         refused(folder, path, init_layers=("conv1", "conv9"))
     with pytest.raises(WeightsError, match="is not there"):

@@ -44,7 +44,7 @@ def tiny_net(config, classes=3):
 
 def imported(folder, tmp_path, name="caffe", mean=None, **changes):
     """Import drawn weights; return (weights, config, workdir)."""
-    recipe = tiny_config(folder, model__spec=name, **changes)
+    recipe = tiny_config(folder, model__arch=name, **changes)
     tensors = weight_files.draw_tensors(tiny_net(recipe))
     path = tmp_path / "net.caffemodel"
     path.write_bytes(caffemodel(bgr(tensors), old=True, order=()))
@@ -83,7 +83,7 @@ def test_the_caffe_values_are_the_mean_where_none_is_given(folder, tmp_path):
 @pytest.mark.parametrize("name", ["paper", "owt", "six_conv"])
 def test_export_and_import_are_bit_exact(name, folder, tmp_path):
     changed = {"model__dropout__rate": 0.5} if name == "owt" else {"model__lrn__k": 1.5}
-    config = tiny_config(folder, model__spec=name, **changed)
+    config = tiny_config(folder, model__arch=name, **changed)
     net, rng = tiny_net(config), np.random.default_rng(3)
     mean = rng.uniform(90, 130, (256, 256, 3)).astype(np.float32)
     drawn = Weights("drawn", weight_files.draw_tensors(net), (name,), mean=mean)
@@ -169,7 +169,7 @@ def test_an_export_needs_the_data_only_for_their_mean(folder, tmp_path):
 
 def test_another_net_is_refused_layer_by_layer(folder, tmp_path):
     recipe = tiny_config(folder)
-    tensors = weight_files.draw_tensors(tiny_net(tiny_config(folder, model__spec="owt")))
+    tensors = weight_files.draw_tensors(tiny_net(tiny_config(folder, model__arch="owt")))
     save_file(tensors, tmp_path / "net.safetensors")
     weights = files.read(tmp_path / "net.safetensors")
     weights = dataclasses.replace(weights, mean=np.zeros(3, np.float32))
@@ -237,7 +237,7 @@ def test_an_export_goes_to_a_safetensors_file_and_leaves_no_half(folder, tmp_pat
 
 
 def test_the_command_lines(folder, tmp_path):
-    recipe = tiny_config(folder, model__spec="caffenet")
+    recipe = tiny_config(folder, model__arch="caffenet")
     tensors = weight_files.draw_tensors(tiny_net(recipe))
     path = tmp_path / "net.caffemodel"
     path.write_bytes(caffemodel(bgr(tensors), old=False, order=("pool1", "norm1")))

@@ -18,7 +18,7 @@ from alexnet_jax.net import listing, resolving
 from alexnet_jax.run import config as configs
 
 # Read as data: the paper's recipe, in which every name stands.
-_RECIPE = pathlib.Path(__file__).parents[2] / "configs" / "ilsvrc2012.py"
+_RECIPE = pathlib.Path(__file__).parents[3] / "configs" / "ilsvrc2012.py"
 ASIDE = (*configs.FREE, "log.")  # what does not change the numbers of a run
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.analysis.report import config_section, curves, findings, markup, paper, summary
+from alexnet_jax.analysis.report import __main__ as report_command
 from alexnet_jax.analysis.report import page as report
 from alexnet_jax.analysis.report.refresh import refresh
 from alexnet_jax.analysis.report.run_record import read
@@ -405,12 +406,12 @@ def test_several_runs_stand_side_by_side(tmp_path):
 
 def test_the_command_line_says_what_it_wrote(workdir, tmp_path, capsys):
     other = shutil.copytree(workdir, tmp_path / "other")
-    report.main([str(workdir), str(other)], str(tmp_path / "both.html"))
+    report_command.main([str(workdir), str(other)], str(tmp_path / "both.html"))
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     size = (tmp_path / "both.html").stat().st_size
     assert result == {"file": str(tmp_path / "both.html"), "runs": 2, "bytes": size}
     with pytest.raises(ConfigError, match=r"both.html/page.html could not be written"):
-        report.main([str(workdir)], str(tmp_path / "both.html" / "page.html"))
+        report_command.main([str(workdir)], str(tmp_path / "both.html" / "page.html"))
 
 
 # While training.
