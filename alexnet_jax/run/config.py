@@ -141,8 +141,9 @@ def to_json(config: ConfigDict) -> str:
 def from_json(text: str) -> ConfigDict:
     """Return the configuration of a run's config.json, locked."""
     found = json.loads(text)
-    if "spec" in found.get("model", {}):  # what older versions called it
-        found["model"]["arch"] = found["model"].pop("spec")
+    model = found.get("model")
+    if isinstance(model, dict) and "spec" in model:  # what older versions called it
+        model["arch"] = model.pop("spec")
     return ConfigDict(found).lock()
 
 
