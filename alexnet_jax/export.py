@@ -22,8 +22,8 @@ from jax import Array, export, lax
 from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input import augment
 from alexnet_jax.errors import ConfigError
+from alexnet_jax.net.forward import graphdef_of
 from alexnet_jax.run.restore import Restored, load_nets
-from alexnet_jax.step.train_step import graphdef_of
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 

@@ -20,8 +20,9 @@ from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.clock import Clock
 from alexnet_jax.run.logger import Logger, Silence
 from alexnet_jax.step import metrics, optimizer, schedule
+from alexnet_jax.step.create import abstract_state, create_state
 from alexnet_jax.step.epochs import Epochs
-from alexnet_jax.step.train_step import abstract_state, create_state, make_train_step
+from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import sharding
 from alexnet_jax.system.interrupt import Interrupt, Stopped
 from alexnet_jax.weights.initial import initialised

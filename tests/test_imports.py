@@ -4,6 +4,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from tests.support import tiny
 
 
@@ -27,3 +29,18 @@ def test_no_other_framework_is_ever_loaded():
     assert not {"tensorflow", "torch", "tensorboard", "sklearn", "matplotlib"} & out
     assert not {"configs", "experiments", "tests"} & out
     assert "alexnet_jax.analysis.report.page" not in loaded  # main needs it where an epoch ends
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "export"])
+def test_a_trained_net_is_used_without_the_optimizer(command):
+    program = f"import sys, alexnet_jax.{command}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tiny.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    step = {name for name in loaded if name.startswith("alexnet_jax.step.")}
+    assert step <= {"alexnet_jax.step.state", "alexnet_jax.step.metrics"}
+    assert "alexnet_jax.step.state" in step

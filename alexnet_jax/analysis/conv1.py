@@ -10,7 +10,9 @@ from alexnet_jax.net import resolving
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import check, fingerprint
 from alexnet_jax.run.folder import read_config
-from alexnet_jax.step.train_step import FAST_COMPILE, initial_state
+from alexnet_jax.step.state import initial_net
+from alexnet_jax.system.random_streams import stream
+from alexnet_jax.system.sharding import FAST_COMPILE
 from alexnet_jax.weights.runs import read_run
 
 
@@ -54,7 +56,8 @@ def drawn_kernels(workdir: pathlib.Path) -> Kernels | None:
     )  # conv1 knows nothing of classes
 
     def draw():
-        return initial_state(config, arch).params["conv1"]["kernel"]
+        key = stream(jax.random.key(config.seed), "init")
+        return initial_net(arch, key).params["conv1"]["kernel"]
 
     kernels = np.asarray(jax.jit(draw, compiler_options=FAST_COMPILE)())
     return Kernels(0, _on_pixels(kernels, tuple(config.data.divide_by)))

@@ -20,12 +20,15 @@ from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.doctor.signal import LOOKED_AT, first_dead_layer, spreads
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architecture, resolving
+from alexnet_jax.net.forward import graphdef_of
 from alexnet_jax.run import config as configs
 from alexnet_jax.step import optimizer, schedule
+from alexnet_jax.step.create import create_state
 from alexnet_jax.step.epochs import Epochs
-from alexnet_jax.step.train_step import FAST_COMPILE, TrainState, create_state, graphdef_of
+from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from alexnet_jax.system.random_streams import stream
+from alexnet_jax.system.sharding import FAST_COMPILE
 from alexnet_jax.weights.initial import initialised
 
 # Bounds of the pull of the labels, nats a step, from recipes whose start was measured: the first

@@ -16,7 +16,8 @@ from ml_collections import ConfigDict
 from alexnet_jax.data.input import augment
 from alexnet_jax.inference.predictor import SPLIT
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.step.train_step import TrainState, graphdef_of
+from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.step.state import NetState
 
 # Measured before training on the net of the text: with its own initial values 0.03 at conv5 and
 # 0.005 at fc7, and it starts late; with twice those 0.18 at fc7; with a tenth 0.009 at conv2.
@@ -39,7 +40,7 @@ class ChanceWatch:
         self.arch, self.dataset, self.pixel_stats, self.log = arch, dataset, pixel_stats, log
         self.steps = 0
 
-    def warning(self, loss: float, state: TrainState) -> str | None:
+    def warning(self, loss: float, state: NetState) -> str | None:
         """Return what there is to say after the mean loss of log.every_steps more steps."""
         chance, before = math.log(self.arch.classes), self.steps
         at_chance = abs(loss - chance) < AT_CHANCE * chance
@@ -71,7 +72,7 @@ class ChanceWatch:
 
 def spreads(
     arch: Architecture,
-    state: TrainState,
+    state: NetState,
     images: jax.Array | np.ndarray,
     dropout_key: jax.Array | None = None,
 ) -> dict[str, float]:

@@ -7,21 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array, lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from alexnet_jax.data.input import augment
 from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.net.forward import make_forward, mesh_axes
 from alexnet_jax.step import metrics
-from alexnet_jax.step.train_step import TrainState, graphdef_of
+from alexnet_jax.step.state import NetState
 from alexnet_jax.system.sharding import (
     DATA,
     compiler_options,
     data_axis,
-    group_axis,
-    local_specs,
     put_batch,
     put_everywhere,
 )
@@ -43,33 +41,22 @@ def _averaged_softmax(arch: Architecture, mesh: Mesh, views: int):
     The views of an image go through the net one after the other, so that memory does not grow with
     their number.
     """
-    graph = graphdef_of(arch)
-    over_data, over_group = data_axis(mesh), group_axis(mesh)
+    over_data = data_axis(mesh)
     corners = augment.view_corners(views, arch.image_size)
 
-    def local(params, stats, images, pixel_stats):
-        net = nnx.merge(graph, params, stats)
-
+    def local(net, images, pixel_stats):
         def add(total, view):
             x = augment.view_at(images, pixel_stats, arch.image_size, *view)
-            logits, _ = net(x, group_axis=over_group, data_axis=over_data)
+            logits, _ = net(x, **mesh_axes(mesh))
             return total + jax.nn.softmax(logits), None
 
         total = jnp.zeros((images.shape[0], arch.classes))
         if over_data:
             total = lax.pcast(total, over_data, to="varying")
-        places = tuple(jnp.asarray(column) for column in zip(*corners, strict=True))
-        return lax.scan(add, total, places)[0] / views
+        where = tuple(jnp.asarray(each) for each in zip(*corners, strict=True))
+        return lax.scan(add, total, where)[0] / views
 
-    def predict(params, stats, images, pixel_stats):
-        return jax.shard_map(
-            local,
-            mesh=mesh,
-            in_specs=(local_specs(mesh, params), local_specs(mesh, stats), P(over_data), P()),
-            out_specs=P(over_data),
-        )(params, stats, images, pixel_stats)
-
-    return predict
+    return make_forward(arch, mesh, local, P(over_data))
 
 
 def make_evaluate_step(arch: Architecture, mesh: Mesh, views: int):
@@ -89,7 +76,7 @@ def make_evaluate_step(arch: Architecture, mesh: Mesh, views: int):
 
 
 def evaluate(
-    step: Callable, state: TrainState, batches: Iterable[dict], pixel_stats: dict, mesh: Mesh
+    step: Callable, state: NetState, batches: Iterable[dict], pixel_stats: dict, mesh: Mesh
 ) -> dict[str, float]:
     """Return loss, top1_error, top5_error and images of a split, and images_per_second.
 
@@ -131,7 +118,7 @@ class Predictor:
     """
 
     def __init__(
-        self, mesh: Mesh, state: TrainState, pixel_stats: dict[str, np.ndarray], predict: Callable
+        self, mesh: Mesh, state: NetState, pixel_stats: dict[str, np.ndarray], predict: Callable
     ):
         self._mesh, self._predict = mesh, predict
         self._params, self._stats = state.params, state.batch_stats

@@ -20,7 +20,7 @@ from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import check, fingerprint
 from alexnet_jax.run.dataset_info import DatasetInfo
 from alexnet_jax.run.folder import data_of, read_config
-from alexnet_jax.step.train_step import TrainState, abstract_state
+from alexnet_jax.step.state import NetState, abstract_net
 from alexnet_jax.system import sharding
 
 SPLIT = "validation"
@@ -40,7 +40,7 @@ class Restored:
     config: ConfigDict
     arch: architecture.Architecture
     mesh: Mesh
-    state: TrainState
+    state: NetState
     data: DatasetInfo
     pixel_stats: dict[str, np.ndarray]
 
@@ -111,7 +111,7 @@ def _load_net(workdir: pathlib.Path, config: ConfigDict, checkpoint: str | int) 
     mesh = _mesh(config.mesh, restored.columns)
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:
-        state = checkpoints.restore(abstract_state(config, restored, mesh), checkpoint)
+        state = checkpoints.restore(abstract_net(restored, mesh), checkpoint)
     if state is None:
         raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")
     return Restored(workdir, config, restored, mesh, state, known, pixel_stats)

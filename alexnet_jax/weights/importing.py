@@ -18,7 +18,8 @@ from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import fingerprint
 from alexnet_jax.run.dataset_info import DatasetInfo
 from alexnet_jax.run.folder import MEAN_FILE
-from alexnet_jax.step.train_step import TrainState, initial_state
+from alexnet_jax.step.create import initial_state
+from alexnet_jax.step.state import TrainState
 from alexnet_jax.system.atomic_file import atomic_file
 from alexnet_jax.weights import layout
 from alexnet_jax.weights.weights import CENTRE, MEAN_OF, Weights, listed, misfits

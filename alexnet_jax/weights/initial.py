@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.errors import ConfigError, WeightsError
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.step.train_step import TrainState
+from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from alexnet_jax.weights import files, layout
 from alexnet_jax.weights.runs import read_run

@@ -15,7 +15,7 @@ from alexnet_jax.run import dataset_info
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import check, fingerprint
 from alexnet_jax.run.folder import data_of, read_config
-from alexnet_jax.step.train_step import TrainState, initial_state
+from alexnet_jax.step.state import NetState, abstract_net
 from alexnet_jax.system import sharding
 from alexnet_jax.weights import layout
 from alexnet_jax.weights.weights import CENTRE, MEAN_OF, Weights, checked
@@ -77,12 +77,12 @@ def _restored(
     arch: architecture.Architecture,
     mesh: Mesh,
     checkpoint: str | int,
-) -> TrainState:
+) -> NetState:
     """Return the state of a checkpoint, whole on every device."""
     everywhere = sharding.everywhere(mesh)
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-        jax.eval_shape(lambda: initial_state(config, arch)),
+        abstract_net(arch, mesh),
     )
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:

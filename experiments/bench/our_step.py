@@ -9,7 +9,8 @@ import numpy as np
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.inference.predictor import make_predict
 from alexnet_jax.net import resolving
-from alexnet_jax.step.train_step import create_state, make_train_step
+from alexnet_jax.step.create import create_state
+from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import sharding
 from configs import ilsvrc2012
 

@@ -12,8 +12,8 @@ import optax
 from jax import Array, lax
 
 from alexnet_jax.step import metrics
-from alexnet_jax.step.train_step import FAST_COMPILE
 from alexnet_jax.system import sharding
+from alexnet_jax.system.sharding import FAST_COMPILE
 from experiments.cifar.dataset import Split
 from experiments.cifar.nets import Params, Row, initial, logits
 

@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.net import architecture, resolving
 from alexnet_jax.net.alexnet import AlexNet, crosses
-from alexnet_jax.step.train_step import abstract_state, make_train_step
+from alexnet_jax.step.create import abstract_state
+from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import sharding
 
 

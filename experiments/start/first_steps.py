@@ -13,7 +13,8 @@ from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.doctor import examine
 from alexnet_jax.net import resolving
-from alexnet_jax.step.train_step import create_state, make_train_step
+from alexnet_jax.step.create import create_state
+from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import sharding
 
 WINDOW = 10  # steps in a mean

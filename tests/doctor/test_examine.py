@@ -15,10 +15,11 @@ from ml_collections import ConfigDict
 from alexnet_jax.doctor import examine
 from alexnet_jax.errors import ConfigError, WeightsError
 from alexnet_jax.net import resolving
-from alexnet_jax.step import train_step
-from alexnet_jax.step.train_step import FAST_COMPILE
+from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.step import create
 from alexnet_jax.system import sharding
 from alexnet_jax.system.random_streams import stream
+from alexnet_jax.system.sharding import FAST_COMPILE
 from alexnet_jax.weights.runs import read_run
 from tests.support import tiny, weight_files
 
@@ -33,7 +34,7 @@ def healthy(compiled_once):
     rates = {"optimizer__learning_rate": 0.01, "optimizer__bias_learning_rate": 0.03}
     config = tiny.config(pathlib.Path("nowhere"), model__classes=3, **std, **rates)
     net = resolving.resolve(config.model)
-    state = jax.jit(lambda: train_step.initial_state(config, net), compiler_options=FAST_COMPILE)()
+    state = jax.jit(lambda: create.initial_state(config, net), compiler_options=FAST_COMPILE)()
     images = np.random.default_rng(0).normal(0, 60, (8, 67, 67, 3)).astype(np.float32)
     labels = jnp.asarray([0, 1, 1, 2, 2, 0, 0, 2], jnp.int32)
     found = examine.layers(net, state, jnp.asarray(images), labels, KEY, 0.9)
@@ -45,7 +46,7 @@ def make_objectives(net, state, images, labels):
 
     @functools.partial(jax.jit, compiler_options=FAST_COMPILE)
     def forward(params):
-        model = nnx.merge(train_step.graphdef_of(net), params, state.batch_stats)
+        model = nnx.merge(graphdef_of(net), params, state.batch_stats)
         masks = {"dropout_key": stream(KEY, "dropout"), "examples": jnp.zeros(8, jnp.int32)}
         return model(images, train=True, **masks)[0]
 

@@ -11,7 +11,8 @@ from flax import nnx
 
 from alexnet_jax.doctor import signal
 from alexnet_jax.net import resolving
-from alexnet_jax.step import train_step
+from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.step import create
 from tests.support import tiny
 
 # What each layer passes on (paper 3.5, figure 2).
@@ -35,7 +36,7 @@ def healthy():
     bias = {f"model__init__bias__{name}": 1.0 for name in LAYERS}
     config = tiny.config(pathlib.Path("nowhere"), model__classes=5, model__width=0.1, **std, **bias)
     net = resolving.resolve(config.model)
-    state = jax.jit(lambda: train_step.initial_state(config, net))()
+    state = jax.jit(lambda: create.initial_state(config, net))()
     images = np.random.default_rng(0).normal(0, 60, (6, 67, 67, 3)).astype(np.float32)
     return net, state, jnp.asarray(images)
 
@@ -53,7 +54,7 @@ def test_spread_is_that_of_the_activations(healthy):
     net, state, images = healthy
     found = signal.spreads(net, state, images)
     assert tuple(found) == LAYERS
-    model = nnx.merge(train_step.graphdef_of(net), state.params, state.batch_stats)
+    model = nnx.merge(graphdef_of(net), state.params, state.batch_stats)
     _, kept = model(images, activations=tuple(PASSED_ON.values()))
     for name, passed_on in PASSED_ON.items():
         x = np.asarray(kept[passed_on], np.float64)  # (columns, images, ...)
@@ -99,7 +100,7 @@ def test_before_training_batch_normalization_has_the_statistics_of_the_images(he
     _, _, images = healthy
     config = tiny.config(pathlib.Path("nowhere"), model__classes=5, model__norm="batch")
     net = resolving.resolve(config.model)
-    state = jax.jit(lambda: train_step.initial_state(config, net))()
+    state = jax.jit(lambda: create.initial_state(config, net))()
     key = jax.random.key(0)
     found, of_less = (
         signal.spreads(net, without_weights(state, "conv1", factor=factor), images, key)

@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tensorstore
 
 from alexnet_jax.errors import CheckpointError
 from alexnet_jax.net import resolving
 from alexnet_jax.run.checkpoint import Checkpoints, fingerprint
-from alexnet_jax.step import train_step
+from alexnet_jax.step import create
+from alexnet_jax.step.state import NetState, TrainState, abstract_net
 from alexnet_jax.system import sharding
 from tests.support import tiny
 
@@ -37,11 +39,11 @@ def _abandoned_reads_end_here():
 def setting():
     net = resolving.resolve(CONFIG.model)
     mesh = sharding.make_mesh(CONFIG.mesh, net.columns, CONFIG.batch_size)
-    like = train_step.abstract_state(CONFIG, net, mesh)
-    return like, train_step.create_state(CONFIG, net, mesh)
+    like = create.abstract_state(CONFIG, net, mesh)
+    return like, create.create_state(CONFIG, net, mesh)
 
 
-def state_at(step: int) -> train_step.TrainState:
+def state_at(step: int) -> TrainState:
     """Return a state whose every array is of this step alone."""
 
     def draw(path, x):
@@ -143,6 +145,26 @@ def test_a_reader_leaves_alone_what_the_run_is_writing(two, tmp_path):
     while half.exists() and time.monotonic() < deadline:  # it is taken away in the background
         time.sleep(0.05)
     assert not half.exists()
+
+
+def test_a_net_alone_is_read_without_the_velocity(two, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(two, workdir)
+    store = {"driver": "ocdbt", "base": f"file://{workdir / 'checkpoints' / '2' / 'state'}/"}
+    files = tensorstore.KvStore.open(store).result()
+    others = [key for key in files.list().result() if not key.startswith((b"params.", b"step"))]
+    assert any(key.startswith(b"opt_state.velocity.fc6.kernel") for key in others)
+    for key in others:
+        files.write(key, b"damaged").result()
+    like = abstract_net(resolving.resolve(CONFIG.model), setting()[1].step.sharding.mesh)
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        net = checkpoints.restore(like, 2)
+    state = state_at(2)
+    assert same(net, NetState(state.step, state.params, state.batch_stats))
+    for x, expected in zip(jax.tree.leaves(net), jax.tree.leaves(like), strict=True):
+        assert x.sharding == expected.sharding
+    with pytest.warns(UserWarning, match="2 is damaged and not used"):  # the whole state is not
+        assert same(restore(workdir), state_at(1))
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path):

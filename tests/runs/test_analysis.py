@@ -29,7 +29,7 @@ from alexnet_jax.net import resolving
 from alexnet_jax.run import config, dataset_info, restore
 from alexnet_jax.run import folder as run_folder
 from alexnet_jax.run.checkpoint import Checkpoints
-from alexnet_jax.step import train_step
+from alexnet_jax.step import create
 from alexnet_jax.system import sharding
 from tests.support import tiny
 from tests.support.narrow_nets import draw_params
@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
     net = resolving.resolve(made.model, 3)
     params = draw_params(net)
     params["fc8"]["kernel"] *= 0.02  # so that no probability is 0 or 1
-    state = train_step.create_state(made, net, sharding.make_mesh(made.mesh, 2, 8))
+    state = create.create_state(made, net, sharding.make_mesh(made.mesh, 2, 8))
     run_folder.write_run(folder / "run", made)
     dataset_info.write(folder / "run", dataset_info.of_dataset(dataset))
     with Checkpoints(folder / "run", config.fingerprint(made)) as checkpoints:

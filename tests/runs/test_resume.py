@@ -15,7 +15,7 @@ import pytest
 
 from alexnet_jax.net import resolving
 from alexnet_jax.run.checkpoint import Checkpoints
-from alexnet_jax.step import train_step
+from alexnet_jax.step import create
 from alexnet_jax.system import sharding
 from tests.support import tiny
 
@@ -45,7 +45,7 @@ def final_bits(workdir: pathlib.Path) -> dict[str, bytes]:
     """Return the bits of a finished run's state."""
     made = tiny.config(pathlib.Path("nowhere"), model__classes=3)
     net = resolving.resolve(made.model)
-    like = train_step.abstract_state(made, net, sharding.make_mesh(made.mesh, 1, 8))
+    like = create.abstract_state(made, net, sharding.make_mesh(made.mesh, 1, 8))
     with Checkpoints(workdir) as checkpoints:
         return tiny.bits(checkpoints.restore(like))
 

@@ -13,7 +13,7 @@ from alexnet_jax.inference import predictor
 from alexnet_jax.net import resolving
 from alexnet_jax.run import restore
 from alexnet_jax.run.checkpoint import Checkpoints
-from alexnet_jax.step import train_step
+from alexnet_jax.step import create, train_step
 from alexnet_jax.system import sharding
 from alexnet_jax.train import train
 from tests.support import tiny
@@ -42,7 +42,7 @@ def saved(made, workdir: pathlib.Path) -> tuple[list[int], dict[str, bytes]]:
     net = resolving.resolve(made.model, 3)
     mesh = sharding.make_mesh(made.mesh, net.columns, made.batch_size)
     with Checkpoints(workdir) as checkpoints:
-        state = checkpoints.restore(train_step.abstract_state(made, net, mesh))
+        state = checkpoints.restore(create.abstract_state(made, net, mesh))
         return checkpoints.steps(), tiny.bits(state)
 
 

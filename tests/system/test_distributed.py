@@ -12,7 +12,7 @@ import pytest
 
 from alexnet_jax.net import resolving
 from alexnet_jax.run.checkpoint import Checkpoints
-from alexnet_jax.step.train_step import abstract_state
+from alexnet_jax.step.create import abstract_state
 from alexnet_jax.system import distributed, sharding
 from tests.support import tiny
 from tests.support.tiny import bits, lines, start

@@ -17,7 +17,9 @@ from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
-from alexnet_jax.step import optimizer, schedule, train_step
+from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.step import create, optimizer, schedule, train_step
+from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from tests.support import tiny
 
@@ -136,13 +138,13 @@ def pixel_stats() -> dict:
 
 
 @functools.cache
-def drawn(data: int, group: int, norm: str = "lrn") -> train_step.TrainState:
-    return train_step.create_state(*setting(data, group, norm))
+def drawn(data: int, group: int, norm: str = "lrn") -> TrainState:
+    return create.create_state(*setting(data, group, norm))
 
 
-def placed(data: int, group: int, norm: str = "lrn") -> train_step.TrainState:
+def placed(data: int, group: int, norm: str = "lrn") -> TrainState:
     """Return a copy, to be given up, of the initial state on this mesh."""
-    like = train_step.abstract_state(*setting(data, group, norm))
+    like = create.abstract_state(*setting(data, group, norm))
     host = jax.device_get(drawn(1, 1, norm))
     return jax.tree.map(lambda x, where: jax.device_put(x, where.sharding), host, like)
 
@@ -189,7 +191,7 @@ def forward(group: int) -> tuple[np.ndarray, dict]:
     names = ("dropout6", "dropout7")
 
     def local(params, images, key):
-        return nnx.merge(train_step.graphdef_of(net), params, {})(
+        return nnx.merge(graphdef_of(net), params, {})(
             images,
             train=True,
             dropout_key=key,

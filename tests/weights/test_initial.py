@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from alexnet_jax.errors import ConfigError, WeightsError
 from alexnet_jax.net import resolving
-from alexnet_jax.step.train_step import abstract_state, create_state
+from alexnet_jax.step.create import abstract_state, create_state
 from alexnet_jax.system import sharding
 from alexnet_jax.train import train
 from alexnet_jax.weights import files, layout

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
@@ -15,9 +14,9 @@ from alexnet_jax.data.input import augment
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import Predictor, batch_size_for
 from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.net.forward import make_forward, mesh_axes
 from alexnet_jax.run.restore import Restored, RestoredRun
-from alexnet_jax.step.train_step import graphdef_of
-from alexnet_jax.system.sharding import DATA, compiler_options, data_axis, group_axis, local_specs
+from alexnet_jax.system.sharding import DATA, compiler_options, data_axis, group_axis
 
 
 def activation_names(arch: Architecture) -> tuple[str, ...]:
@@ -56,25 +55,18 @@ def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Arr
     if name not in activation_names(arch):
         known = ", ".join(activation_names(arch))
         raise ConfigError(f"this net has no layer {name!r}: expected one of {known}")
-    graph = graphdef_of(arch)
-    over_data, over_group = data_axis(mesh), group_axis(mesh)
     ((top, left, mirrored),) = augment.view_corners(1, arch.image_size)
     # fc8 is the sum of both columns' products, the same on their devices.
-    columns_over = None if name == arch.layers[-1].name else over_group
+    columns_over = None if name == arch.layers[-1].name else group_axis(mesh)
 
-    def local(params, stats, images, pixel_stats):
-        net = nnx.merge(graph, params, stats)
+    def local(net, images, pixel_stats):
         view = augment.view_at(images, pixel_stats, arch.image_size, top, left, mirrored)
-        axes = {"group_axis": over_group, "data_axis": over_data}
-        return net(view, activations=(name,), **axes)[1][name].astype(jnp.float32)
+        return net(view, activations=(name,), **mesh_axes(mesh))[1][name].astype(jnp.float32)
+
+    forward = make_forward(arch, mesh, local, P(columns_over, data_axis(mesh)))
 
     def extract(params, stats, images, pixel_stats) -> Array:
-        kept = jax.shard_map(
-            local,
-            mesh=mesh,
-            in_specs=(local_specs(mesh, params), local_specs(mesh, stats), P(over_data), P()),
-            out_specs=P(columns_over, over_data),
-        )(params, stats, images, pixel_stats)
+        kept = forward(params, stats, images, pixel_stats)
         kept = jnp.moveaxis(kept, 0, -2)  # (columns, B, ..., C) -> (B, ..., columns, C)
         return kept.reshape(*kept.shape[:-2], -1)
 

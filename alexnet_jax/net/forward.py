@@ -1,0 +1,63 @@
+"""The net on a mesh: what every device computes with its columns and its images.
+
+Training, evaluation and feature extraction all run the net through `make_forward`. It lies beside
+the net and below the training step, since it knows the net and the devices and nothing else.
+"""
+
+from collections.abc import Callable
+
+import jax
+from flax import nnx
+from jax import lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.system.sharding import data_axis, group_axis, local_specs
+
+
+def graphdef_of(arch: Architecture) -> nnx.GraphDef:
+    """Return the module's structure: with parameters, `nnx.merge` makes it a net again."""
+    net = jax.eval_shape(lambda: AlexNet(arch, key=jax.random.key(0)))
+    return nnx.graphdef(net)
+
+
+def mesh_axes(mesh: Mesh) -> dict[str, str | None]:
+    """Return the arguments that tell the net, inside `make_forward`, where its other parts are."""
+    return {"group_axis": group_axis(mesh), "data_axis": data_axis(mesh)}
+
+
+def make_forward(arch: Architecture, mesh: Mesh, local: Callable, out_specs) -> Callable:
+    """Return forward(params, stats, batch, *shared): `local` run on each device, not compiled.
+
+    Its transpose is the backward pass, with one sum of gradients over "data".
+
+    Args:
+      arch: the net.
+      mesh: where its parameters live.
+      local: local(net, batch, *shared) on one device. The net holds that device's columns, batch
+        is its part of the images, and shared is the same everywhere. It calls the net with
+        `mesh_axes`.
+      out_specs: the PartitionSpecs of what `local` returns, as `jax.shard_map` takes them. A
+        function of the specs of the batch statistics may stand for them.
+    """
+    graph, over_data = graphdef_of(arch), data_axis(mesh)
+
+    def on_device(params, stats, batch, *shared):
+        if over_data:
+            # Marked here, a gradient is summed over "data" once it is the parameter's; left to
+            # where it is used, a bias's would be summed before that, image by image.
+            params = lax.pcast(params, over_data, to="varying")
+        return local(nnx.merge(graph, params, stats), batch, *shared)
+
+    def forward(params, stats, batch, *shared):
+        specs = local_specs(mesh, params), local_specs(mesh, stats)
+        return jax.shard_map(
+            on_device,
+            mesh=mesh,
+            in_specs=(*specs, P(over_data), *[P() for _ in shared]),
+            out_specs=out_specs(specs[1]) if callable(out_specs) else out_specs,
+        )(params, stats, batch, *shared)
+
+    return forward

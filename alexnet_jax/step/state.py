@@ -1,0 +1,86 @@
+"""What a run is between two steps. Prediction needs the first part of it, `NetState`."""
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, TypeVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.system.sharding import param_specs, placed
+
+if TYPE_CHECKING:  # prediction loads no optimizer
+    from optax import OptState
+
+    from alexnet_jax.step.metrics import Sums
+    from alexnet_jax.step.optimizer import OptimizerState
+
+
+@functools.partial(jax.tree_util.register_dataclass)
+@dataclasses.dataclass(frozen=True)
+class NetState:
+    """A net's numbers: the first leaves of the `TrainState` that it is a part of."""
+
+    step: Array  # updates done, int32
+    params: dict  # layer -> {kernel, bias}, columns first, float32
+    batch_stats: dict  # of batch normalization; else empty
+
+
+@functools.partial(jax.tree_util.register_dataclass)
+@dataclasses.dataclass(frozen=True)
+class TrainState(NetState):
+    """All that a run is, and all that a checkpoint keeps.
+
+    The order of images, the crops and the masks are functions of key and step, so the step is the
+    position in the data too.
+    """
+
+    opt_state: "OptimizerState"  # learning rates, velocity
+    plateau: "OptState"  # of the validation error
+    key: Array  # root of all random streams, typed
+    window: "Sums"  # training sums since the last line of the log
+    validated: Array  # step of the last validation, int32; -1: none
+    bad_step: Array  # first step whose loss was not finite, int32; -1: none
+
+
+State = TypeVar("State", bound=NetState)
+
+
+def initial_net(arch: Architecture, key: Array) -> NetState:
+    """Return a net before its first step; `key` is the stream of its initial values."""
+    net = AlexNet(arch, key=key)
+    return NetState(
+        step=jnp.zeros((), jnp.int32),
+        params=nnx.to_pure_dict(nnx.state(net, nnx.Param)),
+        batch_stats=nnx.to_pure_dict(nnx.state(net, nnx.BatchStat)),
+    )
+
+
+def abstract_net(arch: Architecture, mesh: Mesh) -> NetState:
+    """Return a net's shapes, dtypes and shardings: columns over "group"."""
+    shapes = jax.eval_shape(lambda: initial_net(arch, jax.random.key(0)))
+    return with_shardings(shapes, placed(mesh, specs_of(shapes)))
+
+
+def specs_of(state: State) -> State:
+    """Return PartitionSpecs for a state: columns over "group", the rest everywhere."""
+    return dataclasses.replace(
+        jax.tree.map(lambda _: P(), state),
+        params=param_specs(state.params),
+        batch_stats=param_specs(state.batch_stats),
+    )
+
+
+def with_shardings(shapes, shardings):
+    """Return a tree of `jax.ShapeDtypeStruct` with the shardings of another tree."""
+    return jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        shapes,
+        shardings,
+    )
