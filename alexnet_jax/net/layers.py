@@ -75,13 +75,19 @@ class Convolution(nnx.Module):
         return _biased(ys, self.bias[...])
 
     def of_shared(self, x: Array) -> Columns:
-        """One dense convolution with all local columns' maps: x is read once, not once a column."""
-        kernel = jnp.moveaxis(self.kernel[...].astype(x.dtype), 0, 3)  # (kh, kw, in, columns, out)
-        y = self._conv(x, kernel.reshape(*kernel.shape[:3], -1))
-        return _biased(jnp.split(y, self.kernel.shape[0], axis=-1), self.bias[...])
+        """One dense convolution with all local columns' maps: x is read once, not once a column.
 
-    def _conv(self, x: Array, kernel: Array) -> Array:
-        return conv2d(x, kernel, stride=self.stride, padding=self.padding, ceil=self.ceil)
+        On CPU only its gradients are: forward each column has a product of its own, of the same
+        shape as where it is alone on a device, for the same bits.
+        """
+        columns = self.kernel.shape[0]
+        kernel = jnp.moveaxis(self.kernel[...].astype(x.dtype), 0, 3)  # (kh, kw, in, columns, out)
+        y = self._conv(x, kernel.reshape(*kernel.shape[:3], -1), columns)
+        return _biased(jnp.split(y, columns, axis=-1), self.bias[...])
+
+    def _conv(self, x: Array, kernel: Array, parts: int = 1) -> Array:
+        window = {"stride": self.stride, "padding": self.padding, "ceil": self.ceil}
+        return conv2d(x, kernel, parts=parts, **window)
 
 
 class Matrix(nnx.Module):

@@ -1,5 +1,6 @@
 """convolution against a loop over output places in float64 NumPy."""
 
+import functools
 import math
 
 import jax
@@ -173,3 +174,20 @@ def test_under_jit_and_vmap():
     close(one(jnp.asarray(x), jnp.asarray(kernel)), y)
     gradient = jax.jit(jax.grad(lambda kernel: jnp.vdot(one(jnp.asarray(x), kernel), g)))
     close(gradient(jnp.asarray(kernel)), dk)
+
+
+def test_parts_have_the_bits_that_each_has_alone_and_the_same_gradients():
+    """As a column that shares its device has those of one that does not."""
+    x, kernel, g = draw((4, (67, 67), (11, 11), 3, 24, 4, 0))
+
+    def run(parts):
+        convolve = functools.partial(conv2d, stride=4, padding=0, parts=parts)
+        return fast_jit(convolve), fast_jit(lambda x, k, g: jax.vjp(convolve, x, k)[1](g))
+
+    (together, of_parts), (alone, of_one) = run(2), run(1)
+    both = together(x, kernel)
+    for columns in (slice(0, 12), slice(12, 24)):
+        expected = alone(x, kernel[..., columns])
+        assert np.asarray(both[..., columns]).tobytes() == np.asarray(expected).tobytes()
+    for found, expected in zip(of_parts(x, kernel, g), of_one(x, kernel, g), strict=True):
+        np.testing.assert_array_equal(found, expected)
