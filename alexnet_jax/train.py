@@ -69,5 +69,7 @@ def _train(
         run = Run(config, arch, mesh, dataset, checkpoints, log, interrupt, told)
         run.begin()
         if first:  # only now: a start that is refused leaves the folder's config as it was
+            if run.step and (warning := folder.other_cores(workdir)):
+                log.say(warning)
             folder.write_run(workdir, config)
         return run.go()

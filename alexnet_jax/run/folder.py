@@ -63,6 +63,24 @@ def write_run(workdir: pathlib.Path, config: ConfigDict) -> None:
     write_atomic(workdir / "environment.json", text, ConfigError)
 
 
+def other_cores(workdir: pathlib.Path) -> str | None:
+    """Return what to say of a run on CPU that goes on with other cores; None where that is not so.
+
+    To be asked before `write_run`: environment.json says with how many cores it ran until now.
+    """
+    try:
+        before = json.loads((workdir / "environment.json").read_text()).get("cores")
+    except (OSError, ValueError, AttributeError):
+        return None
+    now = cores()
+    if before in (None, now) or jax.default_backend() != "cpu":
+        return None
+    return (
+        f"this run had {before} core(s) and goes on with {now}: from here on its numbers may "
+        "differ in their last bits from those of a run that was never stopped"
+    )
+
+
 @contextlib.contextmanager
 def alone(workdir: pathlib.Path) -> Iterator[None]:
     """Keep other processes from training in the folder, as far as its disk has locks.

@@ -39,6 +39,23 @@ def test_config_and_environment_are_written(tmp_path):
     assert {p.name for p in (tmp_path / "a" / "b").iterdir()} == {"config.json", "environment.json"}
 
 
+def test_other_cores_than_before_are_told(tmp_path, monkeypatch):
+    file = tmp_path / "environment.json"
+    for text in (None, '{"cor', "[]", "{}"):  # nothing is known
+        if text is not None:
+            file.write_text(text)
+        assert run_folder.other_cores(tmp_path) is None
+    monkeypatch.setattr(run_folder, "cores", lambda: 7)
+    run_folder.write_run(tmp_path, config())
+    assert json.loads(file.read_text())["cores"] == 7
+    assert run_folder.other_cores(tmp_path) is None
+    monkeypatch.setattr(run_folder, "cores", lambda: 1)
+    said = run_folder.other_cores(tmp_path)
+    assert said.startswith("this run had 7 core(s) and goes on with 1: ") and "\n" not in said
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # where cores sum nothing
+    assert run_folder.other_cores(tmp_path) is None
+
+
 def test_another_config_is_refused_and_nothing_overwritten(tmp_path):
     folder.write_run(tmp_path, config())
     (tmp_path / "metrics.jsonl").write_text("{}\n")

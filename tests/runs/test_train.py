@@ -1,5 +1,6 @@
 """The loop on a tiny run: what it logs, when it validates, how it goes on, when it stops."""
 
+import json
 import math
 import pathlib
 import shutil
@@ -100,6 +101,21 @@ def test_a_longer_run_goes_on_to_the_same_bits_and_a_finished_one_stays(folder, 
     before = (tmp_path / "metrics.jsonl").read_bytes()
     assert train(made, tmp_path) == result
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("was", [None, 7])
+def test_a_run_that_goes_on_with_other_cores_says_so(folder, tmp_path, capsys, was):
+    made = config(folder, epochs=1)
+    tiny.train_until_unplugged(made, tmp_path, 4)
+    assert "core(s)" not in capsys.readouterr().err  # it began here
+    file = tmp_path / "environment.json"
+    known = json.loads(file.read_text())
+    if was:
+        file.write_text(json.dumps({**known, "cores": was}))
+    train(made, tmp_path)
+    said = f"this run had 7 core(s) and goes on with {known['cores']}: "
+    assert capsys.readouterr().err.count(said) == (1 if was else 0)
+    assert json.loads(file.read_text())["cores"] == known["cores"]
 
 
 def test_fewer_epochs_than_are_done_are_refused(folder, unbroken, tmp_path):
