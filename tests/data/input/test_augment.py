@@ -145,9 +145,10 @@ def test_draws_belong_to_a_place_in_the_global_batch():
     see = viewer(data(crop=True, flip=True, colour=True, mean="image"))
     whole = see(images)
     for places in ([0, 1], [2, 3], [3, 0]):
-        np.testing.assert_array_equal(see(images[places], places), whole[places])
-    assert not np.array_equal(see(images[:2], [1, 0]), whole[:2])
-    assert not np.array_equal(see(images, seed=1), whole)
+        found = see(images[places], places)  # a program of its own, for two images
+        np.testing.assert_allclose(found, whole[places], rtol=0, atol=1e-4)
+    assert not np.allclose(see(images[:2], [1, 0]), whole[:2], atol=0.01)
+    assert not np.allclose(see(images, seed=1), whole, atol=0.01)
 
 
 def test_ten_views_are_the_papers():
