@@ -1,5 +1,6 @@
 # make quickstart   a first result on this machine, no GPU and no download of data needed
 # make test         the tests
+# make test-isa     those of numbers again, with the instructions of processors without AVX-512
 # make lint         format, lint and types, as the tests' companion
 # Each makes .venv with what it needs. PYTHON=python3.12 chooses the interpreter.
 
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 # the next one, instead of giving it back to the system page by page (docs/performance.md).
 KEEP_MEMORY := MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test test-isa lint clean
 
 quickstart: $(VENV)/user
 	$(KEEP_MEMORY) $(BIN)/python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
@@ -18,6 +19,17 @@ quickstart: $(VENV)/user
 
 test: $(VENV)/developer
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadscope --no-loadscope-reorder
+
+# XLA's own code takes its instructions from the one variable; from the other does oneDNN's, which
+# has the convolutions: it is there that sums are taken in another order.
+NUMBERS := $(patsubst %,tests/test_%.py,sharding model layers convolution ops augment)
+SAME_BITS := "test_one_and_two_devices or test_parts_have"
+
+test-isa: $(VENV)/developer
+	XLA_FLAGS=--xla_cpu_max_isa=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 \
+		$(BIN)/python -m pytest $(NUMBERS) -n auto --maxprocesses=4 --dist loadscope
+	XLA_FLAGS=--xla_cpu_max_isa=SSE4_2 ONEDNN_MAX_CPU_ISA=SSE41 \
+		$(BIN)/python -m pytest tests/test_sharding.py tests/test_convolution.py -k $(SAME_BITS)
 
 lint: $(VENV)/developer
 	$(BIN)/ruff check .
