@@ -86,8 +86,8 @@ class Convolution(nnx.Module):
         return _biased(jnp.split(y, columns, axis=-1), self.bias[...])
 
     def _conv(self, x: Array, kernel: Array, parts: int = 1) -> Array:
-        window = {"stride": self.stride, "padding": self.padding, "ceil": self.ceil}
-        return conv2d(x, kernel, parts=parts, **window)
+        stride, padding, ceil = self.stride, self.padding, self.ceil
+        return conv2d(x, kernel, stride=stride, padding=padding, ceil=ceil, parts=parts)
 
 
 class Matrix(nnx.Module):
