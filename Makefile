@@ -22,14 +22,15 @@ test: $(VENV)/developer
 
 # XLA's own code takes its instructions from the one variable; from the other does oneDNN's, which
 # has the convolutions: it is there that sums are taken in another order.
-NUMBERS := $(patsubst %,tests/test_%.py,sharding model layers convolution ops augment)
+NUMBERS := $(patsubst %,tests/%.py,system/test_sharding net/test_alexnet net/test_layers \
+	net/test_convolution net/test_ops data/input/test_augment)
 SAME_BITS := "test_one_and_two_devices or test_parts_have"
 
 test-isa: $(VENV)/developer
 	XLA_FLAGS=--xla_cpu_max_isa=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 \
 		$(BIN)/python -m pytest $(NUMBERS) -n auto --maxprocesses=4 --dist loadscope
 	XLA_FLAGS=--xla_cpu_max_isa=SSE4_2 ONEDNN_MAX_CPU_ISA=SSE41 \
-		$(BIN)/python -m pytest tests/test_sharding.py tests/test_convolution.py -k $(SAME_BITS)
+		$(BIN)/python -m pytest tests/system/test_sharding.py tests/net/test_convolution.py -k $(SAME_BITS)
 
 lint: $(VENV)/developer
 	$(BIN)/ruff check .

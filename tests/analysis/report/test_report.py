@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from alexnet_jax.analysis.report import config_section, curves, findings, markup, paper, summary
 from alexnet_jax.analysis.report import __main__ as report_command
+from alexnet_jax.analysis.report import config_section, curves, findings, markup, paper, summary
 from alexnet_jax.analysis.report import page as report
 from alexnet_jax.analysis.report.refresh import refresh
 from alexnet_jax.analysis.report.run_record import read
