@@ -21,7 +21,7 @@ from ml_collections import config_flags
 
 from alexnet_jax.analysis.report import refresh
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.run.idle_fields import idle
+from alexnet_jax.run.config import idle
 from alexnet_jax.system import command_line, distributed, sharding
 from alexnet_jax.train import train
 

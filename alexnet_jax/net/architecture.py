@@ -1,8 +1,17 @@
-"""What a net is made of. A arch is data: the model reads it and decides nothing itself."""
+"""What a net is made of. It is data: the model reads it and decides nothing itself.
+
+The fields that config.model may set say their choices and bounds themselves (schema.py).
+"""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
+
+from alexnet_jax.schema import Bound, at_least, field
+
+
+def _odd(what: str) -> Bound:
+    return Bound(lambda value: value >= 1 and value % 2 == 1, f"an odd number of {what}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,97 +40,147 @@ class Layer:
 class PerLayer:
     """One number for each layer that some net has."""
 
-    conv1: float = 0.0
-    conv2: float = 0.0
-    conv3: float = 0.0
-    conv4: float = 0.0
-    conv5: float = 0.0
-    conv6: float = 0.0
-    fc6: float = 0.0
-    fc7: float = 0.0
-    bottleneck: float = 0.0
-    fc8: float = 0.0
+    conv1: float = field(0.0)
+    conv2: float = field(0.0)
+    conv3: float = field(0.0)
+    conv4: float = field(0.0)
+    conv5: float = field(0.0)
+    conv6: float = field(0.0)
+    fc6: float = field(0.0)
+    fc7: float = field(0.0)
+    bottleneck: float = field(0.0)
+    fc8: float = field(0.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class LRN:
-    """Local response normalization over neighbouring maps (paper 3.3)."""
+    """Local response normalization over neighbouring channels (paper 3.3)."""
 
-    enabled: bool = True
-    n: int = 5  # maps in the window; odd
-    k: float = 2.0
-    alpha: float = 1e-4
-    beta: float = 0.75
-    alpha_over_n: bool = False  # divide alpha by n (the program, Caffe, PyTorch)
-    scope: str = "column"  # column: windows stay in a column; layer: they cross (Caffe's one net)
+    enabled: bool = field(True, "Off: the operation is left out.")
+    n: int = field(
+        5, "Channels in the window.", bound=_odd("channels"), effect={"model.lrn.enabled": (True,)}
+    )
+    k: float = field(2.0, "paper 3.3.", bound=at_least(0), effect={"model.lrn.enabled": (True,)})
+    alpha: float = field(1e-4, "paper 3.3.", effect={"model.lrn.enabled": (True,)})
+    beta: float = field(0.75, "paper 3.3.", effect={"model.lrn.enabled": (True,)})
+    alpha_over_n: bool = field(
+        False, "Divide alpha by n (the program, Caffe, PyTorch; layer.py:1183)."
+    )
+    scope: str = field(
+        "column",
+        "column: windows stay in a column; layer: they cross (Caffe's one net).",
+        choices=("column", "layer"),
+        effect={"model.lrn.enabled": (True,)},
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class SpatialNorm:
-    """The released program's second normalization: over n x n places of the same map."""
+    """The released program's second normalization: over n x n pixels of one channel."""
 
-    enabled: bool = True
-    n: int = 5  # pixels a side of the window; odd
-    k: float = 1.0
-    alpha: float = 1e-3  # divided by n * n
-    beta: float = 0.75
+    enabled: bool = field(True, "Off: the operation is left out.")
+    n: int = field(
+        5,
+        "Pixels a side of the window.",
+        bound=_odd("pixels"),
+        effect={"model.spatial_norm.enabled": (True,)},
+    )
+    k: float = field(1.0, "layers-145.cfg.", effect={"model.spatial_norm.enabled": (True,)})
+    alpha: float = field(
+        1e-3, "It is divided by n * n.", effect={"model.spatial_norm.enabled": (True,)}
+    )
+    beta: float = field(0.75, "layers-145.cfg.", effect={"model.spatial_norm.enabled": (True,)})
 
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """Max pooling (paper 3.4): overlapping where window > stride. Both in pixels."""
+    """Max pooling (paper 3.4): windows overlap where window > stride."""
 
-    window: int = 3
-    stride: int = 2
-    ceil: bool = False  # whether a last window that overhangs counts (the program, Caffe)
+    window: int = field(3, "Pixels.", bound=at_least(1))
+    stride: int = field(2, "Pixels.", bound=at_least(1))
+    ceil: bool = field(False, "Whether a last window that overhangs counts (the program, Caffe).")
 
 
 @dataclasses.dataclass(frozen=True)
 class Dropout:
-    """Dropout (paper 4.2): mask in training, times 1 - rate at test."""
+    """Dropout (paper 4.2): a mask in training, times 1 - rate at test."""
 
-    rate: float = 0.5
-    inverted: bool = False  # divide by 1 - rate in training instead (Caffe, PyTorch)
+    rate: float = field(0.5, "paper 4.2.", bound=Bound(lambda value: 0 <= value < 1, "in [0, 1)"))
+    inverted: bool = field(False, "Divide by 1 - rate in training instead (Caffe, PyTorch).")
 
 
 @dataclasses.dataclass(frozen=True)
 class Init:
-    """Initial values (paper 5): weights ~ N(0, std^2), biases constant.
+    """Initial values (paper 5)."""
 
-    form "fan_in" is PyTorch's own: both uniform within 1 / sqrt(inputs of a unit); std and bias
-    then say nothing.
-    """
-
-    form: str = "normal"
-    std: PerLayer = PerLayer(*[0.01] * 10)
-    bias: PerLayer = PerLayer(conv2=1.0, conv4=1.0, conv5=1.0, conv6=1.0, fc6=1.0, fc7=1.0)
+    form: str = field(
+        "normal",
+        "normal: weights ~ N(0, std^2), biases constant (paper 5); fan_in: PyTorch's own, both "
+        "uniform within 1 / sqrt(inputs of a unit).",
+        choices=("normal", "fan_in"),
+    )
+    std: PerLayer = field(PerLayer(*[0.01] * 10), effect={"model.init.form": ("normal",)})
+    bias: PerLayer = field(
+        PerLayer(conv2=1.0, conv4=1.0, conv5=1.0, conv6=1.0, fc6=1.0, fc7=1.0),
+        effect={"model.init.form": ("normal",)},
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A net, complete. `layers`, `widths` and `source` are the table's; the rest can be set."""
+    """A net, complete. `layers`, `widths` and `source` are the table's; config.model sets the rest.
+
+    What config.model does not set is that of the row model.arch.
+    """
 
     source: str
     layers: tuple[Layer, ...]
-    widths: Mapping[int, Mapping[str, int]]  # columns -> layer -> maps or neurons per column
-    name: str = "paper"  # the row's name
-    columns: int = 2
-    cross_columns: bool = True  # False: columns meet only in the sum of fc8
-    drop_layers: Any = ()  # names, as a tuple or with commas between; not conv1, not fc8
-    width: float = 1.0  # factor on maps and neurons
-    classes: int = 1000
-    image_size: int = 224  # pixels; 224 is padded by 3 at the bottom and right, 227 needs none
-    activation: str = "relu"
-    norm: str = "lrn"
-    lrn: LRN = LRN()
-    spatial_norm: SpatialNorm = SpatialNorm()
-    pool: Pool = Pool()
-    dropout: Dropout = Dropout()
-    init: Init = Init()
-    compute_dtype: str = "float32"
+    widths: Mapping[int, Mapping[str, int]]  # columns -> layer -> channels or neurons per column
+    name: str = field(
+        "paper",
+        "The row of alexnet_jax/net/architectures.py.",
+        choices="alexnet_jax.net.architectures:ARCHITECTURES",
+        name="arch",
+    )
+    columns: int = field(2, "Columns: the paper's two GPUs.", choices=(1, 2))
+    cross_columns: bool = field(
+        True, "Off: the columns meet only in the sum of fc8.", effect={"model.columns": (2,)}
+    )
+    drop_layers: Any = field(
+        (), "Layers to leave out, as a tuple or with commas between; never conv1, fc8 (paper 7)."
+    )
+    width: float = field(
+        1.0,
+        "Factor on channels and neurons.",
+        bound=Bound(lambda value: value > 0, "a factor above 0"),
+    )
+    classes: int = field(
+        1000,
+        "Classes; 0: as many as the dataset has.",
+        bound=Bound(lambda value: value >= 2, "at least 2 (0 lets the dataset say)"),
+    )
+    image_size: int = field(
+        224,
+        "Pixels a side; 224 is padded by 3 at the bottom and right, 227 needs none.",
+        bound=Bound(lambda value: 67 <= value <= 256, "67 to 256 pixels"),
+    )
+    activation: str = field("relu", "paper 3.1.", choices=("relu", "tanh", "sigmoid"))
+    norm: str = field(
+        "lrn",
+        "What stands where the paper has LRN (3.3).",
+        choices=("lrn", "batch", "layer", "group", "none"),
+    )
+    lrn: LRN = field(LRN(), effect={"model.norm": ("lrn",)})
+    spatial_norm: SpatialNorm = field(SpatialNorm())
+    pool: Pool = field(Pool())
+    dropout: Dropout = field(Dropout())
+    init: Init = field(Init())
+    compute_dtype: str = field(
+        "float32", "Of the activations; parameters are float32.", choices=("float32", "bfloat16")
+    )
 
     def features(self, name: str) -> int:
-        """Return the maps or neurons of layer `name` in one column (fc8: the classes)."""
+        """Return the channels or neurons of layer `name` in one column (fc8: the classes)."""
         if name == "fc8":
             return self.classes
         return max(1, round(self.widths[self.columns][name] * self.width))

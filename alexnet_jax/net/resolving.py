@@ -1,53 +1,36 @@
-"""A row of the table with the fields that a config sets.
+"""A row of the table of architectures with the fields that a config sets.
 
-`overrides` gives the part of a config that may change single fields of a arch; `resolve` puts the
-two together.
+`overrides` gives config.model, which may change single fields of a row; `resolve` puts the two
+together.
 """
 
 import dataclasses
-from typing import Any, get_type_hints
+from typing import Any
 
 from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
+from alexnet_jax import schema
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.architectures import ARCHITECTURES
 
-CHOICES = {
-    "activation": ("relu", "tanh", "sigmoid"),
-    "norm": ("lrn", "batch", "layer", "group", "none"),
-    "lrn.scope": ("column", "layer"),
-    "columns": (1, 2),
-    "init.form": ("normal", "fan_in"),
-    "compute_dtype": ("float32", "bfloat16"),
-}
-_TABLE_ONLY = ("source", "layers", "widths", "name")
-
 
 def overrides(name: str) -> ConfigDict:
-    """Return config.model: the arch's name, and every field that may be set, each unset (None)."""
-    model = _placeholders(Architecture)
+    """Return config.model: the row's name, and every field that may be set, each unset (None)."""
+    model = schema.to_config(ARCHITECTURES["paper"], _unset)
     model.arch = name
     return model
 
 
-def _placeholders(kind: type) -> ConfigDict:
-    section = ConfigDict()
-    for name, hint in get_type_hints(kind).items():
-        if name in _TABLE_ONLY:
-            continue
-        if dataclasses.is_dataclass(hint):
-            section[name] = _placeholders(hint)  # type: ignore[arg-type]
-        elif hint is Any:
-            section[name] = FieldReference(None, field_type=object)
-        else:
-            section[name] = placeholder(hint)
-    return section
+def _unset(field: schema.Field) -> FieldReference:
+    if field.type is Any:
+        return FieldReference(None, field_type=object)
+    return placeholder(field.type)
 
 
 def resolve(model: ConfigDict, found: int | None = None) -> Architecture:
-    """Return the arch that config.model describes: its row with the fields that are set.
+    """Return the net that config.model describes: its row with the fields that are set.
 
     Args:
       model: config.model.
@@ -87,35 +70,11 @@ def _with(row: Any, section: ConfigDict) -> Any:
 
 
 def _check(arch: Architecture) -> None:
-    for path, choices in CHOICES.items():
-        value: Any = arch
-        for part in path.split("."):
-            value = getattr(value, part)
-        if value not in choices:
-            listed = ", ".join(map(str, choices))
-            raise ConfigError(f"model.{path} is one of {listed}; got {value!r}")
+    for field in schema.fields(arch, "model."):
+        schema.check(field, field.value)
     if arch.columns not in arch.widths:
         forms = " or ".join(map(str, sorted(arch.widths)))
         raise ConfigError(f"model.columns of {arch.name} is {forms}; got {arch.columns}")
-    bounds = (
-        ("lrn.n", arch.lrn.n, arch.lrn.n >= 1 and arch.lrn.n % 2 == 1, "an odd number of maps"),
-        ("lrn.k", arch.lrn.k, arch.lrn.k >= 0, "at least 0"),
-        (
-            "spatial_norm.n",
-            arch.spatial_norm.n,
-            arch.spatial_norm.n >= 1 and arch.spatial_norm.n % 2 == 1,
-            "an odd number of pixels",
-        ),
-        ("pool.window", arch.pool.window, arch.pool.window >= 1, "at least 1"),
-        ("pool.stride", arch.pool.stride, arch.pool.stride >= 1, "at least 1"),
-        ("dropout.rate", arch.dropout.rate, 0 <= arch.dropout.rate < 1, "in [0, 1)"),
-        ("width", arch.width, arch.width > 0, "a factor above 0"),
-        ("classes", arch.classes, arch.classes >= 2, "at least 2 (0 lets the dataset say)"),
-        ("image_size", arch.image_size, 67 <= arch.image_size <= 256, "67 to 256 pixels"),
-    )
-    for path, value, holds, expected in bounds:
-        if not holds:
-            raise ConfigError(f"model.{path} is {expected}; got {value!r}")
 
 
 def _check_effect(arch: Architecture, model: ConfigDict) -> None:
@@ -132,7 +91,7 @@ def _check_effect(arch: Architecture, model: ConfigDict) -> None:
         if names and op not in there:
             raise ConfigError(
                 f"model.{names[0]} changes nothing in arch {arch.name}: none of its layers has "
-                f"{op}; leave it out, or take a arch that has it"
+                f"{op}; leave it out, or take an arch that has it"
             )
 
 

@@ -1,123 +1,59 @@
-"""Configurations: checked before anything starts, written into the run's folder, compared."""
+"""Configurations: checked before anything starts, written into the run's folder, compared.
+
+What a field is, what it may be and what it does stands in config_fields.py alone.
+"""
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable
 from typing import Any
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 
+from alexnet_jax import schema
+from alexnet_jax.config_fields import Config, all_fields
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net import architecture, resolving
+from alexnet_jax.net import resolving
 
 # A run may go on with other values of these: they change where and how, not what is computed.
-FREE = (
-    "init_from",
-    "init_layers",
-    "data.dir",
-    "data.prepared_dir",
-    "data.workers",
-    "mesh.",
-    "checkpoint.",
-    "distributed.",
-    "log.tensorboard",
-    "log.plateau_steps",
-    "evaluate.batch_size",
-)
+FREE = frozenset(path for path, field in all_fields().items() if field.resume is True)
 
 
-_AT_LEAST = {
-    "epochs": 1,
-    "batch_size": 1,
-    "optimizer.learning_rate": 0,
-    "optimizer.bias_learning_rate": 0,
-    "optimizer.momentum": 0,
-    "optimizer.weight_decay": 0,
-    "schedule.patience": 1,
-    "schedule.drops": 0,
-    "schedule.dexp_steps": 1,
-    "mesh.cpu_devices": 1,
-    "distributed.timeout_seconds": 5,
-    "checkpoint.every_steps": 0,
-    "evaluate.every_epochs": 1,
-    "evaluate.batch_size": 1,
-    "log.every_steps": 1,
-    "log.plateau_steps": 1,
-    "data.max_bad_fraction": 0,
-    "data.workers": 0,
-    "data.colour_std": 0,
-    "data.colour_until": 0,
-    "data.crop_chunk": 1,
-}
-_CHOICES: dict[str, tuple] = {
-    "data.builder": ("ilsvrc", "image_folder", "shapes"),
-    "data.release": ("2012", "2010", "fall2011"),
-    "data.storage": ("jpeg", "raw"),
-    "data.resize": ("aspect", "warp"),
-    "data.resize_filter": ("area", "bilinear", "lanczos", "opencv_area", "opencv_linear"),
-    "data.mean": ("image", "centre", "channel", "values", "file", "centre_file", "none"),
-    "data.crop_form": ("window", "resized"),
-    "data.colour_unit": ("eigenvalue", "deviation"),
-    "optimizer.decay_form": ("velocity", "decoupled"),
-    "optimizer.rate_form": ("inside", "outside"),
-    "schedule.kind": ("plateau", "epochs", "dexp"),
-    "evaluate.views": (1, 5, 10),
-}
+def base_config() -> ConfigDict:
+    """Return the paper's recipe, locked: every field of the config with its default."""
+    config = schema.to_config(Config(), _default)
+    config.model = resolving.overrides("paper")
+    return config.lock()
+
+
+def _default(field: schema.Field) -> Any:
+    if field.type is Any:
+        return FieldReference(field.value, field_type=object)
+    return field.value
 
 
 def check(config: ConfigDict) -> None:
-    """Refuse numbers that no run can have; the model's own are checked by `arch.resolve`.
+    """Refuse what no run can have.
 
     Raises:
-      ConfigError: the field, what it takes and what it got.
+      ConfigError: the field, what it takes and what it got; or a field that there is not.
     """
-    flat = flattened(config)
-    if missing := [name for name in (*_AT_LEAST, *_CHOICES) if name not in flat]:
+    values, fields = flattened(config), all_fields()
+    if missing := [name for name in fields if name not in values]:
+        raise ConfigError(f"the config has no {', '.join(missing)}")
+    if unknown := [name for name in values if name not in fields]:
         raise ConfigError(
-            f"the config has no {', '.join(missing)}: another version of this program wrote it; "
-            "use that version, or train anew"
+            f"the config has {', '.join(unknown)}, which this version of the program does not know"
         )
-    for name, least in _AT_LEAST.items():
-        if not flat[name] >= least:
-            raise ConfigError(f"{name} is at least {least}; got {flat[name]}")
-    for name in ("schedule.factor", "schedule.min_improvement"):
-        if not 0 < flat[name] < 1:
-            raise ConfigError(f"{name} is above 0 and below 1; got {flat[name]}")
-    if not flat["schedule.dexp_factor"] > 0:
-        raise ConfigError(f"schedule.dexp_factor is above 0; got {flat['schedule.dexp_factor']}")
-    for name, allowed in _CHOICES.items():
-        if flat[name] not in allowed:
-            listed = ", ".join(map(str, allowed))
-            raise ConfigError(f"{name} is one of {listed}; got {flat[name]!r}")
-    if not _three_numbers(flat["data.mean_values"]):
-        raise ConfigError(f"data.mean_values is three numbers; got {flat['data.mean_values']}")
-    divide_by = flat["data.divide_by"]
-    if not (_three_numbers(divide_by) and min(divide_by) > 0):
-        raise ConfigError(f"data.divide_by is three numbers above 0; got {divide_by}")
-    if not 0 <= flat["seed"] < 2**32:  # JAX's keys drop what is above
-        raise ConfigError(f"seed is a whole number from 0 to 2**32 - 1; got {flat['seed']}")
-    if not flat["optimizer.momentum"] < 1:
-        raise ConfigError(f"optimizer.momentum is below 1; got {flat['optimizer.momentum']}")
-    epochs = flat["schedule.epochs"]
-    if not (isinstance(epochs, list) and all(type(at) is int and at >= 0 for at in epochs)):
-        raise ConfigError(f"schedule.epochs is whole numbers, as in (60, 80); got {epochs!r}")
-    _check_layers(config.schedule.layers, resolving.resolve(config.model).layers)
+    for name, field in fields.items():
+        if not name.startswith("model."):  # `resolve` checks them together with their row's
+            schema.check(field, values[name])
+    layers = resolving.resolve(config.model).layers
+    _check_layers(config.schedule.layers, [layer.name for layer in layers])
 
 
-def _three_numbers(values: Any) -> bool:
-    return (
-        isinstance(values, list) and len(values) == 3 and all(_is_number(value) for value in values)
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check_layers(rows: Any, layers: Iterable[architecture.Layer]) -> None:
+def _check_layers(rows: Iterable, names: list[str]) -> None:
     """Refuse rows of schedule.layers that the net or the clock cannot follow."""
-    names = [layer.name for layer in layers]
     for row in rows:
         if not isinstance(row, list | tuple) or len(row) != 3:
             raise ConfigError(
@@ -129,8 +65,33 @@ def _check_layers(rows: Any, layers: Iterable[architecture.Layer]) -> None:
             raise ConfigError(f"schedule.layers names one of {', '.join(names)}; got {layer!r}")
         if type(epoch) is not int or epoch < 0:
             raise ConfigError(f"schedule.layers: the epoch is a whole number; got {row!r}")
-        if not _is_number(factor) or factor < 0:
+        if not schema.is_number(factor) or factor < 0:
             raise ConfigError(f"schedule.layers: the factor is at least 0; got {row!r}")
+
+
+def idle(config: ConfigDict, given: Iterable[str]) -> list[str]:
+    """Return a line for each of the fields `given` that has no effect.
+
+    A flag that changes nothing leaves its run what it was: an ablation that compares two such runs
+    compares seeds.
+
+    Args:
+      config: the run's.
+      given: names of the fields that a command line sets, as schedule.patience.
+
+    Raises:
+      ConfigError: no run can have this config.
+    """
+    check(config)
+    net = schema.fields(resolving.resolve(config.model), "model.")
+    values = flattened(config) | {field.path: field.value for field in net}
+    lines: dict[str, str] = {}
+    for name, field in all_fields().items():
+        for decides, looking in field.effects if name in given else ():
+            if values[decides] not in looking:
+                here = f"{decides} is {' or '.join(map(str, looking))}, not {values[decides]}"
+                lines[name] = f"{name}={values[name]} changes nothing: it counts where {here}"
+    return list(lines.values())
 
 
 def to_json(config: ConfigDict) -> str:
@@ -139,18 +100,42 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-    """Return the configuration of a run's config.json, locked."""
-    found = json.loads(text)
-    model = found.get("model")
-    if isinstance(model, dict) and "spec" in model:  # what older versions called it
-        model["arch"] = model.pop("spec")
+    """Return the configuration of a run's config.json as it stands there, locked."""
+    values = json.loads(text)
+    if isinstance(values.get("model"), dict):
+        values["model"] = renamed(values["model"])
+    return ConfigDict(values).lock()
+
+
+def renamed(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a config.model whose model.arch may be called model.spec, as it was."""
+    return {"arch" if name == "spec" else name: value for name, value in model.items()}
+
+
+def complete(config: ConfigDict) -> ConfigDict:
+    """Return an older run's config with the fields that came later, as that run acted, locked."""
+    found = config.to_dict()
+    for name, field in all_fields().items():
+        *sections, last = name.split(".")
+        place = found
+        for section in sections:
+            place = place.setdefault(section, {})
+        unset = None if sections[:1] == ["model"] else _before(field)
+        place.setdefault(last, unset)
     return ConfigDict(found).lock()
+
+
+def _before(field: schema.Field) -> Any:
+    return field.value if field.before is schema.ABSENT else field.before
 
 
 def fingerprint(config: ConfigDict) -> str:
     """Return a hash of all that matters to the numbers of a run."""
     matters = _what_matters(config)
     matters["model.spec"] = matters.pop("model.arch")  # its name when the first runs were hashed
+    for name, field in all_fields().items():
+        if field.before is not schema.ABSENT and matters.get(name) == field.before:
+            del matters[name]  # the field came later than runs that acted so
     text = json.dumps(sorted(matters.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -166,8 +151,9 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
 
 
 def _what_matters(config: ConfigDict) -> dict[str, Any]:
-    free = FREE if config.schedule.kind == "dexp" else (*FREE, "epochs")
-    return {k: v for k, v in flattened(config).items() if not k.startswith(free)}
+    values = flattened(config)
+    free = {name for name, field in all_fields().items() if schema.holds(field.resume, values)}
+    return {name: value for name, value in values.items() if name not in free}
 
 
 def flattened(config: ConfigDict) -> dict[str, Any]:

@@ -108,15 +108,21 @@ def alone(workdir: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def read_config(workdir: pathlib.Path) -> ConfigDict:
+def read_config(workdir: pathlib.Path, *, as_it_is: bool = False) -> ConfigDict:
     """Return the config of the run in this folder.
+
+    Args:
+      workdir: the folder.
+      as_it_is: whether fields stay missing that its version of the program did not have; else they
+        have the values that it acted on.
 
     Raises:
       CheckpointError: there is no run, or its config.json cannot be read.
     """
     path = workdir / "config.json"
     try:
-        return configs.from_json(path.read_text())
+        config = configs.from_json(path.read_text())
+        return config if as_it_is else configs.complete(config)
     except FileNotFoundError:
         raise CheckpointError(f"{workdir} holds no run: {path} is not there") from None
     except (OSError, ValueError, AttributeError) as error:

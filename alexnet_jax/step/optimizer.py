@@ -14,7 +14,7 @@ import optax
 from jax import Array
 from ml_collections import ConfigDict
 
-from alexnet_jax.errors import ConfigError
+from alexnet_jax.config_fields import Optimizer, check_section
 
 
 class LearningRates(NamedTuple):
@@ -38,13 +38,11 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
     decay_form "velocity" is the paper's; "decoupled" takes lr * weight_decay * w off outside the
     velocity (SGDW). rate_form "inside" is the paper's; "outside": v <- m v + g + decay w;
     w <- w - lr v. Where a rate is 0, neither the parameter nor its velocity moves.
+
+    Raises:
+      ConfigError: a value that config.optimizer cannot have.
     """
-    for name, choices in (
-        ("decay_form", ("velocity", "decoupled")),
-        ("rate_form", ("inside", "outside")),
-    ):
-        if config[name] not in choices:
-            raise ConfigError(f"optimizer.{name} is {' or '.join(choices)}; got {config[name]!r}")
+    check_section(Optimizer(), config, "optimizer")
 
     def init(params) -> OptimizerState:
         start = config.learning_rate

@@ -8,7 +8,6 @@ import optax
 from ml_collections import ConfigDict
 from optax.contrib import ReduceLROnPlateauState, reduce_on_plateau
 
-from alexnet_jax.errors import ConfigError
 from alexnet_jax.step.optimizer import LearningRates
 
 
@@ -61,10 +60,9 @@ def _drop(schedule: ConfigDict, *, step: int, epoch: int, steps: int, plateau) -
         return float(plateau.scale)
     if schedule.kind == "epochs":
         return schedule.factor ** sum(epoch >= end for end in schedule.epochs)
-    if schedule.kind == "dexp":  # lr.cu: N equal stretches, geometrically spaced
-        stretch = min(step * schedule.dexp_steps // steps, schedule.dexp_steps - 1)
-        return schedule.dexp_factor ** (-stretch / max(1, schedule.dexp_steps - 1))
-    raise ConfigError(f"schedule.kind is plateau, epochs or dexp; got {schedule.kind!r}")
+    # dexp, lr.cu: N equal stretches, geometrically spaced.
+    stretch = min(step * schedule.dexp_steps // steps, schedule.dexp_steps - 1)
+    return schedule.dexp_factor ** (-stretch / max(1, schedule.dexp_steps - 1))
 
 
 def make_plateau(schedule: ConfigDict) -> optax.GradientTransformationExtraArgs:

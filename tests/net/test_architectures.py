@@ -87,7 +87,7 @@ def shapes_of(net: architecture.Architecture) -> dict:
 
 def test_the_table_holds_these():
     assert list(architectures.ARCHITECTURES) == list(COUNTS)
-    assert all(row.arch == name and row.source for name, row in architectures.ARCHITECTURES.items())
+    assert all(row.name == name and row.source for name, row in architectures.ARCHITECTURES.items())
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -251,8 +251,8 @@ def test_evaluate_refuses_in_one_line(folder, unbroken, tmp_path):
     refuse(folder, "evaluate", cases)
     shutil.copy(unbroken / "config.json", tmp_path)
     refuse(folder, "evaluate", [([f"--workdir={tmp_path}", "--checkpoint=latest"], "train it")])
-    older = json.loads((unbroken / "config.json").read_text())
-    del older["data"]["crop_chunk"]
-    (tmp_path / "config.json").write_text(json.dumps(older))
-    said = "the config has no data.crop_chunk: another version of this program wrote it"
+    newer = json.loads((unbroken / "config.json").read_text())
+    newer["data"]["zoom"] = 1
+    (tmp_path / "config.json").write_text(json.dumps(newer))
+    said = "the config has data.zoom, which this version of the program does not know"
     refuse(folder, "evaluate", [([f"--workdir={tmp_path}"], said)])

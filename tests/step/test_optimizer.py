@@ -210,7 +210,7 @@ def test_the_first_rates_are_the_configs():
 
 
 def test_unknown_forms_are_refused():
-    with pytest.raises(ConfigError, match="decay_form is velocity or decoupled; got 'l2'"):
+    with pytest.raises(ConfigError, match="decay_form is one of velocity, decoupled; got 'l2'"):
         optimizer.make_optimizer(options_of(decay_form="l2"))
-    with pytest.raises(ConfigError, match="rate_form is inside or outside; got 'nesterov'"):
+    with pytest.raises(ConfigError, match="rate_form is one of inside, outside; got 'nesterov'"):
         optimizer.make_optimizer(options_of(rate_form="nesterov"))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from alexnet_jax.errors import ConfigError
 from alexnet_jax.step import schedule
 from alexnet_jax.step.optimizer import LearningRates
 from configs import ilsvrc2012
@@ -70,11 +69,6 @@ def test_plateau_takes_its_numbers_from_the_config():
     found = rates_after([0.5] * 6, patience=1, factor=0.5, drops=2)
     np.testing.assert_allclose(found, [0.01, 0.005, 0.0025, 0.0025, 0.0025, 0.0025], rtol=1e-5)
     assert rates_after([0.5] * 6, patience=1, drops=0) == [0.01] * 6
-
-
-def test_an_unknown_schedule_is_refused():
-    with pytest.raises(ConfigError, match="plateau, epochs or dexp; got 'cosine'"):
-        rate_at(make(schedule__kind="cosine"))
 
 
 def test_epochs():

@@ -87,9 +87,8 @@ def test_of_several_machines_each_has_one_stretch_of_the_batch(group):
         (0, 1, 2, 12, "data=0 x group=1 does not fit"),
         (-2, 1, 2, 12, "data=-2 x group=1 does not fit"),
         (-1, 1, 2, 6, "batch_size 6 does not divide over mesh.data=4 devices"),
-        (1, 2, 1, 12, "mesh.group=2 needs a net of 2 columns; this one has 1"),
-        (1, 3, 2, 12, "mesh.group is 1, 2 or auto; got 3"),
-        (1, "both", 2, 12, "mesh.group is 1, 2 or auto; got 'both'"),
+        (1, 2, 1, 12, "mesh.group=2 needs as many columns; this net has 1"),
+        (1, 3, 2, 12, "mesh.group=3 needs as many columns; this net has 2"),
     ],
 )
 def test_a_mesh_that_cannot_be_is_one_line(data, group, columns, batch, message):

@@ -1,15 +1,10 @@
 """What a run was told and what it ran on: its config against the paper's recipe, its machine."""
 
 import collections
-import functools
-import pathlib
 import re
-import runpy
 import shlex
 from collections.abc import Sequence
 from typing import Any
-
-from ml_collections import ConfigDict
 
 from alexnet_jax.analysis.report import summary
 from alexnet_jax.analysis.report.markup import Markup, details, element, section, table
@@ -17,27 +12,17 @@ from alexnet_jax.analysis.report.run_record import Record
 from alexnet_jax.net import listing, resolving
 from alexnet_jax.run import config as configs
 
-# Read as data: the paper's recipe, in which every name stands.
-_RECIPE = pathlib.Path(__file__).parents[3] / "configs" / "ilsvrc2012.py"
-ASIDE = (*configs.FREE, "log.")  # what does not change the numbers of a run
-
-
-@functools.cache
-def recipe() -> ConfigDict:
-    """Return the paper's recipe."""
-    return runpy.run_path(str(_RECIPE))["get_config"]()
-
 
 def differences(record: Record) -> list[tuple[str, str, str]]:
     """Return (name, the paper's recipe, the run's) of what matters to the numbers and differs.
 
     A field that the run's version of the program did not know is no difference.
     """
-    paper, own = configs.flattened(recipe()), record.settings
+    paper, own = configs.flattened(configs.base_config()), record.settings
     found = []
     for name in (*paper, *(name for name in own if name not in paper)):
-        known = name in own and not name.startswith(("model.", *ASIDE))
-        if known and paper.get(name) != own[name]:
+        aside = name in configs.FREE or name.startswith(("model.", "log."))
+        if name in own and not aside and paper.get(name) != own[name]:
             found.append((name, said(paper.get(name, "-")), said(own[name])))
     return found + _of_the_net(record)
 
@@ -45,7 +30,7 @@ def differences(record: Record) -> list[tuple[str, str, str]]:
 def _of_the_net(record: Record) -> list[tuple[str, str, str]]:
     if record.arch is None:
         return [("model", "arch paper", "a net that this version does not know")]
-    first, second = resolving.resolve(recipe().model), record.arch
+    first, second = resolving.resolve(configs.base_config().model), record.arch
     rows = [("model.arch", first.name, second.name)] if second.name != first.name else []
     for name, one, other in listing.differences(first, second):
         if name == "classes":
@@ -69,7 +54,7 @@ def against_the_recipe(record: Record) -> Markup:
     different = differences(record)
     own = record.settings
     rest = [(_field(name), said(value)) for name, value in sorted(own.items()) if value is not None]
-    absent = [name for name in configs.flattened(recipe()) if name not in own]
+    absent = [name for name in configs.flattened(configs.base_config()) if name not in own]
     intro = "This run differs from configs/ilsvrc2012.py, the paper's recipe, in:"
     if not different:
         intro = "This run is configs/ilsvrc2012.py, the paper's recipe, in all that matters."

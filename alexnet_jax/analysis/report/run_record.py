@@ -152,7 +152,7 @@ def read(workdir: pathlib.Path, name: str = "") -> Record:
     Raises:
       CheckpointError: there is no run, or its config.json cannot be read.
     """
-    config = folder.read_config(workdir)
+    config = folder.read_config(workdir, as_it_is=True)
     lines, damaged = _lines(workdir / "metrics.jsonl")
     environment = _json(workdir / "environment.json")
     return Record(

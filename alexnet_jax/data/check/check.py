@@ -5,12 +5,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from alexnet_jax.config_fields import Data, check_section
 from alexnet_jax.data.check import audit
 from alexnet_jax.data.check.audit import Finding
 from alexnet_jax.data.check.release_facts import FACTS
 from alexnet_jax.data.decode.image_issues import ODD
 from alexnet_jax.data.prepare.disk import reading
-from alexnet_jax.data.prepare.prepare import check_values, prepared_directory
+from alexnet_jax.data.prepare.prepare import prepared_directory
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
@@ -30,7 +31,7 @@ def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
     Raises:
       DataError: it is not prepared, or cannot be opened at all.
     """
-    check_values(data)
+    check_section(Data(), data, "data")
     directory = prepared_directory(data)
     if not directory.exists():
         raise DataError(

@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from alexnet_jax.config_fields import Data, choices
 from alexnet_jax.errors import DataError
 
 SIZE = 256  # paper 2: side of the stored square, pixels
-FORMS = ("aspect", "warp")
-FILTERS = ("area", "bilinear", "lanczos", "opencv_area", "opencv_linear")
+FORMS = choices(Data(), "resize")
+FILTERS = choices(Data(), "resize_filter")
 _PILLOW = {"bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
 
 

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 from jax import Array
 from ml_collections import ConfigDict
 
+from alexnet_jax.config_fields import Evaluate, choices
 from alexnet_jax.data.decode.images import SIZE as FULL
 from alexnet_jax.data.input.resized_crop import draw_box, resize
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system.random_streams import per_example, stream
 
-VIEWS = (1, 5, 10)  # of a test image
+VIEWS = choices(Evaluate(), "views")  # of a test image
 
 
 def training_views(

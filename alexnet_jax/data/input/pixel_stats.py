@@ -3,10 +3,10 @@
 import numpy as np
 from ml_collections import ConfigDict
 
+from alexnet_jax.config_fields import Data, check_section
 from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.errors import ConfigError, DataError
 
-MEANS = ("image", "centre", "channel", "values", "file", "centre_file", "none")
 OF_THE_DATA = ("image", "centre", "channel")  # means that the training set decides
 OF_A_FILE = ("file", "centre_file")
 
@@ -31,9 +31,10 @@ def make_pixel_stats(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
       divide_by (3,), where it is not all ones: of each channel, last.
 
     Raises:
-      ConfigError: a choice that is not known, a mean_file that is not a mean image.
+      ConfigError: a value that data cannot have, a mean_file that is not a mean image.
       DataError: a mean of the training images, which are not there.
     """
+    check_section(Data(), data, "data")
     if statistics is None and data.mean in OF_THE_DATA:
         raise DataError(f"data.mean={data.mean} is that of the training images: prepare them too")
     pixel_stats = {
@@ -69,9 +70,7 @@ def _spread(statistics, data: ConfigDict) -> np.ndarray:
     """Return the deviation of each axis's coefficient for colour_std 1."""
     if data.colour_unit == "eigenvalue":  # of pixels in [0, 1]; the shift is then times 255
         return statistics.eigenvalues / 255.0
-    if data.colour_unit == "deviation":
-        return np.sqrt(statistics.eigenvalues)
-    raise ConfigError(f"data.colour_unit is eigenvalue or deviation; got {data.colour_unit!r}")
+    return np.sqrt(statistics.eigenvalues)
 
 
 def _mean(statistics, data: ConfigDict) -> np.ndarray:
@@ -82,8 +81,6 @@ def _mean(statistics, data: ConfigDict) -> np.ndarray:
         return read_mean(data.mean_file)
     if data.mean == "none":
         return np.zeros(shape, np.float32)
-    if data.mean not in MEANS:
-        raise ConfigError(f"data.mean is one of {', '.join(MEANS)}; got {data.mean!r}")
     mean = np.asarray(statistics.mean_image, np.float32)
     if data.mean == "channel":
         return np.broadcast_to(mean.mean((0, 1), dtype=np.float64), shape)

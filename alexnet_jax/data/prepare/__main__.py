@@ -18,9 +18,10 @@ import time
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from alexnet_jax.config_fields import Data, check_section
 from alexnet_jax.data.prepare.disk import reading
 from alexnet_jax.data.prepare.preparation import partial_directory
-from alexnet_jax.data.prepare.prepare import check_values, prepare, prepared_directory
+from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
 from alexnet_jax.system import command_line
 
 
@@ -31,7 +32,7 @@ def main(data: ConfigDict, only: str | None = None) -> None:
       DataError: as `prepare`.
     """
     start = time.monotonic()
-    check_values(data)
+    check_section(Data(), data, "data")
     directory = prepared_directory(data, only)
     with reading():
         made = not directory.exists() and not partial_directory(directory).exists()

@@ -10,13 +10,14 @@ import shutil
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.decode.resize import FILTERS, FORMS, PAPER, Resize, check_installed
+from alexnet_jax.config_fields import Data, check_section
+from alexnet_jax.data.decode.resize import PAPER, Resize, check_installed
 from alexnet_jax.data.prepare.disk import only_one, os_error_line, reading
 from alexnet_jax.data.prepare.preparation import Preparation, partial_directory
 from alexnet_jax.data.sources import folders, ilsvrc, shapes, tfds_source
 from alexnet_jax.data.sources import source as sources
 from alexnet_jax.data.sources.source import Source
-from alexnet_jax.data.store.layout import BUILDERS, BYTES_PER_IMAGE, VERSION, PrepareConfig
+from alexnet_jax.data.store.layout import BUILDERS, VERSION, PrepareConfig
 from alexnet_jax.data.store.prepared import PreparedDataset, quiet_tfds
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
@@ -30,15 +31,16 @@ def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
     on; one that is under way in another process is waited for.
 
     Args:
-      data: config.data of configs/ilsvrc2012.py: builder, release, dir, prepared_dir, storage,
+      data: config.data: builder, release, dir, prepared_dir, storage,
         resize, resize_filter, validation_fraction, max_bad_fraction, workers.
       only: a split ("validation"; "test" of 2010) that is all that is needed. A whole copy is
         opened where there is one; else a copy of that split, whose statistics are None.
 
     Raises:
-      DataError: anything that the user can mend, in one line.
+      ConfigError: a value that no field of config.data can have.
+      DataError: anything else that the user can mend, in one line.
     """
-    check_values(data)
+    check_section(Data(), data, "data")
     if only not in (None, "validation", "test"):
         raise DataError(f"expected the only split to be validation or test, not {only}")
     directory = prepared_directory(data, only)
@@ -96,27 +98,6 @@ def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
                 return directory
     validation = folders.split_folders(source, train_needed=train_needed)[1]
     return held_out if validation is None else whole
-
-
-def check_values(data: ConfigDict) -> None:
-    """Refuse values that the rest does not know.
-
-    Raises:
-      DataError: names the field, and what it may be.
-    """
-    for field, value, known in (
-        ("builder", data.builder, BUILDERS),
-        ("storage", data.storage, BYTES_PER_IMAGE),
-        ("resize", data.resize, FORMS),
-        ("resize_filter", data.resize_filter, FILTERS),
-        ("release", data.release if data.builder == "ilsvrc" else "2012", ilsvrc.RELEASES),
-    ):
-        if value not in known:
-            raise DataError(f"expected data.{field} to be {' | '.join(known)}, not {value!r}")
-    if not 0 <= data.max_bad_fraction <= 1:
-        raise DataError(f"expected data.max_bad_fraction in [0, 1], not {data.max_bad_fraction}")
-    if data.workers < 0:
-        raise DataError(f"expected data.workers to be 0 (all cores) or more, not {data.workers}")
 
 
 def _root(data: ConfigDict) -> pathlib.Path:

@@ -28,7 +28,6 @@ from alexnet_jax.data.sources.source import Item, Source, Split, held_out, listi
 from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets
 from alexnet_jax.errors import DataError
 
-RELEASES = ("2012", "2010", "fall2011")
 _TRAIN = {
     "2012": "ILSVRC2012_img_train.tar",
     "2010": "ILSVRC2010_images_train.tar",
@@ -47,11 +46,11 @@ _NUMBERED = {  # the archives of splits whose labels are in the kit, and their f
 def ilsvrc_source(
     root: pathlib.Path, release: str, validation_fraction: float, only: str | None = None
 ) -> Source:
-    """Source of one of RELEASES in a folder (data.dir); see the module.
+    """Source of a release in a folder (data.dir); see the module.
 
     Args:
       root: the folder.
-      release: of RELEASES.
+      release: config.data.release.
       validation_fraction: share of fall2011, in (0, 1), held out: it has no validation images.
       only: the one split that is needed. Of 2012 and 2010 the images of the others are not listed,
         and train need not be there: then the kit tells the classes, or else val/<wnid>/.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from alexnet_jax.data.decode.images import Square
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.sources import shapes
-from alexnet_jax.errors import DataError
+from alexnet_jax.errors import ConfigError, DataError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +67,11 @@ def held_out(names: list[str], fraction: float, where: str) -> list[bool]:
     A name's own hash decides, so that others that come or go move it not.
 
     Raises:
-      DataError: fewer than two names, or a fraction that is not between 0 and 1.
+      ConfigError: a fraction that is not between 0 and 1.
+      DataError: fewer than two names.
     """
     if not 0 < fraction < 1:
-        raise DataError(f"expected data.validation_fraction between 0 and 1, not {fraction}")
+        raise ConfigError(f"data.validation_fraction is above 0 and below 1; got {fraction}")
     if len(names) < 2:
         raise DataError(f"{where} holds one image; at least two are needed to hold one out")
     # In [0, 1), for each file on its own; "/" whatever the system's separator.

@@ -34,7 +34,7 @@ def test_unknown_choices():
             "mean",
             "data.mean is one of image, centre, channel, values, file, centre_file, none; got 'x'",
         ),
-        ("colour_unit", "data.colour_unit is eigenvalue or deviation; got 'x'"),
+        ("colour_unit", "data.colour_unit is one of eigenvalue, deviation; got 'x'"),
     ):
         with pytest.raises(ConfigError, match=expected):
             make_pixel_stats(STATISTICS, data(**{field: "x"}))

@@ -26,7 +26,7 @@ from alexnet_jax.data.store import prepared
 from alexnet_jax.data.store.layout import VERSION
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.data.store.statistics import Accumulator
-from alexnet_jax.errors import DataError
+from alexnet_jax.errors import ConfigError, DataError
 from tests.support import tiny
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
@@ -199,10 +199,20 @@ def test_directory_names_what_decides_the_content(tmp_path, source):
     [
         ({"dir": ""}, "set data.dir"),
         ({"builder": "ilsvrc", "dir": ""}, "TFDS's imagenet2012 in .*; set data.dir"),
-        ({"builder": "cifar"}, r"data.builder to be ilsvrc \| image_folder \| shapes, not"),
-        ({"storage": "png"}, "data.storage to be jpeg"),
-        ({"resize": "crop"}, r"data.resize to be aspect \| warp, not 'crop'"),
-        ({"resize_filter": "box"}, r"data.resize_filter to be area \| bilinear \| .*, not 'box'"),
+    ],
+)
+def test_no_folder_of_images(tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        prepare(config(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"builder": "cifar"}, "data.builder is one of ilsvrc, image_folder, shapes; got 'cifar'"),
+        ({"storage": "png"}, "data.storage is one of jpeg, raw; got 'png'"),
+        ({"resize": "crop"}, "data.resize is one of aspect, warp; got 'crop'"),
+        ({"resize_filter": "box"}, "data.resize_filter is one of area, bilinear, .*; got 'box'"),
         ({"workers": -1}, "data.workers"),
         ({"max_bad_fraction": 1.5}, "data.max_bad_fraction"),
         ({"validation_fraction": 1.0, "dir": "<train>"}, "data.validation_fraction"),
@@ -211,7 +221,7 @@ def test_directory_names_what_decides_the_content(tmp_path, source):
 def test_what_is_wrong_with_the_config(tmp_path, source, changes, message):
     if changes.get("dir") == "<train>":
         changes = {**changes, "dir": str(source / "train")}
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(ConfigError, match=message):
         prepare(config(tmp_path, **changes))
 
 

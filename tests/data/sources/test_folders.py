@@ -9,7 +9,7 @@ import pytest
 
 from alexnet_jax.data.sources.folders import folder_source
 from alexnet_jax.data.sources.source import Source
-from alexnet_jax.errors import DataError
+from alexnet_jax.errors import ConfigError, DataError
 
 
 def touch_images(folder: pathlib.Path, count: int) -> None:
@@ -105,7 +105,7 @@ def test_held_out_fraction_of_very_few(tmp_path, fraction):
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -1.0, float("nan")])
 def test_impossible_fraction(tmp_path, fraction):
     touch_images(tmp_path / "ant", 9)
-    with pytest.raises(DataError, match="validation_fraction between 0 and 1"):
+    with pytest.raises(ConfigError, match="validation_fraction is above 0 and below 1"):
         folder_source(tmp_path, fraction)
 
 

@@ -1,0 +1,210 @@
+"""How the config is described: a frozen dataclass for each section, whose fields tell all.
+
+    @dataclasses.dataclass(frozen=True)
+    class Log:
+        every_steps: int = field(100, "Updates between two lines of the log.", bound=at_least(1))
+
+The sections are in config_fields.py, that of the net in net/architecture.py. Defaults, checks,
+warnings, what a resumed run may change, and docs/config.md are made from them.
+"""
+
+import dataclasses
+import functools
+import math
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, get_type_hints
+
+from ml_collections import ConfigDict
+
+from alexnet_jax.errors import ConfigError
+
+ABSENT: Any = dataclasses.MISSING
+Condition = Mapping[str, tuple]  # dotted name of another field -> its values
+_TYPES: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "True or False"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "a text"),
+    tuple: ((tuple, list), "a tuple"),
+}
+
+
+class Bound(NamedTuple):
+    """What a value must fulfil, and in words."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+class Field(NamedTuple):
+    """A field of the config with all that is said about it.
+
+    Attributes:
+      path: dotted name.
+      type: of its values.
+      value: the default, or what the described object has.
+      doc: what it is, with its source.
+      choices: the values it may have; None: any.
+      bound: what its values must fulfil.
+      effects: it has an effect only where each of these other fields has one of these values.
+      resume: whether a resumed run may change it, or where it may.
+      before: what versions without this field did.
+    """
+
+    path: str
+    type: Any
+    value: Any
+    doc: str
+    choices: tuple | None
+    bound: Bound | None
+    effects: tuple[tuple[str, tuple], ...]
+    resume: bool | Condition
+    before: Any
+
+
+def field(
+    default: Any,
+    doc: str = "",
+    *,
+    choices: Sequence | str | None = None,
+    bound: Bound | None = None,
+    effect: Condition | None = None,
+    resume: bool | Condition = False,
+    before: Any = ABSENT,
+    name: str = "",
+) -> Any:
+    """Return a dataclass field that is a field of the config, or a section of it.
+
+    What is said of a section's effect and resume holds for all of its fields.
+
+    Args:
+      default: its value where nothing else is given.
+      doc: what it is, with units and source.
+      choices: its values; or "module:NAME" of a dictionary to which others may add: its keys at the
+        time of the check.
+      bound: what its values must fulfil.
+      effect: it has an effect only where these other fields have these values.
+      resume: whether a resumed run may change it: it decides where and how a run computes, and not
+        what. A condition: only there.
+      before: only for a field that is added to a section which has runs already: what versions
+        without it did. The hash of a config leaves the field out while it has this value.
+      name: in the config, where that is another one.
+    """
+    told = {
+        "doc": doc,
+        "choices": choices,
+        "bound": bound,
+        "effect": effect or {},
+        "resume": resume,
+        "before": before,
+        "name": name,
+    }
+    return dataclasses.field(default=default, metadata=told)
+
+
+def at_least(least: float) -> Bound:
+    """Return the bound of numbers from `least` on."""
+    return Bound(lambda value: value >= least, f"at least {least}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def fields(section: Any, path: str = "") -> Iterator[Field]:
+    """Yield the fields of a described object, and those of the sections in it.
+
+    Args:
+      section: an instance; what it has is each field's value.
+      path: its own name, with a dot at the end.
+    """
+    yield from _fields(section, path, (), False)
+
+
+def _fields(
+    section: Any, path: str, effects: tuple[tuple[str, tuple], ...], resume: bool | Condition
+) -> Iterator[Field]:
+    for own in dataclasses.fields(section):
+        if "doc" not in own.metadata:  # of the object alone, such as the layers of a net
+            continue
+        told, value = own.metadata, getattr(section, own.name)
+        name = path + (told["name"] or own.name)
+        all_effects = (*effects, *told["effect"].items())
+        free = told["resume"] or resume
+        if dataclasses.is_dataclass(value):
+            yield from _fields(value, f"{name}.", all_effects, free)
+            continue
+        choices = told["choices"]
+        if isinstance(choices, str):
+            choices = pkgutil.resolve_name(choices)
+        yield Field(
+            path=name,
+            type=_hints(type(section))[own.name],
+            value=value,
+            doc=told["doc"],
+            choices=None if choices is None else tuple(choices),
+            bound=told["bound"],
+            effects=all_effects,
+            resume=free,
+            before=told["before"],
+        )
+
+
+@functools.cache
+def _hints(section: type) -> dict[str, Any]:
+    return get_type_hints(section)
+
+
+def to_config(section: Any, value_of: Callable[[Field], Any]) -> ConfigDict:
+    """Return a ConfigDict with all fields of a described object.
+
+    Args:
+      section: an instance.
+      value_of: gives what each field is to hold.
+    """
+    config = ConfigDict()
+    for described in fields(section):
+        *parents, name = described.path.split(".")
+        place = config
+        for parent in parents:
+            if parent not in place:
+                place[parent] = ConfigDict()
+            place = place[parent]
+        place[name] = value_of(described)
+    return config
+
+
+def check(described: Field, value: Any) -> None:
+    """Refuse a value that the field cannot have.
+
+    Raises:
+      ConfigError: the field, what it takes, and what it got.
+    """
+    if described.choices is not None:
+        expected = f"one of {', '.join(map(str, described.choices))}"
+        holds = value in described.choices
+    elif not _has_type(value, described.type):
+        expected, holds = _TYPES[described.type][1], False
+    elif described.bound is not None:
+        expected, holds = described.bound.words, described.bound.holds(value)
+    else:
+        return
+    if not holds:
+        raise ConfigError(f"{described.path} is {expected}; got {value!r}")
+
+
+def _has_type(value: Any, expected: Any) -> bool:
+    if expected not in _TYPES:
+        return True
+    if isinstance(value, bool):
+        return expected is bool
+    return isinstance(value, _TYPES[expected][0])
+
+
+def holds(condition: bool | Condition, values: Mapping[str, Any]) -> bool:
+    """Whether a condition is fulfilled by a config's values, by their dotted names."""
+    if isinstance(condition, bool):
+        return condition
+    return all(values[name] in allowed for name, allowed in condition.items())
