@@ -169,7 +169,7 @@ def test_each_device_of_a_group_holds_one_column(shape):
         for layer, own in tree.items():
             for name, x in own.items():
                 columns = (layer, name) != ("fc8", "bias")  # of no column: their sum's
-                assert x.sharding.arch == (P("group") if columns else P())
+                assert x.sharding.spec == (P("group") if columns else P())
                 parts = {part.data.shape for part in x.addressable_shards}
                 expected = (2 // shape[1], *x.shape[1:]) if columns else x.shape
                 assert parts == {expected} and len(x.addressable_shards) == shape[0] * shape[1]
