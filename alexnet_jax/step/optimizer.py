@@ -1,4 +1,4 @@
-"""The paper's update, with a rate for each layer's weights and another for its biases.
+"""The paper's update, with a learning rate for each layer's weights and another for its biases.
 
 Paper 5: v <- 0.9 v - 0.0005 lr w - lr g; w <- w + v. The rate is inside the velocity: after a
 drop, v still holds steps of the old rate. PyTorch's SGD puts the rate outside and then differs.
@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax import Array
 from ml_collections import ConfigDict
 
 from alexnet_jax.config_fields import Optimizer, check_section
 
 
 class LearningRates(NamedTuple):
-    """The rates of one update: floats on the host, () float32 in the state."""
+    """The learning rates of one update: floats on the host, () float32 in the state."""
 
     base: Any  # that of the weights, without a layer's own factor: the one in the log
     weights: dict[str, Any]  # layer -> rate of its kernel
@@ -26,13 +25,13 @@ class LearningRates(NamedTuple):
 
 
 class OptimizerState(NamedTuple):
-    """What the update keeps between steps."""
+    """What the update keeps between steps. A checkpoint has the fields under these names."""
 
     rates: LearningRates
     velocity: Any  # like the parameters
 
 
-def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
+def make_optimizer(options: ConfigDict) -> optax.GradientTransformation:
     """Return the update of config.optimizer; its state, an `OptimizerState`, holds the rates.
 
     decay_form "velocity" is the paper's; "decoupled" takes lr * weight_decay * w off outside the
@@ -42,14 +41,21 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
     Raises:
       ConfigError: a value that config.optimizer cannot have.
     """
-    check_section(Optimizer(), config, "optimizer")
+    check_section(Optimizer(), options, "optimizer")
+    inside, decoupled = options.rate_form == "inside", options.decay_form == "decoupled"
+
+    def decays(params):  # biases and the scales of norms do not (layer.cu:565), but in PyTorch
+        return jax.tree.map(lambda kernel: kernel or options.decay_biases, _are_kernels(params))
+
+    decay = optax.add_decayed_weights(options.weight_decay, decays)
+    momentum = optax.trace(options.momentum)
 
     def init(params) -> OptimizerState:
-        start = config.learning_rate
+        start = options.learning_rate
         rates = LearningRates(
             base=start,
             weights=dict.fromkeys(params, start),
-            biases=dict.fromkeys(params, config.bias_learning_rate or start),
+            biases=dict.fromkeys(params, options.bias_learning_rate or start),
         )
         return OptimizerState(
             rates=jax.tree.map(lambda rate: jnp.asarray(rate, jnp.float32), rates),
@@ -57,42 +63,44 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
         )
 
     def update(grads, state: OptimizerState, params):
-        leaves, tree = jax.tree_util.tree_flatten_with_path(params)
-        moves = [
-            _move(config, _names(path), state.rates, w, v, g)
-            for (path, w), v, g in zip(
-                leaves, jax.tree.leaves(state.velocity), jax.tree.leaves(grads), strict=True
+        lr = _of_each(state.rates, params)
+        pull = grads if decoupled else decay.update(grads, decay.init(params), params)[0]
+        pull = _downhill(lr, pull) if inside else pull
+        velocity, _ = momentum.update(pull, optax.TraceState(state.velocity))
+        velocity = _where_learning(lr, velocity, state.velocity)
+        steps = velocity if inside else _downhill(lr, velocity)
+        if decoupled:
+            steps = jax.tree.map(
+                lambda it_does, step, lr, w: (
+                    step - lr * (options.weight_decay * w) if it_does else step
+                ),
+                *(decays(params), steps, lr, params),
             )
-        ]
-        steps, velocity = (jax.tree.unflatten(tree, part) for part in zip(*moves, strict=True))
+        steps = _where_learning(lr, steps, jax.tree.map(jnp.zeros_like, params))
         return steps, state._replace(velocity=velocity)
 
     return optax.GradientTransformation(init, update)
 
 
-def _names(path) -> tuple[str, str]:
-    """Return layer and name of a parameter."""
-    return path[0].key, path[-1].key
+def _are_kernels(params):
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 
-def _move(
-    config: ConfigDict, names: tuple[str, str], rates: LearningRates, w: Array, v: Array, g: Array
-) -> tuple[Array, Array]:
-    """Return what is added to one parameter, and its new velocity."""
-    layer, is_weights = names[0], names[1] == "kernel"
-    lr = (rates.weights if is_weights else rates.biases)[layer]
-    # Biases and the scales of norms do not decay (layer.cu:565), but in PyTorch.
-    decay = config.weight_decay if is_weights or config.decay_biases else 0.0
-    decoupled = config.decay_form == "decoupled"
-    pull = g + decay * w if decay and not decoupled else g
-    inside = config.rate_form == "inside"
-    learns = lr > 0
-    # The step is made of the velocity that is kept, so that w, v and g are read once.
-    velocity = jnp.where(learns, config.momentum * v + (-lr * pull if inside else pull), v)
-    step = velocity if inside else -lr * velocity
-    if decay and decoupled:
-        step = step - lr * (decay * w)
-    return jnp.where(learns, step, jnp.zeros_like(step)), velocity
+def _of_each(rates: LearningRates, params):
+    """Return the learning rate of each parameter."""
+
+    def of(path, _):
+        return (rates.weights if path[-1].key == "kernel" else rates.biases)[path[0].key]
+
+    return jax.tree_util.tree_map_with_path(of, params)
+
+
+def _downhill(lr, x):
+    return jax.tree.map(lambda lr, x: -lr * x, lr, x)
+
+
+def _where_learning(lr, new, old):
+    return jax.tree.map(lambda lr, new, old: jnp.where(lr > 0, new, old), lr, new, old)
 
 
 def with_learning_rates(state: OptimizerState, rates: LearningRates) -> OptimizerState:
