@@ -23,6 +23,7 @@ from alexnet_jax.analysis.report import refresh
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.run.config import idle
 from alexnet_jax.system import command_line, distributed, sharding
+from alexnet_jax.system.interrupt import Interrupt
 from alexnet_jax.train import train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
@@ -50,7 +51,12 @@ def main(_) -> None:
         given = config_flags.get_override_values(flags.FLAGS["config"])
         for line in idle(config, given) if jax.process_index() == 0 else ():
             warnings.warn(line, stacklevel=1)
-        result = train(config, workdir, after_validation=lambda: refresh.refresh(workdir))
+        result = train(
+            config,
+            workdir,
+            interrupt=Interrupt(),
+            after_validation=lambda: refresh.refresh(workdir),
+        )
     if result:
         print(json.dumps(result))
 

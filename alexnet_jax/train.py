@@ -1,75 +1,295 @@
-"""A run from its config: folder, images, net, checkpoints and log, and the loop over them."""
+"""Train a net: restore or create its state, then batch, update, log, validate and save."""
 
+import collections
+import contextlib
+import dataclasses
+import functools
+import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
+from alexnet_jax.data.input.loader import eval_batches, train_batches
+from alexnet_jax.data.input.pixel_stats import at_epoch, make_pixel_stats
 from alexnet_jax.data.prepare.prepare import prepare
-from alexnet_jax.loop import Run
+from alexnet_jax.data.store.prepared import PreparedDataset
+from alexnet_jax.doctor.signal import ChanceWatch
+from alexnet_jax.errors import TrainingError
+from alexnet_jax.inference.predictor import SPLIT, batch_size_for, evaluate, make_evaluate_step
 from alexnet_jax.net import resolving
+from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.net.filters import colour_shares, filter_grid
 from alexnet_jax.run import config as configs
 from alexnet_jax.run import dataset_info, folder
 from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.run.clock import Clock
 from alexnet_jax.run.logger import Logger, Silence
+from alexnet_jax.step import metrics, optimizer, schedule
+from alexnet_jax.step.create import abstract_state, create_state
+from alexnet_jax.step.state import TrainState
+from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import distributed, sharding
-from alexnet_jax.system.interrupt import Interrupt
+from alexnet_jax.system.interrupt import Interrupt, Stopped
+from alexnet_jax.weights.initial import initialised
+
+IN_FLIGHT = 2  # steps that the host may be ahead of the device
 
 
 def train(
     config: ConfigDict,
-    workdir: pathlib.Path,
+    workdir: str | pathlib.Path,
+    *,
+    interrupt: Interrupt | None = None,
     after_validation: Callable[[], object] | None = None,
 ) -> dict:
-    """Train what `config` describes in `workdir`, going on where the run there is.
+    """Train what `config` describes in `workdir`, and go on with a run that has begun there.
 
     Args:
       config: a recipe.
       workdir: the run's folder.
-      after_validation: called after each one, in the process that writes the log.
+      interrupt: asked before each step whether to stop; entered when the first may begin. None:
+        the run is never asked to stop.
+      after_validation: called after each validation, in the process that writes the log.
 
     Returns:
       The last validation's line of metrics.jsonl; nothing where another process writes it.
 
     Raises:
       UserError: what the user can mend: config, data, checkpoints, a loss that is not finite.
-      Stopped: SIGTERM or SIGINT came; the state is saved.
+      Stopped: `interrupt` asked to stop; the state is saved.
     """
     configs.check(config)
-    mesh = sharding.make_mesh(
-        config.mesh, resolving.resolve(config.model).columns, config.batch_size
-    )
-    if jax.process_index() != 0:
-        return _train(config, mesh, workdir, first=False)
-    with folder.alone(workdir):
-        folder.check_run(workdir, config)
-        return _train(config, mesh, workdir, first=True, told=after_validation)
-
-
-def _train(
-    config: ConfigDict,
-    mesh: jax.sharding.Mesh,
-    workdir: pathlib.Path,
-    *,
-    first: bool,
-    told: Callable[[], object] | None = None,
-) -> dict:
-    """Train, `first` in the process that writes the log."""
-    dataset = prepare(config.data)
-    distributed.wait_for_all("prepared")
-    arch = resolving.resolve(config.model, len(dataset.class_names))
-    with (
-        Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir) as checkpoints,
-        Logger(workdir, tensorboard=config.log.tensorboard) if first else Silence() as log,
-        Interrupt() as interrupt,
-    ):
+    workdir = pathlib.Path(workdir)
+    columns = resolving.resolve(config.model).columns
+    mesh = sharding.make_mesh(config.mesh, columns, config.batch_size)
+    first = jax.process_index() == 0  # the process that writes the run's files
+    with contextlib.ExitStack() as stack:
+        if first:
+            stack.enter_context(folder.alone(workdir))
+            folder.check_run(workdir, config)
+        dataset = prepare(config.data)
+        distributed.wait_for_all("prepared")
+        arch = resolving.resolve(config.model, len(dataset.class_names))
+        checkpoints = stack.enter_context(
+            Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir)
+        )
+        log = Logger(workdir, tensorboard=config.log.tensorboard) if first else Silence()
+        stack.enter_context(log)
+        stop = stack.enter_context(interrupt or contextlib.nullcontext())
         if first:
             dataset_info.keep(workdir, dataset, config.data, begun=bool(checkpoints.steps()))
-        run = Run(config, arch, mesh, dataset, checkpoints, log, interrupt, told)
-        run.begin()
+        run = Run(config, arch, mesh, dataset, checkpoints, log, stop)
         if first:  # only now: a start that is refused leaves the folder's config as it was
             if run.step and (warning := folder.other_cores(workdir)):
                 log.say(warning)
             folder.write_run(workdir, config)
-        return run.go()
+        return _loop(run, after_validation if first else None)
+
+
+def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
+    """Make the steps that are left, and return the last validation's line of the log."""
+    config, mesh, log, steps = run.config, run.mesh, run.log, run.epochs.steps
+    train_step = make_train_step(config, run.arch, mesh)
+    batches = train_batches(
+        run.dataset,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        start_step=run.step,
+        steps=steps - run.step,
+        rows=sharding.local_rows(mesh, config.batch_size),
+        workers=config.data.workers,
+    )
+
+    @functools.lru_cache(maxsize=1)
+    def placed_pixel_stats(epoch: int):
+        return sharding.put_everywhere(mesh, at_epoch(run.pixel_stats, config.data, epoch))
+
+    clock, in_flight = Clock(), collections.deque[jax.Array]()
+    while True:
+        if run.validation_is_due():
+            run.validate()
+            if after_validation:
+                after_validation()
+            clock = Clock()
+        if run.interrupt and (signal := run.interrupt.asked(run.step)) is not None:
+            run.leave(signal)
+        if run.step == steps:
+            break
+
+        run.set_learning_rates()
+        pixel_stats = placed_pixel_stats(run.epochs.done(run.step))
+        with clock.waiting():
+            batch = sharding.put_batch(mesh, next(batches))
+        run.state, loss = train_step(run.state, batch, pixel_stats)
+        run.step += 1
+        log.advance(run.step)
+        in_flight.append(loss)
+        if len(in_flight) > IN_FLIGHT:
+            in_flight.popleft().block_until_ready()
+
+        if run.step % config.log.every_steps == 0 or run.step == steps:
+            run.log_window(clock)
+            clock = Clock()
+        every = config.checkpoint.every_steps
+        if every and run.step % every == 0 and not run.validation_is_due():
+            run.save()
+    run.checkpoints.wait()
+    return log.last("val")
+
+
+class Run:
+    """A run between two steps: its state, and what is done to it there.
+
+    Attributes:
+      state: on the devices.
+      step: updates done; state.step on the host.
+      saved: step of the last state that was saved or restored; -1: none.
+      learning_rates: those in the state, once they are set.
+      plateau: state.plateau on the host: reading it from the state would wait for the step.
+    """
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        arch: Architecture,
+        mesh: jax.sharding.Mesh,
+        dataset: PreparedDataset,
+        checkpoints: Checkpoints,
+        log: Logger | Silence,
+        interrupt: Interrupt | None,
+    ):
+        self.config, self.arch, self.mesh, self.dataset = config, arch, mesh, dataset
+        self.checkpoints, self.log, self.interrupt = checkpoints, log, interrupt
+        images = dataset.num_examples("train")
+        self.epochs = schedule.Epochs(
+            images, config.batch_size, config.epochs, config.evaluate.every_epochs
+        )
+        self.pixel_stats = make_pixel_stats(dataset.statistics, config.data)
+        self.watch = ChanceWatch(arch, dataset, self.pixel_stats, config.log)
+        self.evaluate_step = make_evaluate_step(arch, mesh, config.evaluate.views)
+        self.learning_rates: optimizer.LearningRates | None = None
+        self.state, self.saved = self.restore_or_create()
+        self.step, self.plateau = int(self.state.step), jax.device_get(self.state.plateau)
+        if self.step > self.epochs.steps:
+            raise TrainingError(
+                f"epochs={config.epochs} is {self.epochs.steps} steps, but this run has done "
+                f"{self.step}: ask for more, or begin anew with another --workdir"
+            )
+        log.begin(self.step, int(self.state.validated), self.epochs.steps)
+        log.say(
+            f"{f'goes on from step {self.step}' if self.step else 'begins'}: {self.epochs.steps} "
+            f"steps of {config.batch_size} images, {images} images and {arch.classes} classes, "
+            f"mesh {dict(mesh.shape)} of {jax.devices()[0]}"
+        )
+
+    def restore_or_create(self) -> tuple[TrainState, int]:
+        """Return the latest checkpoint's state and its step, or a new state and -1."""
+        like = abstract_state(self.config, self.arch, self.mesh)
+        if (state := self.checkpoints.restore(like)) is not None:
+            return state, int(state.step)
+        state = create_state(self.config, self.arch, self.mesh)
+        if self.config.init_from:
+            state, loaded = initialised(state, self.config, self.arch, self.mesh)
+            self.log.say(loaded)
+        return state, -1
+
+    def set_learning_rates(self) -> None:
+        """Put the learning rates of the next update into the state, where they have changed."""
+        at = {"step": self.step, "epoch": self.epochs.done(self.step), "steps": self.epochs.steps}
+        now = schedule.learning_rates(self.config, self.state.params, **at, plateau=self.plateau)
+        if now != self.learning_rates:
+            values = sharding.put_everywhere(self.mesh, jax.tree.map(np.float32, now))
+            opt_state = optimizer.with_learning_rates(self.state.opt_state, values)
+            self.state = dataclasses.replace(self.state, opt_state=opt_state)
+            self.learning_rates = now
+
+    def log_window(self, clock: Clock) -> None:
+        """Log the means since the last line, and begin new sums."""
+        jax.block_until_ready(self.state)
+        timing = clock.read(self.config.batch_size)
+        self.check_finite()
+        window = jax.device_get(self.state.window)
+        self.log.metrics({**self.line("train"), **metrics.means(window), **timing})
+        if warning := self.watch.warning(float(window["loss"] / window["images"]), self.state):
+            self.log.say(warning)
+        zeros = sharding.put_everywhere(self.mesh, jax.tree.map(np.zeros_like, window))
+        self.state = dataclasses.replace(self.state, window=zeros)
+
+    def line(self, split: str) -> dict:
+        """Return the beginning of a line of the log."""
+        rate = self.state.opt_state.rates.base
+        return {
+            "step": self.step,
+            "epoch": self.epochs.passed(self.step),
+            "split": split,
+            "learning_rate": float(f"{float(rate):.6g}"),  # as it was set, not as float32 has it
+        }
+
+    def validation_is_due(self) -> bool:
+        """Whether an epoch has just ended whose validation is not yet done."""
+        return self.epochs.validates(self.step) and int(self.state.validated) != self.step
+
+    def validate(self) -> None:
+        """Evaluate, log, update the plateau, save; a signal stops the evaluation and the run."""
+        self.check_finite()
+        result = evaluate(
+            self.evaluate_step, self.state, self.validation_batches(), self.pixel_stats, self.mesh
+        )
+        if not math.isfinite(result["loss"]):
+            raise TrainingError(self.not_finite("validation loss", self.step))
+        conv1 = sharding.whole(self.mesh, self.state.params["conv1"]["kernel"])
+        colour = colour_shares(conv1 / np.asarray(self.config.data.divide_by)[:, None])
+        self.log.metrics({**self.line("val"), **result, "conv1_colour": colour})
+        self.log.image("conv1", filter_grid(conv1), self.step)
+        plateau = schedule.make_plateau(self.config.schedule)
+        self.plateau = jax.device_get(
+            schedule.after_validation(plateau, self.plateau, result["top1_error"])
+        )
+        new = {"plateau": self.plateau, "validated": np.int32(self.step)}
+        self.state = dataclasses.replace(self.state, **sharding.put_everywhere(self.mesh, new))
+        self.save(result)
+
+    def validation_batches(self) -> Iterator[dict]:
+        """Read the validation images; leave the run when a signal has come."""
+        batch_size = batch_size_for(self.mesh, asked=self.config.evaluate.batch_size)
+        for batch in eval_batches(
+            self.dataset,
+            SPLIT,
+            batch_size=batch_size,
+            rows=sharding.local_rows(self.mesh, batch_size),
+            workers=self.config.data.workers,
+        ):
+            if self.interrupt and self.interrupt.number is not None:
+                self.leave(self.interrupt.number)
+            yield batch
+
+    def save(self, validation: dict | None = None) -> None:
+        """Begin to write a checkpoint; a state whose loss was not finite is never saved."""
+        self.check_finite()
+        self.checkpoints.save(self.state, validation)
+        self.saved = self.step
+
+    def leave(self, signal: int) -> NoReturn:
+        """Save where that is not done, and stop."""
+        if self.step != self.saved:  # a damaged checkpoint of this step may be there
+            self.save()
+        self.checkpoints.wait()
+        raise Stopped(signal, f"saved at step {self.step}; the same command goes on from there")
+
+    def check_finite(self) -> None:
+        """Stop the run where a loss was not finite."""
+        if (bad := int(self.state.bad_step)) >= 0:
+            raise TrainingError(self.not_finite("loss", bad))
+
+    def not_finite(self, what: str, step: int) -> str:
+        """Say which checkpoint is good, where the parameters after `step` updates are not."""
+        good = [saved for saved in self.checkpoints.steps() if saved < step]
+        last = f"the last one saved before, step {good[-1]}, is good" if good else "none was saved"
+        return (
+            f"the {what} was not finite at step {step}; {last}. A lower optimizer.learning_rate is "
+            "the usual remedy"
+        )

@@ -24,7 +24,6 @@ from alexnet_jax.net.forward import graphdef_of
 from alexnet_jax.run import config as configs
 from alexnet_jax.step import optimizer, schedule
 from alexnet_jax.step.create import create_state
-from alexnet_jax.step.epochs import Epochs
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from alexnet_jax.system.random_streams import stream
@@ -98,10 +97,10 @@ def _first_state(
     state = create_state(config, arch, mesh)
     if config.init_from:
         state, _ = initialised(state, config, arch, mesh)
-    epochs = Epochs(images, config.batch_size, config.epochs, config.evaluate.every_epochs)
+    steps = schedule.Epochs(images, config.batch_size, config.epochs, 1).steps
     plateau = jax.device_get(state.plateau)
-    at = {"step": 0, "epoch": 0, "steps": epochs.steps, "plateau": plateau}
-    rates = jax.tree.map(np.float32, schedule.rates(config, state.params, **at))
+    at = {"step": 0, "epoch": 0, "steps": steps, "plateau": plateau}
+    rates = jax.tree.map(np.float32, schedule.learning_rates(config, state.params, **at))
     return dataclasses.replace(
         state, opt_state=optimizer.with_learning_rates(state.opt_state, rates)
     )

@@ -1,5 +1,7 @@
-"""The rates of each layer over a run: the schedule, the layers' own factors, the plateau."""
+"""Epochs of a run, and its learning rates: the schedule, the layers' own factors, the plateau."""
 
+import dataclasses
+import math
 from collections.abc import Iterable
 
 import jax
@@ -11,7 +13,47 @@ from optax.contrib import ReduceLROnPlateauState, reduce_on_plateau
 from alexnet_jax.step.optimizer import LearningRates
 
 
-def rates(
+@dataclasses.dataclass(frozen=True)
+class Epochs:
+    """How far a step is in a run.
+
+    Attributes:
+      images: of the training split.
+      batch_size: of a step.
+      epochs: of the whole run.
+      every: epochs from one validation to the next.
+    """
+
+    images: int
+    batch_size: int
+    epochs: int
+    every: int
+
+    @property
+    def steps(self) -> int:
+        """The steps of the whole run."""
+        return self.end(self.epochs)
+
+    def end(self, epoch: int) -> int:
+        """Return the step that ends this many epochs."""
+        return math.ceil(epoch * self.images / self.batch_size)
+
+    def done(self, step: int) -> int:
+        """Return the epochs that this many steps have ended."""
+        return step * self.batch_size // self.images
+
+    def passed(self, step: int) -> float:
+        """Return the epochs that this many steps are, to four digits."""
+        return round(step * self.batch_size / self.images, 4)
+
+    def validates(self, step: int) -> bool:
+        """Whether a validation follows this step: an epoch has just ended, or the run."""
+        epoch = self.done(step)
+        wanted = epoch % self.every == 0 or step == self.steps
+        return step > 0 and wanted and step == self.end(epoch)
+
+
+def learning_rates(
     config: ConfigDict,
     layers: Iterable[str],
     *,
@@ -20,7 +62,7 @@ def rates(
     steps: int,
     plateau: ReduceLROnPlateauState,
 ) -> LearningRates:
-    """Return the rates of the update that follows `step` finished ones, as floats.
+    """Return the learning rates of the update that follows `step` finished ones, as floats.
 
     A layer's factor is that of the row of schedule.layers with the latest epoch that has come; a
     norm goes with its convolution. Biases follow it and the schedule, unless

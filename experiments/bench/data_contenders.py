@@ -17,12 +17,12 @@ from alexnet_jax.data.decode.images import SIZE, decode_jpeg
 from alexnet_jax.data.input.loader import threads, train_batches
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.store.prepared import PreparedDataset
-from alexnet_jax.loop import IN_FLIGHT
 from alexnet_jax.net import resolving
 from alexnet_jax.step.create import create_state
 from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import sharding
 from alexnet_jax.system.cores import cores
+from alexnet_jax.train import IN_FLIGHT
 
 Measure = Callable[[], float]  # images/s of one turn
 

@@ -104,7 +104,7 @@ def test_rates_of_each_parameter(name, row):
     config = load(name)
     layers = [layer.name for layer in resolving.resolve(config.model).layers]
     assert set(apart) <= set(layers)
-    found = schedule.rates(config, layers, step=0, epoch=epoch, steps=100, plateau=None)
+    found = schedule.learning_rates(config, layers, step=0, epoch=epoch, steps=100, plateau=None)
     for layer in layers:
         pair = (found.weights[layer], found.biases[layer])
         np.testing.assert_allclose(pair, apart.get(layer, usual), rtol=1e-9, err_msg=layer)
@@ -191,7 +191,7 @@ def test_the_flags_of_net_170_in_the_docstring():
     )
     for share, rate in ((0.0, 0.01), (0.3, 0.001587), (0.6, 0.000252), (0.9, 0.00004)):  # 170:8
         step = round(share * 1000)
-        found = schedule.rates(
+        found = schedule.learning_rates(
             config, ("conv1", "fc8"), step=step, epoch=int(95 * share), steps=1000, plateau=None
         )
         np.testing.assert_allclose(found.weights["fc8"], rate, rtol=5e-4)

@@ -8,7 +8,6 @@ import shutil
 import numpy as np
 import pytest
 
-from alexnet_jax import loop
 from alexnet_jax.errors import ConfigError, DataError, TrainingError
 from alexnet_jax.inference import predictor
 from alexnet_jax.net import resolving
@@ -91,7 +90,8 @@ def test_a_line_is_the_mean_over_the_steps_since_the_last(folder, unbroken, tmp_
 
 def test_a_longer_run_goes_on_to_the_same_bits_and_a_finished_one_stays(folder, unbroken, tmp_path):
     told = []
-    train(config(folder, epochs=2), tmp_path, lambda: told.append(tiny.lines(tmp_path)[-1]))
+    tell = lambda: told.append(tiny.lines(tmp_path)[-1])  # noqa: E731
+    train(config(folder, epochs=2), tmp_path, after_validation=tell)
     assert of(tmp_path, "val", "step") == tiny.EPOCH_ENDS[:2]
     assert told == [line for line in tiny.lines(tmp_path) if line["split"] == "val"]
     result = train(config(folder, data__workers=1), tmp_path)
@@ -150,7 +150,7 @@ def test_layers_biases_and_colours_follow_their_epochs(folder, tmp_path, monkeyp
     compiled = []
     make = train_step.make_train_step
     monkeypatch.setattr(
-        "alexnet_jax.loop.make_train_step",
+        "alexnet_jax.train.make_train_step",
         lambda *arguments: compiled.append(make(*arguments)) or compiled[-1],
     )
     changes = {
@@ -235,7 +235,7 @@ def test_a_validation_that_gives_no_number_is_neither_logged_nor_saved(
         found = predictor.evaluate(*arguments)
         return {**found, "loss": math.nan} if int(arguments[1].step) == 11 else found
 
-    monkeypatch.setattr(loop, "evaluate", evaluate)
+    monkeypatch.setattr("alexnet_jax.train.evaluate", evaluate)
     made = config(folder, checkpoint__every_steps=0)
     said = "validation loss was not finite at step 11; .* step 6, is good"
     for _ in range(2):  # the second time from step 6

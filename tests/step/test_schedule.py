@@ -26,7 +26,9 @@ def rate_at(config, *, step=0, epoch=0, steps=100, plateau=None) -> float:
 
 
 def rates_at(config, layers=LAYERS, *, step=0, epoch=0, steps=100, plateau=None) -> LearningRates:
-    return schedule.rates(config, layers, step=step, epoch=epoch, steps=steps, plateau=plateau)
+    return schedule.learning_rates(
+        config, layers, step=step, epoch=epoch, steps=steps, plateau=plateau
+    )
 
 
 def rates_after(errors: list[float], **options) -> list[float]:
@@ -135,3 +137,19 @@ def test_rates_of_biases(own, drops, expected):
     for epoch, pair in zip((0, 25, 67, 72), expected, strict=True):
         found = rates_at(config, epoch=epoch).biases
         np.testing.assert_allclose((found["conv1"], found["fc8"]), pair, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("images", "batch"), [(42, 8), (8, 42), (40, 8), (1, 1), (13, 13)])
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_an_epoch_ends_with_the_step_that_sees_its_last_image(images, batch, every):
+    epochs = schedule.Epochs(images, batch, 7, every)
+    last = -(-7 * images // batch)
+    assert epochs.steps == last
+    for step in range(1, last + 1):
+        seen, before = step * batch, (step - 1) * batch
+        ended = [n for n in range(1, 8) if before < n * images <= seen]
+        assert epochs.done(step) == seen // images
+        assert epochs.passed(step) == pytest.approx(seen / images, abs=5e-5)
+        wanted = bool(ended) and (seen // images % every == 0 or step == last)
+        assert epochs.validates(step) == wanted
+    assert not epochs.validates(0)

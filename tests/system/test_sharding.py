@@ -271,7 +271,7 @@ def trained_with_switches(data: int, group: int, steps: int = 4):
     step = train_step.make_train_step(config, net, mesh)
     state = placed(data, group)
     now = {"step": 0, "epoch": 0, "steps": steps, "plateau": state.plateau}
-    rates = schedule.rates(config, state.params, **now)
+    rates = schedule.learning_rates(config, state.params, **now)
     rates = sharding.put_everywhere(mesh, jax.tree.map(np.float32, rates))
     opt_state = optimizer.with_learning_rates(state.opt_state, rates)
     state = dataclasses.replace(state, opt_state=opt_state)
