@@ -1,1 +1,1 @@
-"""Whether a recipe will start, before it is trained."""
+"""Will a recipe start to learn? An answer before it is trained."""

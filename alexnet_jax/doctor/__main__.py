@@ -1,12 +1,12 @@
-"""Whether a recipe will start: what its first step would be like, layer by layer, before any.
+"""Will a recipe start to learn? The doctor examines its first step, layer by layer.
 
     python -m alexnet_jax.doctor --config=configs/ilsvrc2012.py --config.data.dir=/path/to/imagenet
 
-A net that gives every image the same answer has the loss ln(classes), and stays there until its
-weights have grown enough to tell images apart. How soon that is shows in the pull of the labels:
-by how much the first step would lower the loss of its own batch through what differs between its
-images. This prints the signal's and the gradients' sizes of each layer and that pull beside those
-of recipes whose start was measured. The last line is one JSON object.
+A net that gives every image the same answer has the loss ln(classes). It stays there until its
+weights are large enough to tell images apart. The pull of the labels says how soon that is: by how
+much the first step would lower the loss of its batch through the differences between the images.
+The doctor prints the sizes of the signal and of the gradients in each layer, and compares the pull
+with that of recipes whose start was measured. The last line is one JSON object.
 """
 
 import dataclasses
@@ -29,14 +29,14 @@ def define_flags() -> None:
 
 
 def report(config: ConfigDict) -> None:
-    """Print what `examine` finds, the verdict, and all of it as the last line."""
-    found, classes = examine(config)
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(table(found))
-    verdict, reason = judge(found, classes)
+    """Print the layers, the verdict, and both as JSON on the last line."""
+    layers, classes = examine(config)
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table(layers))
+    verdict, reason = judge(layers, classes)
     print(f"{verdict}: {reason}")
     result: dict[str, Any] = {"verdict": verdict, "reason": reason}
-    result["pull"] = sum(layer.pull for layer in found.values())
-    result["layers"] = {name: dataclasses.asdict(layer) for name, layer in found.items()}
+    result["pull"] = sum(layer.pull for layer in layers.values())
+    result["layers"] = {name: dataclasses.asdict(layer) for name, layer in layers.items()}
     result = json.loads(json.dumps(result), parse_constant=lambda _: None)  # JSON has no NaN
     print(json.dumps(result))
 

@@ -1,4 +1,4 @@
-"""What the first step of a recipe would be like, layer by layer, before any."""
+"""The first step of a recipe, layer by layer, before it is made."""
 
 import dataclasses
 import functools
@@ -46,29 +46,29 @@ WIDTH = 120  # characters, where no terminal says
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One layer before the first step; sizes are root mean squares."""
+    """One layer before the first step. Sizes are root mean squares."""
 
-    spread: float  # how far images differ in what it passes on (signal_check.spreads)
+    spread: float  # how much images differ in its output (signal.spreads)
     weights: float
     gradient: float  # of the loss, with respect to the weights
-    move: float  # of the weights in the first step, over the weights
-    pull: float  # its part of the pull of the labels, nats
+    move: float  # the first step of the weights, divided by the weights
+    pull: float  # its share of the pull of the labels, nats
 
 
 def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
-    """Return the layers of a recipe's net as its first batch finds them, and its classes.
+    """Return the layers of a recipe's net at its first batch, and the number of classes.
 
     Args:
-      config: the run's; its images are prepared if they are not.
+      config: the run's. Its images are prepared where that is not done.
 
     Raises:
-      UserError: a config or images that no run can have.
+      UserError: the config or the images are wrong.
     """
     configs.check(config)
     if config.batch_size < 2:
         raise ConfigError(
-            "the doctor looks at what differs between the images of a batch: batch_size is at "
-            f"least 2 for it; got {config.batch_size}"
+            "the doctor compares the images of a batch: it needs a batch_size of at least 2; "
+            f"got {config.batch_size}"
         )
     dataset = prepare(config.data)
     arch = resolving.resolve(config.model, len(dataset.class_names))
@@ -93,7 +93,7 @@ def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
 def _first_state(
     config: ConfigDict, arch: architecture.Architecture, mesh: Mesh, images: int
 ) -> TrainState:
-    """Return the state before the first step, with that step's rates."""
+    """Return the state before the first step, with that step's learning rates."""
     state = create_state(config, arch, mesh)
     if config.init_from:
         state, _ = initialised(state, config, arch, mesh)
@@ -114,55 +114,55 @@ def layers(
     key: Array,
     momentum: float,
 ) -> dict[str, Layer]:
-    """Return what the first step would be like.
+    """Return the layers as the first step finds them.
 
     The pull of the labels is the sum over parameters of rate / (1 - momentum) times the square of
-    the gradient of mean(logit of the label - logit of the next image's label): what is the same
-    for all images cancels in it.
+    the gradient of mean(logit of the label - logit of the next image's label). Whatever is the
+    same for all images cancels in this difference.
 
     Args:
-      net, state: the net, its parameters and rates.
+      arch, state: the net, its parameters and learning rates.
       images: (B, image_size, image_size, 3) float32, less the mean.
       labels: (B,) int32.
-      key: of the dropout masks.
-      momentum: of the update.
+      key: the stream of the dropout masks.
+      momentum: the update's.
     """
     gradients, pulls = _gradients(arch)(state.params, state.batch_stats, images, labels, key)
-    found = {}
+    layers = {}
     spread = spreads(arch, state, images[:LOOKED_AT], stream(key, "dropout"))
     rates = state.opt_state.rates
-    for name, own in state.params.items():
-        if name not in spread:  # a norm: its layer's
+    for name, parameters in state.params.items():
+        if name not in spread:  # a norm, which is a part of its layer
             continue
         weights, gradient = (_size(tree[name]["kernel"]) for tree in (state.params, gradients))
         pull = 0.0
-        for leaf in own:
+        for leaf in parameters:
             rate = float((rates.weights if leaf == "kernel" else rates.biases)[name])
             squares = np.square(np.asarray(pulls[name][leaf], np.float64)).sum()
             pull += rate / (1 - momentum) * float(squares)
         move = float(rates.weights[name]) * gradient / max(weights, 1e-30)
-        found[name] = Layer(spread[name], weights, gradient, move, pull)
-    return found
+        layers[name] = Layer(spread[name], weights, gradient, move, pull)
+    return layers
 
 
 def _gradients(arch: architecture.Architecture):
-    """Return the compiled gradients: of the loss, and of what only the labels can ask for."""
+    """Return the compiled gradients: of the loss, and of the difference that only labels make."""
     graph = graphdef_of(arch)
 
     @functools.partial(jax.jit, compiler_options=FAST_COMPILE)
     def gradients(params, stats, images, labels, key):
         def logits(params):
             model = nnx.merge(graph, params, stats)
-            # One mask for all images: what it leaves out is no difference between them.
+            # One mask for all images, so that the mask makes no difference between them.
             same = jnp.zeros(images.shape[0], jnp.int32)
             masks = {"dropout_key": stream(key, "dropout"), "examples": same}
             return model(images, train=True, **masks)[0]
 
         scores, transpose = jax.vjp(logits, params)
-        own = jax.nn.one_hot(labels, arch.classes, dtype=scores.dtype)
-        next_one = jnp.roll(own, 1, axis=0)
-        (of_loss,) = transpose((jax.nn.softmax(scores) - own) / labels.shape[0])
-        (of_labels,) = transpose((next_one - own) / labels.shape[0])
+        labelled = jax.nn.one_hot(labels, arch.classes, dtype=scores.dtype)
+        of_next = jnp.roll(labelled, 1, axis=0)
+        (of_loss,) = transpose((jax.nn.softmax(scores) - labelled) / labels.shape[0])
+        (of_labels,) = transpose((of_next - labelled) / labels.shape[0])
         return of_loss, of_labels
 
     return gradients
@@ -172,50 +172,50 @@ def _size(x: Array) -> float:
     return float(np.sqrt(np.mean(np.square(np.asarray(x, np.float64)))))
 
 
-def judge(found: dict[str, Layer], classes: int) -> tuple[str, str]:
+def judge(layers: dict[str, Layer], classes: int) -> tuple[str, str]:
     """Return the verdict and its reason.
 
     Args:
-      found: what `layers` gave.
+      layers: those of `examine`.
       classes: of the net.
     """
-    pull = sum(layer.pull for layer in found.values())
+    pull = sum(layer.pull for layer in layers.values())
     told = f"the pull of the labels is {pull:.2g} nats a step"
-    spread = {name: layer.spread for name, layer in found.items()}
+    spread = {name: layer.spread for name, layer in layers.items()}
     if not math.isfinite(pull):
         first = next((name for name, size in spread.items() if not math.isfinite(size)), None)
-        what = f"{first} passes on what is no number" if first else "a gradient is not finite"
+        what = f"the output of {first} is not finite" if first else "a gradient is not finite"
         return "does not start", (
-            f"{what}: smaller initial weights are the remedy, or with model.lrn.k=0, which divides "
-            "0 by 0 where all maps of a window are 0, a larger k"
+            f"{what}: take smaller initial weights; or, with model.lrn.k=0, a larger k, since 0 is "
+            "divided by 0 where all channels of a window are 0"
         )
     if pull >= STARTS:
         return "starts", (
-            f"{told}; runs with {STARTS:g} and more did after 20 to 100 steps, those of a narrow "
-            "net on 40 classes after about 300"
+            f"{told}; runs with {STARTS:g} or more started after 20 to 100 steps, a narrow net's "
+            "on 40 classes after about 300"
         )
     if pull >= STARTS_LATE:
         return "starts late", (
-            f"{told}; of the runs with {STARTS_LATE:g} to {STARTS:g} three in four did, after 40 "
-            "to 300 steps"
+            f"{told}; of the runs with {STARTS_LATE:g} to {STARTS:g} three in four started, after "
+            "40 to 300 steps"
         )
     dead = first_dead_layer(spread)
-    where = f"images hardly differ any more in {dead} ({spread[dead]:.1g}); " if dead else ""
+    where = f"images hardly differ in {dead} ({spread[dead]:.1g}); " if dead else ""
     return "not known to start", (
         f"{told}; of the runs with less than {STARTS_LATE:g} two started, after 180 and 260 steps, "
         "and 29 had not after 300: the loss may sit at "
-        f"ln({classes}) = {math.log(classes):.3f} for long; {where}larger model.init.std up to "
-        "there, or images of 0-255 (data.divide_by=1), are the remedies"
+        f"ln({classes}) = {math.log(classes):.3f} for long; {where}take a larger model.init.std up "
+        "to there, or images of 0-255 (data.divide_by=1)"
     )
 
 
-def table(found: dict[str, Layer]) -> Table:
+def table(layers: dict[str, Layer]) -> Table:
     """Return the layers for a terminal."""
     shown = Table(
         *("layer", "images differ by", "weights", "gradient", "first move / weights", "pull, nats"),
         title="Before the first step: root mean squares",
         title_justify="left",
     )
-    for name, layer in found.items():
+    for name, layer in layers.items():
         shown.add_row(name, *(f"{value:.2g}" for value in dataclasses.astuple(layer)))
     return shown

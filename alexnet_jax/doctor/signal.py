@@ -1,7 +1,7 @@
-"""Why a net does not start: where the difference between images dies on the way up.
+"""Why a net does not start: the layer in which the differences between images vanish.
 
-A loss that sits at ln(classes) is that of a net which gives every image the same answer. The
-first layer whose activations hardly differ from image to image is the one to look at.
+A net whose loss stays at ln(classes) gives every image the same answer. The first layer whose
+activations hardly differ from image to image is the one to look at.
 """
 
 import functools
@@ -23,17 +23,17 @@ from alexnet_jax.step.state import NetState
 # 0.005 at fc7, and it starts late; with twice those 0.18 at fc7; with a tenth 0.009 at conv2.
 DEAD = 0.01
 AT_CHANCE = 0.01  # a loss within this share of ln(classes) says nothing about the images
-LOOKED_AT = 16  # images in the search for the layer whose signal is dead
+LOOKED_AT = 16  # images that are compared
 
 
 class ChanceWatch:
-    """Says once, with the layer to look at, that the loss sits at ln(classes).
+    """Warns once when the loss stays at ln(classes), and names the layer to look at.
 
     Args:
       arch: the net.
-      dataset: whose images are looked at.
-      pixel_stats: what they lose before the net (pixel_stats.make_pixel_stats).
-      log: config.log: how many steps a loss is of, and how many are too many.
+      dataset: its validation images are compared.
+      pixel_stats: what `make_pixel_stats` gave.
+      log: config.log: the steps between two losses, and the steps after which to warn.
     """
 
     def __init__(self, arch: Architecture, dataset, pixel_stats: dict, log: ConfigDict):
@@ -41,7 +41,7 @@ class ChanceWatch:
         self.steps = 0
 
     def warning(self, loss: float, state: NetState) -> str | None:
-        """Return what there is to say after the mean loss of log.every_steps more steps."""
+        """Return the warning, where it is time for it, after log.every_steps more steps."""
         chance, before = math.log(self.arch.classes), self.steps
         at_chance = abs(loss - chance) < AT_CHANCE * chance
         self.steps = before + self.log.every_steps if at_chance else 0
@@ -51,22 +51,20 @@ class ChanceWatch:
         where = (
             f"the first layer whose signal is dead is {layer}"
             if layer
-            else "no layer's signal is dead: the rate or the labels may be at fault"
+            else "no layer's signal is dead: the learning rate or the labels may be at fault"
         )
         return (
-            f"warning: the loss has sat at ln({self.arch.classes}) = {chance:.3f} for "
+            f"warning: the loss has stayed at ln({self.arch.classes}) = {chance:.3f} for "
             f"{self.steps} steps; {where}"
         )
 
     def _views(self) -> np.ndarray:
-        """Return centre views of some images, the same in all processes."""
+        """Return centre views of some images; the same in all processes."""
         count = min(LOOKED_AT, self.dataset.num_examples(SPLIT))
         images, _ = self.dataset.read(SPLIT, range(count))
         (corner,) = augment.view_corners(1, self.arch.image_size)
-        places = map(jnp.asarray, corner)
-        views = augment.view_at(
-            jnp.asarray(images), self.pixel_stats, self.arch.image_size, *places
-        )
+        where = map(jnp.asarray, corner)
+        views = augment.view_at(jnp.asarray(images), self.pixel_stats, self.arch.image_size, *where)
         return jax.device_get(views)
 
 
@@ -76,18 +74,18 @@ def spreads(
     images: jax.Array | np.ndarray,
     dropout_key: jax.Array | None = None,
 ) -> dict[str, float]:
-    """Return, for each layer of the net, how far images differ in what it passes on.
+    """Return, for each layer of the net, how much images differ in its output.
 
-    The root mean square over units of the deviation between images, over that of the output
-    itself, or over 1 where that is smaller: 0 where all images look alike, or where nothing
-    comes through.
+    The deviation between images is divided by the size of the output, or by 1 where that is
+    smaller (both root mean squares over units): 0 where all images give the same output, or where
+    all outputs are 0.
 
     Args:
       arch: the net.
       state: its parameters.
       images: (B, image_size, image_size, 3) float, less the mean.
-      dropout_key: the net as in training, with batch statistics of these images and masks of this
-        key, one for all images; None: as at test.
+      dropout_key: run the net as in training, with the batch statistics of these images and one
+        dropout mask for all, drawn from this key; None: as in evaluation.
     """
     graph = graphdef_of(arch)
     train: dict = {}
@@ -107,10 +105,10 @@ def spreads(
             sizes[name] = spread / jnp.maximum(jnp.sqrt(jnp.mean(x * x)), jnp.ones(()))
         return sizes
 
-    found = jax.device_get(measure(state.params, state.batch_stats, images))
-    return {name: float(found[name]) for name in outputs}
+    sizes = jax.device_get(measure(state.params, state.batch_stats, images))
+    return {name: float(sizes[name]) for name in outputs}
 
 
 def first_dead_layer(sizes: dict[str, float]) -> str | None:
-    """Return the first layer of `spreads` that says nothing, or None."""
+    """Return the first layer of `spreads` in which images hardly differ, or None."""
     return next((name for name, size in sizes.items() if size < DEAD), None)

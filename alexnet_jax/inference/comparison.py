@@ -1,25 +1,28 @@
-"""Nets beside each other and together, as the paper's table 2 has them."""
+"""A table of nets, each alone and all averaged, as the paper's table 2."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.ensemble import Tally, averaged, fitted
 from alexnet_jax.inference.predictions import Predictions
 
 TOGETHER, EQUAL, FIT = "together", "equal", "fit"
-SLICE = 1024  # images looked at in one go
-Weights = str | list[float]  # EQUAL, FIT, or one a net
-Answers = Iterator[tuple[np.ndarray, dict]]  # probabilities (nets, b, classes), a batch's labels
+WIDTH = 10_000  # characters: a row of the table is one line, however long
+SLICE = 1024  # images counted at a time
+Weights = str | list[float]  # EQUAL, FIT, or a weight for each net
+Answers = Iterator[tuple[np.ndarray, dict]]  # probabilities (nets, b, classes), {"label": (b,)}
 
 
 def weights_of(text: str) -> Weights:
-    """Return what --weights says: EQUAL, FIT, or the numbers, scaled to a sum of 1.
+    """Return the value of --weights: EQUAL, FIT, or the numbers, scaled to a sum of 1.
 
     Raises:
-      ConfigError: it is none of these.
+      ConfigError: the text is none of these.
     """
     if text in (EQUAL, FIT):
         return text
@@ -32,30 +35,33 @@ def weights_of(text: str) -> Weights:
     return [number / sum(numbers) for number in numbers]
 
 
-def compare(found: Predictions, weights: Weights) -> list[dict]:
+def compare(predictions: Predictions, weights: Weights) -> list[dict]:
     """Return a row for each net and one for all together.
 
     Args:
-      found: what they answered.
-      weights: EQUAL, a weight for each net, or FIT: found on every second image; all rows are then
-        of the other images, and one is of equal weights.
+      predictions: of the nets, for the same images.
+      weights: EQUAL, a weight for each net, or FIT. FIT searches for the weights on every second
+        image; all rows are then of the other images, and one row has equal weights.
     """
+    probabilities, labels = predictions.probabilities, predictions.labels
     heads = [
-        {"net": net, "split": found.split, "views": views, "resize": resize}
-        for net, views, resize in zip(found.nets, found.views, found.resize, strict=True)
+        {"net": net, "split": predictions.split, "views": views, "resize": resize}
+        for net, views, resize in zip(
+            predictions.nets, predictions.views, predictions.resize, strict=True
+        )
     ]
     if weights != FIT:
-        return compared(heads, _slices(found.probabilities, found.labels), weights)
+        return compared(heads, _slices(probabilities, labels), weights)
     check_fit(len(heads))
-    if len(found.labels) < 2:
-        raise ConfigError(f"--weights=fit needs two images at least; got {len(found.labels)}")
-    best = fitted(found.probabilities[:, ::2], found.labels[::2])
-    others = _slices(found.probabilities[:, 1::2], found.labels[1::2])
+    if len(labels) < 2:
+        raise ConfigError(f"--weights=fit needs two images at least; got {len(labels)}")
+    best = fitted(probabilities[:, ::2], labels[::2])
+    others = _slices(probabilities[:, 1::2], labels[1::2])
     return compared(heads, others, best, {f"{TOGETHER}, equal weights": None})
 
 
 def check_fit(nets: int) -> None:
-    """Make sure that there is something to fit.
+    """Refuse --weights=fit for a single net.
 
     Raises:
       ConfigError: there is one net.
@@ -76,13 +82,13 @@ def compared(
     weights: Weights,
     also: Mapping[str, list[float] | None] | None = None,
 ) -> list[dict]:
-    """Return a row for each net, and, of several, one for each mean of them.
+    """Return a row for each net and, where there are several, one for each mean of them.
 
     Args:
-      heads: the beginning of each net's row: net, split, views, resize.
-      answers: what the nets answered, batch by batch.
+      heads: the first fields of each net's row: net, split, views, resize.
+      answers: the nets' probabilities and the labels, batch by batch.
       weights: EQUAL, or one for each net.
-      also: more means of the nets: name and weights (None: all the same).
+      also: further means of the nets: name -> weights (None: all equal).
     """
     given = None if isinstance(weights, str) else weights
     count = len(heads)
@@ -109,21 +115,19 @@ def compared(
 
 
 def table(rows: Sequence[dict]) -> str:
-    """Return rows as the paper's table 2 has them, errors in percent with their 95 % interval."""
-    lines: list[tuple[str, ...]]
-    lines = [("net", "views", "resize", "images", "top-1 error, %", "top-5 error, %", "loss")]
+    """Return rows as a text table: errors in percent, with their 95 % intervals."""
+    columns = ("net", "views", "resize", "images", "top-1 error, %", "top-5 error, %", "loss")
+    shown = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
-        errors = (
-            f"{100 * row[name + '_error']:.2f} [{low:.2f}, {high:.2f}]"
-            for name in ("top1", "top5")
-            for low, high in [[100 * bound for bound in row[name + "_interval"]]]
-        )
+        errors = []
+        for name in ("top1", "top5"):
+            error, (low, high) = row[f"{name}_error"], row[f"{name}_interval"]
+            errors.append(f"{100 * error:.2f} [{100 * low:.2f}, {100 * high:.2f}]")
         weights = " ".join(f"{weight:.2f}" for weight in row.get("weights", ()))
         name = f"{row['net']} ({weights})" if weights else row["net"]
-        how = (str(row.get("views", "")), row.get("resize", ""))
-        lines.append((name, *how, str(row["images"]), *errors, f"{row['loss']:.4f}"))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+        how = str(row.get("views", "")), row.get("resize", ""), str(row["images"])
+        shown.add_row(name, *how, *errors, f"{row['loss']:.4f}")
+    console = Console(width=WIDTH, markup=False, highlight=False, emoji=False, color_system=None)
+    with console.capture() as text:
+        console.print(shown)
+    return "\n".join(line.rstrip() for line in text.get().splitlines())

@@ -1,4 +1,4 @@
-"""Probabilities of several nets averaged, weights for that fitted, and errors counted."""
+"""The mean of several nets' probabilities, its weights, and its errors."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ PASSES = 5  # over the nets, at most (avg-valid.py)
 
 
 class Tally:
-    """Losses and ranks of images, gathered batch by batch."""
+    """The losses and ranks of images, collected batch by batch."""
 
     def __init__(self) -> None:
         self._losses: list[np.ndarray] = []
@@ -24,8 +24,8 @@ class Tally:
           probabilities: (b, classes).
           labels: (b,) integers.
         """
-        own = np.take_along_axis(probabilities, labels[:, None], 1)[:, 0]
-        self._losses.append(-np.log(np.maximum(own.astype(np.float64), LEAST)))
+        right = np.take_along_axis(probabilities, labels[:, None], 1)[:, 0]
+        self._losses.append(-np.log(np.maximum(right.astype(np.float64), LEAST)))
         self._ranks.append(ranks(probabilities, labels))
 
     def row(self) -> dict:
@@ -40,22 +40,22 @@ class Tally:
 
 
 def ranks(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return how many classes come before the right one, (b,), as `metrics.sums` has it.
+    """Return how many classes come before the right one, (b,), as `metrics.sums` counts them.
 
-    Of classes with the same probability the one with the smaller number comes first; what is not a
-    number comes last.
+    Of classes with equal probabilities the one with the smaller index comes first. A probability
+    that is not a number comes last.
     """
-    own = np.take_along_axis(probabilities, labels[:, None], 1)
+    right = np.take_along_axis(probabilities, labels[:, None], 1)
     earlier = np.arange(probabilities.shape[1])[None] < labels[:, None]
-    rank = ((probabilities > own) | ((probabilities == own) & earlier)).sum(1)
-    return np.where(np.isnan(own[:, 0]), probabilities.shape[1], rank)
+    rank = ((probabilities > right) | ((probabilities == right) & earlier)).sum(1)
+    return np.where(np.isnan(right[:, 0]), probabilities.shape[1], rank)
 
 
 def interval(wrong: int, images: int) -> list[float]:
     """Return the bootstrap's 95 % interval of an error rate, as fractions.
 
-    Images drawn again with replacement have a binomial number of errors, so the percentiles of
-    infinitely many such draws are known and none need be made.
+    A bootstrap sample of the images has a binomial number of errors, so the percentiles follow
+    from that distribution without sampling.
     """
     low, high = stats.binom(images, wrong / images).ppf([0.025, 0.975]) / images
     return [float(low), float(high)]
@@ -66,24 +66,24 @@ def averaged(probabilities: np.ndarray, weights: Sequence[float] | None = None) 
 
     Args:
       probabilities: (nets, b, classes).
-      weights: of each net, at least one above 0; None: all the same.
+      weights: one for each net, at least one above 0; None: all equal.
     """
     return np.average(probabilities.astype(np.float64), axis=0, weights=weights)
 
 
 def fitted(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:
-    """Return the weights of nets with the lowest top-5 error, then top-1 error, on some images.
+    """Return the weights with the lowest top-5 error on some images.
 
-    The search of the released program (avg-valid.py: find_coeffs): from 0.5 each, one weight after
-    the other is tried at 0, 0.05, ..., 1 and kept where it is best, in five passes at most. Ours is
-    that the top-1 error decides between weights of the same top-5 error.
+    The search is that of the released program (avg-valid.py: find_coeffs): all weights begin at
+    0.5; one after the other is tried at 0, 0.05, ..., 1 and keeps its best value; there are at most
+    five passes. Our addition: the top-1 error decides between weights of equal top-5 error.
 
     Args:
       probabilities: (nets, n, classes) float32.
       labels: (n,).
 
     Returns:
-      Weights with sum 1.
+      A weight for each net; their sum is 1.
     """
     nets = len(probabilities)
     weights = np.full(nets, 0.5, np.float32)
@@ -95,15 +95,16 @@ def fitted(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:
             rest = np.tensordot(others, probabilities, 1)
             for weight in np.linspace(0, 1, STEPS, dtype=np.float32):
                 if not others.any() and weight == 0:
-                    continue  # no net at all
-                found = _errors(rest + weight * probabilities[net], labels)
-                if found < best:
-                    best, weights[net] = found, weight
+                    continue  # no net would be left
+                errors = _errors(rest + weight * probabilities[net], labels)
+                if errors < best:
+                    best, weights[net] = errors, weight
         if (weights == before).all():
             break
     return (weights / weights.sum(dtype=np.float64)).tolist()
 
 
 def _errors(mixed: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
+    """Return the numbers of top-5 and of top-1 errors."""
     rank = ranks(mixed, labels)
     return int((rank >= 5).sum()), int((rank >= 1).sum())

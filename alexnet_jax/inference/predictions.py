@@ -1,4 +1,4 @@
-"""What nets answered for each image of a split, kept in a file and combined later."""
+"""Probabilities of nets for each image of a split, in a file that later evaluations combine."""
 
 import dataclasses
 import pathlib
@@ -16,14 +16,14 @@ class Predictions:
     """Probabilities of some nets for the same images.
 
     Attributes:
-      nets: name of each net (its run's folder).
-      views: of each net, 1, 5 or 10.
-      resize: of each net, how its images were made square, "aspect/area".
+      nets: the name of each net (its run's folder).
+      views: the views of each net, 1, 5 or 10.
+      resize: how each net's images were made square, such as "aspect/area".
       class_names: in the order of the labels.
-      files: name of each image.
+      files: the name of each image.
       labels: (n,) int32.
       probabilities: (nets, n, classes) float32.
-      split: of which they are.
+      split: the images' split.
     """
 
     nets: tuple[str, ...]
@@ -36,10 +36,10 @@ class Predictions:
     split: str = "validation"
 
     def save(self, path: pathlib.Path) -> None:
-        """Write an .npz of arrays with the attributes' names, whole or not at all.
+        """Write the attributes as arrays of an .npz file, complete or not at all.
 
         Raises:
-          DataError: it cannot be written.
+          DataError: the file cannot be written.
         """
         fields: dict[str, Any] = {
             field.name: np.asarray(getattr(self, field.name)) for field in dataclasses.fields(self)
@@ -49,39 +49,39 @@ class Predictions:
 
 
 def load(path: pathlib.Path) -> Predictions:
-    """Read what `save` wrote.
+    """Read a file of `Predictions.save`.
 
     Raises:
-      DataError: it is missing, damaged, or something else.
+      DataError: the file is missing, damaged, or no such file.
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            found: dict[str, Any] = {
+            fields: dict[str, Any] = {
                 field.name: file[field.name]
                 for field in dataclasses.fields(Predictions)
-                if field.name != "split" or "split" in file  # an older file says none
+                if field.name != "split" or "split" in file  # an older file has none
             }
     except Exception as error:  # zipfile, zlib and NumPy each have errors of their own
         raise DataError(
             f"{path} holds no predictions that can be read ({error}); evaluate --out writes them"
         ) from error
-    shape = (len(found["nets"]), len(found["labels"]), len(found["class_names"]))
-    if found["probabilities"].shape != shape or len(found["files"]) != shape[1]:
+    shape = (len(fields["nets"]), len(fields["labels"]), len(fields["class_names"]))
+    if fields["probabilities"].shape != shape or len(fields["files"]) != shape[1]:
         raise DataError(
-            f"{path} is damaged: {found['probabilities'].shape} probabilities, expected {shape}"
+            f"{path} is damaged: {fields['probabilities'].shape} probabilities, expected {shape}"
         )
     texts = ("nets", "views", "resize", "class_names", "files")
-    found |= {name: tuple(found[name].tolist()) for name in texts}
-    if "split" in found:
-        found["split"] = str(found["split"])
-    return Predictions(**found)
+    fields |= {name: tuple(fields[name].tolist()) for name in texts}
+    if "split" in fields:
+        fields["split"] = str(fields["split"])
+    return Predictions(**fields)
 
 
 def joined(paths: Sequence[pathlib.Path]) -> Predictions:
-    """Return the nets of several files together.
+    """Return the predictions of several files as one.
 
     Raises:
-      DataError: a file cannot be read, or they are of other images or classes.
+      DataError: a file cannot be read, or the files have different images or classes.
     """
     parts = [load(path) for path in paths]
     first = parts[0]
@@ -89,8 +89,8 @@ def joined(paths: Sequence[pathlib.Path]) -> Predictions:
         for what in ("class_names", "files"):
             if getattr(part, what) != getattr(first, what):
                 raise DataError(
-                    f"{path} and {paths[0]} have different {what}: predictions are combined of the "
-                    "same images only"
+                    f"{path} and {paths[0]} have different {what}: only predictions for the same "
+                    "images can be combined"
                 )
         if not np.array_equal(part.labels, first.labels):
             raise DataError(f"{path} and {paths[0]} have different labels for the same images")

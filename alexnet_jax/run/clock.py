@@ -1,4 +1,4 @@
-"""Where the time of some steps went: waiting for data, or computing."""
+"""The time of some steps: waiting for data, and computing."""
 
 import contextlib
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 class Clock:
-    """Times a stretch of steps. `read` is to be called once the device has finished them."""
+    """Times some steps. Call `read` when the device has finished them."""
 
     def __init__(self) -> None:
         self._begin = time.perf_counter()
@@ -15,14 +15,14 @@ class Clock:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count what is inside as waiting for the next step's data."""
+        """Count the time inside as waiting for the next step's data."""
         begin = time.perf_counter()
         yield
         self._wait += time.perf_counter() - begin
         self._steps += 1
 
     def read(self, batch_size: int) -> dict[str, float]:
-        """Return images_per_second, and step_ms and data_wait_ms of a step; they add up."""
+        """Return images_per_second, step_ms and data_wait_ms; a step takes the sum of these two."""
         seconds = time.perf_counter() - self._begin
         steps = max(1, self._steps)
         return {

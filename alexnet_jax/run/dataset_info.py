@@ -1,5 +1,7 @@
-"""What a run keeps of its training images, so that it is of use where they are not: the names of
-its classes and the statistics that each image loses."""
+"""Facts about the training images, kept in the run's folder: class names and statistics.
+
+With them a net can be used where its training images are not.
+"""
 
 import contextlib
 import dataclasses
@@ -20,18 +22,18 @@ from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 
 CLASSES_FILE = "classes.json"
 STATISTICS_FILE = "statistics.npz"
-DECODERS = 0.5  # levels of 0-255 in which the means of the same files may differ
+DECODERS = 0.5  # levels of 0-255: decoders make the means of the same files differ by less
 
 
 @dataclasses.dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a run's training images.
+    """Facts about a run's training images.
 
     Attributes:
-      class_names: in the order of the labels; None: not known (weights that were imported).
-      words: what a person calls the classes: of ILSVRC the synset's words; else class_names.
-      statistics: of the training images; None: not known.
-      missing: why something is not known.
+      class_names: in the order of the labels; None: unknown (imported weights).
+      words: names for people: ILSVRC's words for the synset; else class_names.
+      statistics: of the training images; None: unknown.
+      missing: why something is unknown.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -43,7 +45,7 @@ class DatasetInfo:
         """Return `make_pixel_stats` for config.data.
 
         Raises:
-          DataError: the mean is that of the data, which are gone.
+          DataError: the mean is that of the data, and they are gone.
         """
         if self.statistics is None and data.mean in OF_THE_DATA:
             raise DataError(f"the run's mean is that of its data, which are gone: {self.missing}")
@@ -53,7 +55,7 @@ class DatasetInfo:
         """Return the net of config.model.
 
         Raises:
-          DataError: the number of classes is that of the data, which are gone.
+          DataError: the data determine the number of classes, and they are gone.
         """
         if self.class_names is not None:
             return resolving.resolve(model, len(self.class_names))
@@ -65,63 +67,63 @@ class DatasetInfo:
 
 
 def of_dataset(dataset: PreparedDataset) -> DatasetInfo:
-    """Return what a prepared dataset says."""
+    """Return the facts about a prepared dataset."""
     rows = dataset.classes or [{} for _ in dataset.class_names]
     names = dataset.class_names
     words = tuple(str(row.get("words") or name) for row, name in zip(rows, names, strict=True))
     return DatasetInfo(names, words, dataset.statistics)
 
 
-def write(workdir: pathlib.Path, known: DatasetInfo) -> None:
-    """Write classes.json and statistics.npz, as far as they are known, each whole.
+def write(workdir: pathlib.Path, info: DatasetInfo) -> None:
+    """Write classes.json and statistics.npz, where there is something to write.
 
     Raises:
-      UserError: they cannot be written.
+      UserError: a file cannot be written.
     """
-    if known.class_names is not None:
-        pairs = zip(known.class_names, known.words or known.class_names, strict=True)
+    if info.class_names is not None:
+        pairs = zip(info.class_names, info.words or info.class_names, strict=True)
         rows = [{"name": name, "words": words} for name, words in pairs]
         write_atomic(workdir / CLASSES_FILE, json.dumps(rows, indent=1) + "\n")
-    if known.statistics is not None:
+    if info.statistics is not None:
         with atomic_file(workdir / STATISTICS_FILE, DataError) as half, half.open("wb") as file:
-            known.statistics.save(file)
+            info.statistics.save(file)
 
 
 def keep(workdir: pathlib.Path, dataset: PreparedDataset, data: ConfigDict, *, begun: bool) -> None:
-    """Write what the run needs of its images, or make sure that it goes on with the same.
+    """Write the facts about a run's images; refuse to continue a run with other images.
 
     Args:
       workdir: the run's folder.
       dataset: its images.
-      data: its config.data; of a mean_file a copy is kept.
+      data: its config.data; a mean_file is copied into the folder.
       begun: whether the run has a checkpoint.
 
     Raises:
-      DataError: it has, and these are other images, or of other classes, or another mean.
-      UserError: something cannot be written.
+      DataError: the run has begun with other images, other classes or another mean.
+      UserError: a file cannot be written.
     """
-    known = of_dataset(dataset)
+    info = of_dataset(dataset)
     mean = read_mean(data.mean_file) if data.mean in OF_A_FILE else None
-    if begun and (other := _other(workdir, known, mean)):
+    if begun and (other := _difference_from(workdir, info, mean)):
         raise DataError(
             f"{workdir} holds a run with other images: {other}; give it its own (data.dir) to go "
             "on, or another --workdir to begin anew"
         )
-    write(workdir, known)
+    write(workdir, info)
     if mean is not None:
         with atomic_file(workdir / MEAN_FILE, DataError) as half, half.open("wb") as file:
             np.save(file, mean)
 
 
-def _other(workdir: pathlib.Path, known: DatasetInfo, mean: np.ndarray | None) -> str:
-    """Say how what is known differs from what the folder keeps, as far as it keeps it."""
+def _difference_from(workdir: pathlib.Path, info: DatasetInfo, mean: np.ndarray | None) -> str:
+    """Return how the images differ from those in the folder's files, or ""."""
     with contextlib.suppress(CheckpointError):
-        names, now = _classes(workdir / CLASSES_FILE)[0], known.class_names or ()
+        names, now = _classes(workdir / CLASSES_FILE)[0], info.class_names or ()
         if names is not None and names != now:
             of_one = ", ".join(sorted(set(names) ^ set(now))[:3])
             return f"it had {len(names)} classes, now {len(now)}, and not the same ({of_one})"
     with contextlib.suppress(DataError):
-        if other := difference(Statistics.load(workdir / STATISTICS_FILE), known.statistics):
+        if other := difference(Statistics.load(workdir / STATISTICS_FILE), info.statistics):
             return other
     kept = workdir / MEAN_FILE
     if mean is not None and kept.is_file() and not np.array_equal(read_mean(str(kept)), mean):
@@ -130,7 +132,7 @@ def _other(workdir: pathlib.Path, known: DatasetInfo, mean: np.ndarray | None) -
 
 
 def difference(before: Statistics, after: Statistics | None) -> str:
-    """Say how the training images of a run and those of now differ, as far as that is known."""
+    """Return how the training images then and now differ, or "" where nothing shows it."""
     if after is not None and before.images != after.images:
         return f"it had {before.images} to train on, now {after.images}"
     if after is not None and np.abs(before.mean_image - after.mean_image).max() > DECODERS:
@@ -139,7 +141,7 @@ def difference(before: Statistics, after: Statistics | None) -> str:
 
 
 def read(workdir: pathlib.Path, data: ConfigDict) -> DatasetInfo:
-    """Return what the folder knows, and for the rest what the prepared data say if they are there.
+    """Return the facts in the folder's files; the prepared data, if they exist, supply the rest.
 
     Args:
       workdir: the run's folder.
@@ -149,22 +151,22 @@ def read(workdir: pathlib.Path, data: ConfigDict) -> DatasetInfo:
       CheckpointError: classes.json is damaged.
       DataError: statistics.npz is damaged.
     """
-    known = DatasetInfo(*_classes(workdir / CLASSES_FILE))
+    info = DatasetInfo(*_classes(workdir / CLASSES_FILE))
     if (workdir / STATISTICS_FILE).exists():
-        known = dataclasses.replace(known, statistics=Statistics.load(workdir / STATISTICS_FILE))
-    if known.class_names is not None and known.statistics is not None:
-        return known
+        info = dataclasses.replace(info, statistics=Statistics.load(workdir / STATISTICS_FILE))
+    if info.class_names is not None and info.statistics is not None:
+        return info
     try:
         directory = prepared_directory(data)
         if not directory.exists():
             raise DataError(f"{directory} is not there")
         prepared = of_dataset(PreparedDataset(directory))
     except DataError as error:
-        return dataclasses.replace(known, missing=str(error))
+        return dataclasses.replace(info, missing=str(error))
     return DatasetInfo(
-        known.class_names or prepared.class_names,
-        known.words or prepared.words,
-        known.statistics or prepared.statistics,
+        info.class_names or prepared.class_names,
+        info.words or prepared.words,
+        info.statistics or prepared.statistics,
     )
 
 

@@ -1,4 +1,4 @@
-"""What evaluations of a run have found, kept in its folder for the report."""
+"""Results of evaluations, kept in the run's folder for the report."""
 
 import contextlib
 import json
@@ -9,37 +9,37 @@ from alexnet_jax.errors import UserError
 from alexnet_jax.system.atomic_file import write_atomic
 
 FILE = "evaluations.jsonl"
-KEY = ("step", "views", "resize")  # an evaluation that was done again takes the place of the first
+KEY = ("step", "views", "resize")  # the latest of equal evaluations is kept
 
 
 def remember(workdir: pathlib.Path, line: dict[str, Any]) -> None:
-    """Add a line to evaluations.jsonl, if the folder can be written.
+    """Add a line to evaluations.jsonl; do nothing where the folder cannot be written.
 
     Args:
       workdir: the run's folder.
-      line: split (validation where it is not there), step, views, resize, images, loss,
+      line: split (validation where it is missing), step, views, resize, images, loss,
         top1_error, top5_error and their intervals.
     """
-    others = [old for old in read(workdir) if _of(old) != _of(line)]
+    others = [old for old in read(workdir) if _key(old) != _key(line)]
     text = "".join(json.dumps(each) + "\n" for each in (*others, line))
-    with contextlib.suppress(UserError):  # a run may lie where only its owner writes
+    with contextlib.suppress(UserError):  # the run may belong to someone else
         write_atomic(workdir / FILE, text)
 
 
-def _of(line: dict[str, Any]) -> tuple:
+def _key(line: dict[str, Any]) -> tuple:
     return (line.get("split", "validation"), *(line[name] for name in KEY))
 
 
 def read(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """Return the lines of evaluations.jsonl; what is not a line of it is left out."""
+    """Return the lines of evaluations.jsonl, without those that are damaged."""
     try:
         texts = (workdir / FILE).read_text(errors="replace").splitlines()
     except OSError:
         return []
-    found = []
+    lines = []
     for text in texts:
         with contextlib.suppress(ValueError, RecursionError):
             line = json.loads(text)
             if isinstance(line, dict) and all(name in line for name in KEY):
-                found.append(line)
-    return found
+                lines.append(line)
+    return lines

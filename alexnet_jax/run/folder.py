@@ -1,4 +1,4 @@
-"""A run's folder: its configuration, the environment it ran in, and what may go on in it."""
+"""A run's folder: its config, its environment, and which run may continue in it."""
 
 import contextlib
 import fcntl
@@ -21,15 +21,15 @@ from alexnet_jax.system.cores import cores
 
 REPORT_FILE = "report.html"
 LOCK_FILE = ".training"
-MEAN_FILE = "mean_image.npy"  # a copy of data.mean_file, where that is what images lose
+MEAN_FILE = "mean_image.npy"  # a copy of data.mean_file, where the config has one
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
 def check_run(workdir: pathlib.Path, config: ConfigDict) -> None:
-    """Make sure that the run in the folder, if one has begun there, is this one.
+    """Refuse a folder in which another run has begun.
 
     Raises:
-      ConfigError: its config differs in what matters.
+      ConfigError: that run's config differs in a field that a resumed run may not change.
       CheckpointError: its config.json cannot be read.
     """
     if not (workdir / "config.json").exists():
@@ -44,7 +44,7 @@ def check_run(workdir: pathlib.Path, config: ConfigDict) -> None:
 
 
 def _has_begun(workdir: pathlib.Path, config: ConfigDict) -> bool:
-    """Whether a run has left a checkpoint or a line in its log, and not only its config."""
+    """Whether a run has a checkpoint or a line in its log, and not only its config."""
     elsewhere = configs.flattened(config).get("checkpoint.dir")
     checkpoints = pathlib.Path(elsewhere or workdir / "checkpoints")
     log = workdir / "metrics.jsonl"
@@ -53,10 +53,10 @@ def _has_begun(workdir: pathlib.Path, config: ConfigDict) -> bool:
 
 
 def write_run(workdir: pathlib.Path, config: ConfigDict) -> None:
-    """Write config.json and environment.json, and the folder where it is not there.
+    """Write config.json and environment.json; make the folder where it is missing.
 
     Raises:
-      ConfigError: they cannot be written.
+      ConfigError: a file cannot be written.
     """
     write_atomic(workdir / "config.json", configs.to_json(config), ConfigError)
     text = json.dumps(environment(), indent=2) + "\n"
@@ -64,9 +64,9 @@ def write_run(workdir: pathlib.Path, config: ConfigDict) -> None:
 
 
 def other_cores(workdir: pathlib.Path) -> str | None:
-    """Return what to say of a run on CPU that goes on with other cores; None where that is not so.
+    """Return a warning where a run on CPU continues with another number of cores, else None.
 
-    To be asked before `write_run`: environment.json says with how many cores it ran until now.
+    Call it before `write_run`, which overwrites the number of cores in environment.json.
     """
     try:
         before = json.loads((workdir / "environment.json").read_text()).get("cores")
@@ -83,12 +83,12 @@ def other_cores(workdir: pathlib.Path) -> str | None:
 
 @contextlib.contextmanager
 def alone(workdir: pathlib.Path) -> Iterator[None]:
-    """Keep other processes from training in the folder, as far as its disk has locks.
+    """Keep other processes from training in the folder, where its disk supports locks.
 
-    The lock is the kernel's: it dies with its process, however that ends.
+    The kernel holds the lock and releases it when the process ends, however that happens.
 
     Raises:
-      ConfigError: one trains there just now, or the folder cannot be made.
+      ConfigError: another process trains there, or the folder cannot be made.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def alone(workdir: pathlib.Path) -> Iterator[None]:
         except BlockingIOError:
             raise ConfigError(
                 f"another process trains in {workdir}: wait for it or stop it, or give another "
-                "--workdir; processes of one run are told of each other by --distributed"
+                "--workdir; the processes of one run need --distributed"
             ) from None
         except OSError:
             pass  # a disk without locks
@@ -130,7 +130,7 @@ def read_config(workdir: pathlib.Path, *, as_it_is: bool = False) -> ConfigDict:
 
 
 def data_of(workdir: pathlib.Path, config: ConfigDict) -> ConfigDict:
-    """Return config.data, with the mean_file that the run's folder keeps where there is one."""
+    """Return config.data; its mean_file is the copy in the run's folder, where there is one."""
     data = config.copy_and_resolve_references().data
     if (workdir / MEAN_FILE).is_file():
         data.mean_file = str(workdir / MEAN_FILE)
@@ -154,16 +154,16 @@ def environment() -> dict:
 
 
 def _matmul_precision() -> str:
-    """Return in what float32 products are taken; "default" is TF32 on recent GPUs."""
+    """Return the precision of float32 products; "default" is TF32 on recent GPUs."""
     return jax.config.jax_default_matmul_precision or "default"  # type: ignore[attr-defined]
 
 
 def _commit() -> str | None:
-    """Return the source's commit, marked where it has changed since; None outside a clone."""
+    """Return the source's commit, marked "dirty" after changes; None outside a clone."""
     here = pathlib.Path(__file__).parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        described = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip()
+    return described.stdout.strip()

@@ -11,16 +11,15 @@ Sums = dict[str, Array]
 
 
 def zeros() -> Sums:
-    """Return sums over no image."""
+    """Return the sums of no image."""
     return {name: jnp.zeros((), jnp.float32) for name in ("images", "loss", "top1", "top5")}
 
 
 def sums(log_probs: Array, labels: Array, mask: Array) -> Sums:
     """Sum the loss and the errors of a batch.
 
-    A class of the same probability counts as better where its number is smaller, as a stable
-    sort has it: a net that answers the same for all classes is right once in `classes`, not
-    always.
+    Of classes with equal probabilities the one with the smaller index counts as better, as in a
+    stable sort: a net that gives all classes the same probability is right once in `classes`.
 
     Args:
       log_probs: logarithms of probabilities, (B, classes) float32.
@@ -28,24 +27,24 @@ def sums(log_probs: Array, labels: Array, mask: Array) -> Sums:
       mask: 1 for an image, 0 for padding, (B,) float32.
 
     Returns:
-      images: sum of the mask; loss: sum of -log p(label), nats; top1, top5: wrong answers.
+      images: the sum of the mask; loss: the sum of -log p(label), nats; top1, top5: the errors.
     """
-    own = jnp.take_along_axis(log_probs, labels[:, None], axis=1)  # (B, 1)
+    right = jnp.take_along_axis(log_probs, labels[:, None], axis=1)  # (B, 1)
     earlier = jnp.arange(log_probs.shape[1])[None, :] < labels[:, None]
-    better = jnp.logical_or(log_probs > own, jnp.logical_and(log_probs == own, earlier))
+    better = jnp.logical_or(log_probs > right, jnp.logical_and(log_probs == right, earlier))
     rank = jnp.sum(better, axis=1)
-    # Not a number compares as not better: such an answer is wrong.
-    bad = jnp.isnan(own[:, 0])
+    # No comparison with NaN holds, so the rank alone would call such an answer right.
+    bad = jnp.isnan(right[:, 0])
     return {
         "images": jnp.sum(mask),
-        "loss": jnp.sum(jnp.where(mask > 0, -own[:, 0], jnp.zeros_like(mask))),
+        "loss": jnp.sum(jnp.where(mask > 0, -right[:, 0], jnp.zeros_like(mask))),
         "top1": jnp.sum(mask * jnp.logical_or(rank >= 1, bad).astype(jnp.float32)),
         "top5": jnp.sum(mask * jnp.logical_or(rank >= 5, bad).astype(jnp.float32)),
     }
 
 
 def add(a: Sums, b: Sums) -> Sums:
-    """Return the sums over both."""
+    """Return the sums of both."""
     return jax.tree.map(jnp.add, a, b)
 
 
