@@ -12,6 +12,7 @@ import pytest
 from flax import nnx
 from ml_collections import ConfigDict
 
+from alexnet_jax.doctor import __main__ as command
 from alexnet_jax.doctor import examine
 from alexnet_jax.errors import ConfigError, WeightsError
 from alexnet_jax.net import resolving
@@ -137,7 +138,7 @@ def test_the_rates_and_the_weights_are_those_that_the_run_begins_with(tmp_path, 
 
 def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, compiled_once, capsys):
     tiny.write_images(tmp_path)
-    examine.report(tiny.config(tmp_path))
+    command.report(tiny.config(tmp_path))
     *_, said, last = capsys.readouterr().out.splitlines()
     result = json.loads(last)
     # A net of 0.03 of the width with the quickstart's weights: nothing comes through.
@@ -150,8 +151,8 @@ def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, compiled_once, ca
 
 def test_what_is_no_number_is_null_in_the_last_line(monkeypatch, capsys):
     found = layers_with(math.nan, conv3=math.nan, fc6=math.inf)
-    monkeypatch.setattr(examine, "examine", lambda _: (found, 40))
-    examine.report(ConfigDict())
+    monkeypatch.setattr(command, "examine", lambda _: (found, 40))
+    command.report(ConfigDict())
     last = capsys.readouterr().out.splitlines()[-1]
     result = json.loads(last, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert result["pull"] is None
