@@ -46,7 +46,7 @@ from alexnet_jax.inference.predictions import Predictions, joined
 from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
 from alexnet_jax.run import evaluations
 from alexnet_jax.run.folder import REPORT_FILE
-from alexnet_jax.run.restore import SPLIT, Restored, images, load_nets
+from alexnet_jax.run.restore import SPLIT, Restored, restore
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import check_writable
 
@@ -115,7 +115,7 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
         check_fit(len(_WORKDIRS.value))
     if _OUT.value:
         check_writable(pathlib.Path(_OUT.value), DataError)
-    nets = load_nets([pathlib.Path(path) for path in _WORKDIRS.value], _CHECKPOINT.value)
+    nets = [restore(workdir, _CHECKPOINT.value) for workdir in _WORKDIRS.value]
     predictors = {views: _predictors(nets, views) for _, views in wanted}
     rows, seen, kept = [], 0, None
     for resize, views in wanted:
@@ -147,13 +147,13 @@ def _predictors(nets: Sequence[Restored], views: int) -> list[Predictor]:
         kind = repr(restored.arch), restored.mesh
         if kind not in programs:
             programs[kind] = make_predict(restored.arch, restored.mesh, views)
-        found.append(Predictor(restored.mesh, restored.state, restored.pixel_stats, programs[kind]))
+        found.append(Predictor(restored, programs[kind]))
     return found
 
 
 def _images(nets: Sequence[Restored], resize: Resize | None) -> tuple[PreparedDataset, str]:
     """Return the images that all nets are seen on, and how they were made square."""
-    datasets = [images(restored, _DATA_DIR.value, resize, split=_SPLIT.value) for restored in nets]
+    datasets = [restored.images(_DATA_DIR.value, resize, split=_SPLIT.value) for restored in nets]
     for restored, dataset in zip(nets, datasets, strict=True):
         if dataset.directory != datasets[0].directory:
             raise ConfigError(

@@ -23,7 +23,7 @@ from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input import augment
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.forward import graphdef_of
-from alexnet_jax.run.restore import Restored, load_nets
+from alexnet_jax.run.restore import Restored, restore
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 
@@ -41,13 +41,13 @@ def main(_) -> None:
     out = pathlib.Path(_OUT.value)
     if out.suffix != ".jaxexport":
         raise ConfigError(f"--out ends in .jaxexport; got {out}")
-    (restored,) = load_nets([pathlib.Path(_WORKDIR.value)], _CHECKPOINT.value)
+    restored = restore(_WORKDIR.value, _CHECKPOINT.value)
     views = int(_VIEWS.value)
     said = {
         "arch": restored.arch.name,
         "step": int(restored.state.step),
         "views": views,
-        "classes": restored.data.words
+        "classes": restored.dataset_info.words
         or [f"class {label}" for label in range(restored.arch.classes)],
     }
     with atomic_file(out) as half:

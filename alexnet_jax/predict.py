@@ -9,7 +9,6 @@ exit code is 0 where all files were answered, 1 where some could not be read.
 """
 
 import json
-import pathlib
 import sys
 import time
 
@@ -22,7 +21,7 @@ from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
-from alexnet_jax.run.restore import load_nets
+from alexnet_jax.run.restore import restore
 from alexnet_jax.system import command_line
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
@@ -40,14 +39,12 @@ def main(argv: list[str]) -> int:
     if len(argv) < 2:
         raise ConfigError("expected one or more images or folders of images after the flags")
     paths = image_files(argv[1:])
-    (restored,) = load_nets([pathlib.Path(_WORKDIR.value)], _CHECKPOINT.value)
-    names = restored.data.words or tuple(f"class {label}" for label in range(restored.arch.classes))
-    predictor = Predictor(
-        restored.mesh,
-        restored.state,
-        restored.pixel_stats,
-        make_predict(restored.arch, restored.mesh, int(_VIEWS.value)),
+    restored = restore(_WORKDIR.value, _CHECKPOINT.value)
+    names = restored.dataset_info.words or tuple(
+        f"class {label}" for label in range(restored.arch.classes)
     )
+    program = make_predict(restored.arch, restored.mesh, int(_VIEWS.value))
+    predictor = Predictor(restored, program)
     begin, good, bad = time.perf_counter(), 0, 0
 
     def name_bad(error: BadImageError) -> None:

@@ -19,7 +19,7 @@ from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.doctor.signal import ChanceWatch
 from alexnet_jax.errors import TrainingError
-from alexnet_jax.inference.predictor import SPLIT, batch_size_for, evaluate, make_evaluate_step
+from alexnet_jax.inference.predictor import batch_size_for, evaluate, make_evaluate_step
 from alexnet_jax.net import resolving
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.filters import colour_shares, filter_grid
@@ -28,6 +28,7 @@ from alexnet_jax.run import dataset_info, folder
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.clock import Clock
 from alexnet_jax.run.logger import Logger, Silence
+from alexnet_jax.run.restore import SPLIT
 from alexnet_jax.step import metrics, optimizer, schedule
 from alexnet_jax.step.create import abstract_state, create_state
 from alexnet_jax.step.state import TrainState

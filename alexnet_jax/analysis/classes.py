@@ -21,15 +21,15 @@ from alexnet_jax.analysis import command
 from alexnet_jax.analysis.names import class_names
 from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.loader import eval_batches
+from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.inference.ensemble import ranks
 from alexnet_jax.inference.predictor import (
-    SPLIT,
     Predictor,
     batch_size_for,
     make_predict,
     predicted,
 )
-from alexnet_jax.run.restore import RestoredRun
+from alexnet_jax.run.restore import SPLIT, Restored
 from alexnet_jax.system import command_line
 
 
@@ -58,23 +58,23 @@ class Tally:
         self.pairs.update(pair for pair in pairs if pair[0] != pair[1])
 
 
-def classes(run: RestoredRun, *, views: int = 1, words: str = "") -> dict[str, Any]:
-    """Return what classes.json holds of a run, over its validation split."""
-    names = class_names(run, words)
-    predictor = Predictor(
-        run.mesh, run.state, run.pixel_stats, make_predict(run.arch, run.mesh, views)
-    )
+def classes(
+    restored: Restored, dataset: PreparedDataset, *, views: int = 1, words: str = ""
+) -> dict[str, Any]:
+    """Return the content of classes.json for a net and its validation split."""
+    names = class_names(restored, dataset, words)
+    predictor = Predictor(restored, make_predict(restored.arch, restored.mesh, views))
     batches = eval_batches(
-        run.dataset,
+        dataset,
         SPLIT,
-        batch_size=batch_size_for(run.mesh, asked=run.config.evaluate.batch_size),
-        workers=run.config.data.workers,
+        batch_size=batch_size_for(restored.mesh, asked=restored.config.evaluate.batch_size),
+        workers=restored.config.data.workers,
     )
     total = Tally(len(names))
     for (probabilities,), batch in predicted([predictor], batches):
         total.add(probabilities, batch["label"])
     return {
-        "step": int(run.state.step),
+        "step": int(restored.state.step),
         "views": views,
         "classes": [_of_class(total, label, name) for label, name in enumerate(names)],
         "confusions": [
@@ -119,7 +119,7 @@ def _tables(content: dict[str, Any], rows: int) -> list[Table]:
 def main(flags_of_run: command.RunFlags, views: int, words: str, rows: int) -> None:
     """Count, write, print."""
     path = command.output_folder(flags_of_run.workdir) / "classes.json"
-    content = classes(flags_of_run.load(), views=views, words=words)
+    content = classes(*flags_of_run.load(), views=views, words=words)
     command.write_json(path, content)
     for table in _tables(content, rows):
         command.console().print(table)

@@ -9,8 +9,9 @@ from typing import Any
 from absl import flags
 from rich.console import Console
 
+from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import CheckpointError, ConfigError
-from alexnet_jax.run import restore
+from alexnet_jax.run.restore import Restored, restore
 from alexnet_jax.system.atomic_file import write_atomic
 
 FOLDER = "analysis"
@@ -65,9 +66,10 @@ class RunFlags:
         """The images in place of the run's own; "": none."""
         return "" if self._data_dir is None else self._data_dir.value
 
-    def load(self, *, train: bool = False) -> restore.RestoredRun:
-        """Return the run with its images, or those of --data_dir; see saved_run.load."""
-        return restore.load(self.workdir, self.checkpoint, self.data_dir, train=train)
+    def load(self, *, train: bool = False) -> tuple[Restored, PreparedDataset]:
+        """Return the run's net and its images, or those of --data_dir."""
+        restored = restore(self.workdir, self.checkpoint)
+        return restored, restored.images(self.data_dir, train=train)
 
 
 def output_folder(workdir: pathlib.Path) -> pathlib.Path:

@@ -4,26 +4,28 @@ import collections
 import pathlib
 from collections.abc import Sequence
 
+from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
-from alexnet_jax.run.restore import RestoredRun
+from alexnet_jax.run.restore import Restored
 
 
-def class_names(run: RestoredRun, words_file: str = "") -> list[str]:
+def class_names(restored: Restored, dataset: PreparedDataset, words_file: str = "") -> list[str]:
     """Return a name for each class, each different: "goldfish" rather than "n01443537".
 
     The first of a class's words, where they are known, as in the paper's figure 4. Names that two
     classes share (ILSVRC has two cranes) have the class itself behind them.
 
     Args:
-      run: its dataset has the classes, its data their words, as far as it knows them.
+      restored: the net, whose dataset_info may have words for the classes.
+      dataset: its images.
       words_file: lines of class, tab, words with commas between, for what it does not know; "":
         none.
 
     Raises:
       DataError: the file cannot be read, or knows none of the classes.
     """
-    classes = run.dataset.class_names
-    words = list(run.data.words or classes)
+    classes = dataset.class_names
+    words = list(restored.dataset_info.words or classes)
     if words_file:
         found = _read(words_file, classes)
         words = [found.get(name, known) for name, known in zip(classes, words, strict=True)]

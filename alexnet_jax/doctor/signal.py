@@ -14,9 +14,9 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.input import augment
-from alexnet_jax.inference.predictor import SPLIT
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.run.restore import SPLIT
 from alexnet_jax.step.state import NetState
 
 # Measured before training on the net of the text: with its own initial values 0.03 at conv5 and

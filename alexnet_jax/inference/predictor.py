@@ -1,4 +1,4 @@
-"""Evaluation: softmax averaged over the views (paper 4.1), each image counted exactly once."""
+"""Predict and evaluate: the softmax averaged over views (paper 4.1), each image counted once."""
 
 import math
 import time
@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 from alexnet_jax.data.input import augment
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.forward import make_forward, mesh_axes
+from alexnet_jax.run.restore import Restored
 from alexnet_jax.step import metrics
 from alexnet_jax.step.state import NetState
 from alexnet_jax.system.sharding import (
@@ -23,8 +24,6 @@ from alexnet_jax.system.sharding import (
     put_batch,
     put_everywhere,
 )
-
-SPLIT = "validation"
 
 
 def make_predict(arch: Architecture, mesh: Mesh, views: int):
@@ -36,10 +35,9 @@ def make_predict(arch: Architecture, mesh: Mesh, views: int):
 
 
 def _averaged_softmax(arch: Architecture, mesh: Mesh, views: int):
-    """Return predict, not compiled: softmax averaged over the views.
+    """Return `make_predict`'s function before it is compiled.
 
-    The views of an image go through the net one after the other, so that memory does not grow with
-    their number.
+    The views go through the net one after the other, so that their number costs no memory.
     """
     over_data = data_axis(mesh)
     corners = augment.view_corners(views, arch.image_size)
@@ -83,7 +81,7 @@ def evaluate(
     Args:
       step: what `make_evaluate_step` gave.
       state: the net's parameters.
-      batches: image, label and mask, each image of the split in one of them.
+      batches: image, label and mask; each image of the split is in one of them.
       pixel_stats: what `make_pixel_stats` gave.
       mesh: where the net lives.
     """
@@ -108,36 +106,32 @@ def evaluate(
 
 
 class Predictor:
-    """One net and what it was compiled for.
+    """A restored net with a compiled program.
 
     Args:
-      mesh: where the state lives.
-      state: the net's parameters.
-      pixel_stats: what `make_pixel_stats` gave.
-      predict: what `make_predict` gave for this net and mesh.
+      restored: the net.
+      program: what `make_predict` gave for its arch and mesh, or `make_extract`.
     """
 
-    def __init__(
-        self, mesh: Mesh, state: NetState, pixel_stats: dict[str, np.ndarray], predict: Callable
-    ):
-        self._mesh, self._predict = mesh, predict
-        self._params, self._stats = state.params, state.batch_stats
-        self._consts = put_everywhere(mesh, pixel_stats)
+    def __init__(self, restored: Restored, program: Callable):
+        self._mesh, self._program = restored.mesh, program
+        self._params, self._stats = restored.state.params, restored.state.batch_stats
+        self._pixel_stats = put_everywhere(restored.mesh, restored.pixel_stats)
 
     def __call__(self, images: np.ndarray) -> Array:
-        """Return probabilities (b, classes) float32 of (b, 256, 256, 3) uint8, not waited for."""
+        """Return the program's answers for (b, 256, 256, 3) uint8, without waiting for them."""
         batch = put_batch(self._mesh, images)
-        return self._predict(self._params, self._stats, batch, self._consts)
+        return self._program(self._params, self._stats, batch, self._pixel_stats)
 
 
 def predicted(
     predictors: Sequence[Predictor], batches: Iterable[dict]
 ) -> Iterator[tuple[np.ndarray, dict]]:
-    """Run nets over batches; yield (probabilities (nets, b, classes) float32, batch).
+    """Yield (probabilities (nets, b, classes) float32, batch) for each batch.
 
     Rows whose mask is 0 are left out of both.
     """
-    waiting: tuple[list[Array], dict] | None = None  # in flight while the host reads the next batch
+    waiting: tuple[list[Array], dict] | None = None  # one batch in flight while the host reads
     for batch in batches:
         answers = [predict(batch["image"]) for predict in predictors]
         if waiting is not None:
@@ -159,6 +153,6 @@ def _add(total: dict[str, float], sums: metrics.Sums) -> None:
 
 
 def batch_size_for(*meshes: Mesh, asked: int) -> int:
-    """Return the batch that divides over each of some meshes: `asked`, rounded up."""
+    """Return `asked`, rounded up to a batch size that divides over each of the meshes."""
     data = math.lcm(*(mesh.shape[DATA] for mesh in meshes))
     return -(-asked // data) * data

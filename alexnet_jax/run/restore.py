@@ -1,9 +1,9 @@
-"""A trained net from its run's folder, for everything that comes after training."""
+"""Restore a trained net from its run's folder."""
 
 import dataclasses
+import functools
 import pathlib
 import re
-from collections.abc import Sequence
 
 import numpy as np
 from jax.sharding import Mesh
@@ -14,7 +14,7 @@ from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.data.sources import folders
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
-from alexnet_jax.net import architecture
+from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.run import dataset_info
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import check, fingerprint
@@ -28,97 +28,111 @@ SPLIT = "validation"
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """A run's config, net, saved state, the mesh that the state lives on, what its images lose.
+    """A trained net from its run's folder.
 
     Attributes:
-      workdir: its folder.
-      data: what is known of its training images.
-      pixel_stats: what `make_pixel_stats` gives.
+      workdir: the run's folder.
+      config: the run's.
+      arch: the net.
+      mesh: the devices that hold the net.
+      state: its parameters, batch statistics and step.
+      dataset_info: facts about its training images.
     """
 
     workdir: pathlib.Path
     config: ConfigDict
-    arch: architecture.Architecture
+    arch: Architecture
     mesh: Mesh
     state: NetState
-    data: DatasetInfo
-    pixel_stats: dict[str, np.ndarray]
+    dataset_info: DatasetInfo
+
+    @functools.cached_property
+    def pixel_stats(self) -> dict[str, np.ndarray]:
+        """What `make_pixel_stats` gives for the training images.
+
+        Raises:
+          DataError: the mean is that of the data, and they are gone.
+        """
+        return self.dataset_info.pixel_stats(data_of(self.workdir, self.config))
+
+    def images(
+        self,
+        data_dir: str = "",
+        resize: Resize | None = None,
+        *,
+        train: bool = False,
+        split: str = SPLIT,
+    ) -> PreparedDataset:
+        """Return images for the net, prepared: those of its run, or others.
+
+        Args:
+          data_dir: a folder of images, or of ILSVRC's archives, in place of the run's images. Where
+            the folder holds class folders only, such as a val folder, all of its images are
+            validation images, unless the run was trained on a part of them.
+          resize: how they are made square; None: as in training.
+          train: whether the training images are needed too.
+          split: validation, or ILSVRC-2010's test.
+
+        Raises:
+          DataError: they are missing, have other classes, or are not those of the run.
+        """
+        data = self.config.copy_and_resolve_references().data
+        if data_dir:
+            folder = pathlib.Path(data_dir).expanduser()
+            data.dir = data_dir
+            data.builder = "ilsvrc" if _is_ilsvrc(folder) else "image_folder"
+            if data.builder == "image_folder" and not train and _is_all_new(self, folder):
+                data.validation_fraction = 1.0
+        if resize is not None:
+            data.resize, data.resize_filter = resize
+        try:
+            dataset = prepare(data, only=None if train else split)
+        except DataError as error:
+            if data_dir or data.builder == "shapes" or _is_there(data.dir):
+                raise
+            # The images are gone, or the weights were imported and came without any.
+            raise DataError(f"{error}, or for this evaluation give --data_dir") from error
+        _check_classes(self, dataset)
+        if not data_dir and resize is None:
+            _check_images(self, dataset)
+        return dataset
 
 
-@dataclasses.dataclass(frozen=True)
-class RestoredRun(Restored):
-    """A saved net and images to see it on."""
+def restore(
+    workdir: str | pathlib.Path, checkpoint: str | int = "best", mesh: Mesh | None = None
+) -> Restored:
+    """Return the net in a run's folder, on the devices that are here.
 
-    dataset: PreparedDataset
-
-
-def load(
-    workdir: pathlib.Path,
-    checkpoint: str | int = "best",
-    data_dir: str = "",
-    *,
-    train: bool = False,
-) -> RestoredRun:
-    """Return the run in `workdir` as its checkpoint has it, with its images.
+    Its optimizer is not read, and its images need not be there.
 
     Args:
-      workdir: the run's folder.
+      workdir: the folder.
       checkpoint: best, latest or a step.
-      data_dir, train: what `images` takes.
+      mesh: the devices that hold the net; None: the run's mesh, or else all devices.
 
     Raises:
-      CheckpointError: no run, or no such checkpoint.
-      ConfigError: another version of the program wrote it.
-      DataError: its data is gone.
-    """
-    (restored,) = load_nets([workdir], checkpoint)
-    parts = {field.name: getattr(restored, field.name) for field in dataclasses.fields(restored)}
-    return RestoredRun(**parts, dataset=images(restored, data_dir, train=train))
-
-
-def load_nets(workdirs: Sequence[pathlib.Path], checkpoint: str | int = "best") -> list[Restored]:
-    """Return the nets in some runs' folders; their images need not be there.
-
-    Args:
-      workdirs: the folders.
-      checkpoint: best, latest or a step, of each.
-
-    Raises:
-      CheckpointError: no run, or no such checkpoint.
-      ConfigError: another version of the program wrote one.
-      DataError: a net's mean or number of classes is that of its data, which are gone.
+      CheckpointError: there is no run, or no such checkpoint.
+      ConfigError: another version of the program wrote the run.
+      DataError: the data determine the number of classes, and they are gone.
     """
     if str(checkpoint) not in ("best", "latest") and not str(checkpoint).isdigit():
         raise CheckpointError(f"--checkpoint is best, latest or a step; got {checkpoint!r}")
-    configs = [_checked_config(workdir) for workdir in workdirs]
-    sharding.split_cpu(max((config.mesh for config in configs), key=lambda m: m.cpu_devices))
-    return [
-        _load_net(workdir, config, checkpoint)
-        for workdir, config in zip(workdirs, configs, strict=True)
-    ]
-
-
-def _checked_config(workdir: pathlib.Path) -> ConfigDict:
+    workdir = pathlib.Path(workdir)
     config = read_config(workdir)
     check(config)
-    return config
-
-
-def _load_net(workdir: pathlib.Path, config: ConfigDict, checkpoint: str | int) -> Restored:
-    known = dataset_info.read(workdir, config.data)
-    pixel_stats = known.pixel_stats(data_of(workdir, config))
-    restored = known.arch(config.model)
-    mesh = _mesh(config.mesh, restored.columns)
+    info = dataset_info.read(workdir, config.data)
+    arch = info.arch(config.model)
+    mesh = mesh or _mesh(config.mesh, arch.columns)
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:
-        state = checkpoints.restore(abstract_net(restored, mesh), checkpoint)
+        state = checkpoints.restore(abstract_net(arch, mesh), checkpoint)
     if state is None:
         raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")
-    return Restored(workdir, config, restored, mesh, state, known, pixel_stats)
+    return Restored(workdir, config, arch, mesh, state, info)
 
 
 def _mesh(asked: ConfigDict, columns: int) -> Mesh:
-    """Return the mesh that the run had, or what there is here where that does not fit."""
+    """Return the run's mesh, or one of all devices where that does not fit."""
     try:
         return sharding.make_mesh(asked, columns, 0)
     except ConfigError:
@@ -126,93 +140,52 @@ def _mesh(asked: ConfigDict, columns: int) -> Mesh:
         return sharding.make_mesh(anything, columns, 0)
 
 
-def images(
-    restored: Restored,
-    data_dir: str = "",
-    resize: Resize | None = None,
-    *,
-    train: bool = False,
-    split: str = SPLIT,
-) -> PreparedDataset:
-    """Return the validation images of a net, or others; where they must be prepared, only they are.
-
-    Args:
-      restored: the net.
-      data_dir: a folder of images, or of ILSVRC's archives, in place of the run's own. Of class
-        folders alone, such as those of a val folder, all images are validation images, unless the
-        run was trained on a part of them.
-      resize: how they are made square; None: as in training.
-      train: whether the training images are needed too.
-      split: validation, or ILSVRC-2010's test.
-
-    Raises:
-      DataError: they are not there, or have other classes, or the run's own were others.
-    """
-    data = restored.config.copy_and_resolve_references().data
-    if data_dir:
-        folder = pathlib.Path(data_dir).expanduser()
-        data.dir = data_dir
-        data.builder = "ilsvrc" if _is_ilsvrc(folder) else "image_folder"
-        if data.builder == "image_folder" and not train and _is_all_new(restored, folder):
-            data.validation_fraction = 1.0
-    if resize is not None:
-        data.resize, data.resize_filter = resize
-    try:
-        dataset = prepare(data, only=None if train else split)
-    except DataError as error:
-        if data_dir or data.builder == "shapes" or _is_there(data.dir):
-            raise
-        # Images that are gone, or weights that were imported and came without any.
-        raise DataError(f"{error}, or for this evaluation give --data_dir") from error
-    _check_classes(restored, dataset)
-    if not data_dir and resize is None:
-        _check_images(restored, dataset)
-    return dataset
-
-
 def _is_there(folder: str) -> bool:
     return bool(folder) and pathlib.Path(folder).expanduser().is_dir()
 
 
 def _is_all_new(restored: Restored, folder: pathlib.Path) -> bool:
-    """Whether a folder holds class folders alone, and not those that the run was trained on.
+    """Whether a folder holds class folders only, and not those that the run was trained on.
 
-    Which these are is also seen by how many of them are not held out: the folder may have moved.
+    The folder may have moved, so the number of images that are not held out decides too.
     """
-    data, known = restored.config.copy_and_resolve_references().data, restored.data.statistics
+    data = restored.config.copy_and_resolve_references().data
+    trained_on = restored.dataset_info.statistics
     try:
         if folders.split_folders(folder, train_needed=False) != (folder, None):
             return False
     except DataError:
-        return False  # it is gone, but may have been prepared
+        return False  # the folder is gone, but its images may have been prepared
     if _is_there(data.dir) and folder.samefile(pathlib.Path(data.dir).expanduser()):
         return False
     try:
         rest = folders.folder_source(folder, data.validation_fraction).splits["train"].count
     except DataError:
-        return True  # nothing could be trained on it
-    return known is None or not rest * (1 - data.max_bad_fraction) <= known.images <= rest
+        return True  # no run can be trained on it
+    if trained_on is None:
+        return True
+    return not rest * (1 - data.max_bad_fraction) <= trained_on.images <= rest
 
 
 def _check_classes(restored: Restored, dataset: PreparedDataset) -> None:
-    """Refuse images whose labels mean other classes."""
-    own, theirs = restored.data.class_names, dataset.class_names
+    """Refuse images with other classes."""
+    ours, theirs = restored.dataset_info.class_names, dataset.class_names
     if len(theirs) != restored.arch.classes:
         raise DataError(
             f"{dataset.directory} has {len(theirs)} classes, the net of {restored.workdir} "
             f"{restored.arch.classes}: give images of the same classes"
         )
-    if own is not None and own != theirs:
-        label = next(k for k, pair in enumerate(zip(own, theirs, strict=True)) if len({*pair}) > 1)
+    if ours is not None and ours != theirs:
+        label = next(k for k, pair in enumerate(zip(ours, theirs, strict=True)) if len({*pair}) > 1)
         raise DataError(
-            f"label {label} is {own[label]!r} to the net of {restored.workdir} but "
+            f"label {label} is {ours[label]!r} to the net of {restored.workdir} but "
             f"{theirs[label]!r} in {dataset.directory}: give images of the same classes"
         )
 
 
 def _check_images(restored: Restored, dataset: PreparedDataset) -> None:
-    """Refuse images that took the place of those that the run was trained on."""
-    before = restored.data.statistics
+    """Refuse images that have replaced those of the run."""
+    before = restored.dataset_info.statistics
     if before is not None and (other := dataset_info.difference(before, dataset.statistics)):
         raise DataError(
             f"{restored.workdir} holds a run with other images: {other}; give it its own, "

@@ -71,8 +71,8 @@ def make_optimizer(options: ConfigDict) -> optax.GradientTransformation:
         steps = velocity if inside else _downhill(lr, velocity)
         if decoupled:
             steps = jax.tree.map(
-                lambda it_does, step, lr, w: (
-                    step - lr * (options.weight_decay * w) if it_does else step
+                lambda decays, step, lr, w: (
+                    step - lr * (options.weight_decay * w) if decays else step
                 ),
                 *(decays(params), steps, lr, params),
             )

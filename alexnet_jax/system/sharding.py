@@ -175,7 +175,7 @@ def everywhere(mesh: Mesh) -> NamedSharding:
 
 def whole(mesh: Mesh, x: jax.Array) -> np.ndarray:
     """Return an array whole on the host, wherever its parts live; all processes must call."""
-    return np.asarray(_gather(mesh)(x))
+    return np.asarray(x if x.is_fully_addressable else _gather(mesh)(x))
 
 
 @functools.cache  # compiled once, not for each validation

@@ -26,9 +26,10 @@ from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 from alexnet_jax.net import resolving
-from alexnet_jax.run import config, dataset_info, restore
+from alexnet_jax.run import config, dataset_info
 from alexnet_jax.run import folder as run_folder
 from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.run.restore import restore
 from alexnet_jax.step import create
 from alexnet_jax.system import sharding
 from tests.support import tiny
@@ -67,26 +68,31 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    return restore.load(folder / "run", train=True)
+    return restore(folder / "run")
 
 
 @pytest.fixture(scope="module")
-def plain(run):
+def dataset(run):
+    return run.images(train=True)
+
+
+@pytest.fixture(scope="module")
+def plain(run, dataset):
     """split -> (file names, labels, features (n, d) and probabilities (n, 3) in float64)."""
     params = jax.device_get(run.state.params)
-    sizes = {split: run.dataset.num_examples(split) for split in ("train", "validation")}
-    images = [run.dataset.read(split, range(n)) for split, n in sizes.items()]
+    sizes = {split: dataset.num_examples(split) for split in ("train", "validation")}
+    images = [dataset.read(split, range(n)) for split, n in sizes.items()]
     start = (256 - run.arch.image_size) // 2
     middle = slice(start, start + run.arch.image_size)
     views = np.concatenate([pixels for pixels, _ in images]).astype(np.float32)
-    views = (views - run.dataset.statistics.mean_image)[:, middle, middle]
+    views = (views - dataset.statistics.mean_image)[:, middle, middle]
     logits, kept = run_net(run.arch, params, views)
     values = np.exp(logits.astype(np.float64))
     values /= values.sum(1, keepdims=True)
     hidden = np.concatenate(list(kept["relu7"]), axis=-1).astype(np.float64)
     found, first = {}, 0
     for (split, n), (_, labels) in zip(sizes.items(), images, strict=True):
-        names = run.dataset.file_names(split, range(n))
+        names = dataset.file_names(split, range(n))
         found[split] = (names, labels, hidden[first : first + n], values[first : first + n])
         first += n
     return found
@@ -96,16 +102,16 @@ def of_folder(run, name: str) -> dict:
     return json.loads((run.workdir / "analysis" / name).read_text())
 
 
-def test_classes_are_counted_one_by_one(run, plain):
-    content = classes.classes(run)
+def test_classes_are_counted_one_by_one(run, dataset, plain):
+    content = classes.classes(run, dataset)
     _, labels, _, probabilities = plain["validation"]
     answers = probabilities.argmax(1)
     for label, line in enumerate(content["classes"]):
         own = labels == label
-        assert (line["class"], line["images"]) == (run.dataset.class_names[label], own.sum())
+        assert (line["class"], line["images"]) == (dataset.class_names[label], own.sum())
         assert line["top1_error"] == (answers[own] != label).mean() and line["top5_error"] == 0
     pairs = collections.Counter(zip(labels, answers, strict=True))
-    names = run.dataset.class_names
+    names = dataset.class_names
     expected = {(names[a], names[b]): n for (a, b), n in pairs.items() if a != b}
     found = [(line["class"], line["taken_for"]) for line in content["confusions"]]
     counts = [line["images"] for line in content["confusions"]]
@@ -114,28 +120,26 @@ def test_classes_are_counted_one_by_one(run, plain):
 
 
 @pytest.fixture(scope="module")
-def figure(run, plain):
+def figure(run, dataset, plain):
     number = plain["validation"][0].index(COPIED)
-    return figure4.figure4(run, seed=3, queries=[number, 9, 12]), number
+    return figure4.figure4(run, dataset, seed=3, queries=[number, 9, 12]), number
 
 
-def test_five_best_classes(run, plain, figure):
+def test_five_best_classes(run, dataset, plain, figure):
     names, labels, _, probabilities = plain["validation"]
     content = of_folder(run, "predictions.json")
     assert content["step"] == int(run.state.step) and len(content["images"]) == 8
     assert len({image["file"] for image in content["images"]}) == 8
     for image in content["images"]:
         number = names.index(image["file"])
-        assert image["label"] == run.dataset.class_names[labels[number]]
+        assert image["label"] == dataset.class_names[labels[number]]
         order = np.argsort(-probabilities[number])
-        assert [line["class"] for line in image["top"]] == [
-            run.dataset.class_names[k] for k in order
-        ]
+        assert [line["class"] for line in image["top"]] == [dataset.class_names[k] for k in order]
         found = [line["probability"] for line in image["top"]]
         np.testing.assert_allclose(found, probabilities[number, order], rtol=1e-4)
 
 
-def test_six_nearest_training_images_without_copies(run, plain, figure):
+def test_six_nearest_training_images_without_copies(run, dataset, plain, figure):
     result, copied = figure
     names, _, queries, _ = plain["validation"]
     files, labels, hidden, _ = plain["train"]
@@ -152,7 +156,7 @@ def test_six_nearest_training_images_without_copies(run, plain, figure):
             assert [near["file"] for near in image["neighbours"]].count(COPIED) == 0
         assert [near["file"] for near in image["neighbours"]] == [files[k] for k in places]
         assert [near["label"] for near in image["neighbours"]] == [
-            run.dataset.class_names[labels[k]] for k in places
+            dataset.class_names[labels[k]] for k in places
         ]
         found = [near["distance"] for near in image["neighbours"]]
         np.testing.assert_allclose(found, distances[places], rtol=1e-3)
@@ -163,7 +167,7 @@ def test_six_nearest_training_images_without_copies(run, plain, figure):
             assert mean.argmax() == list(tiny.COLOURS).index(shown["label"])
 
 
-def test_the_picture_is_there_and_features_are_computed_once(run, figure, monkeypatch):
+def test_the_picture_is_there_and_features_are_computed_once(run, dataset, figure, monkeypatch):
     folder = run.workdir / "analysis"
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["figure4.png", "neighbours.json", "predictions.json", "features"]
@@ -172,14 +176,16 @@ def test_the_picture_is_there_and_features_are_computed_once(run, figure, monkey
         assert picture.width > 1000 and len(picture.convert("RGB").getcolors(1 << 24)) > 1000
     before = (folder / "neighbours.json").read_text()
     monkeypatch.setattr(similar, "_computed", None)  # a call would fail
-    names = run.dataset.class_names
+    names = dataset.class_names
     numbers = [figure[1], 9, 12]
-    assert similar.neighbours(run, numbers, names, folder / "features") == json.loads(before)
+    assert similar.neighbours(run, dataset, numbers, names, folder / "features") == json.loads(
+        before
+    )
     # Of other weights they are made anew.
     params = jax.tree.map(lambda x: x * 2, run.state.params)
     other = dataclasses.replace(run, state=dataclasses.replace(run.state, params=params))
     with pytest.raises(TypeError, match="NoneType"):
-        similar.neighbours(other, numbers, names, folder / "features")
+        similar.neighbours(other, dataset, numbers, names, folder / "features")
 
 
 @pytest.mark.parametrize("asked", [{"images": [16]}, {"queries": [0, 99]}])
@@ -214,9 +220,9 @@ def scaled(run, factor: float):
     return dataclasses.replace(run, state=dataclasses.replace(run.state, params=params))
 
 
-def test_features_of_a_split_of_two_nets_side_by_side(run, plain, tmp_path):
+def test_features_of_a_split_of_two_nets_side_by_side(run, dataset, plain, tmp_path):
     names, labels, hidden, _ = plain["validation"]
-    batches = split_images(run.dataset, "validation", 4, 2)
+    batches = split_images(dataset, "validation", 4, 2)
     made = features([run, scaled(run, 3.0)], batches, "", tmp_path / "x" / "a.npz")
     assert made["layer"] == "relu7" and made["shape"] == [len(names), 2 * hidden.shape[1]]
     with np.load(tmp_path / "x" / "a.npz") as file:
@@ -261,16 +267,16 @@ def test_features_that_cannot_be(run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_words_name_the_classes(run, tmp_path):
-    assert class_names(run) == ["ant", "bee", "cow"]
+def test_words_name_the_classes(run, dataset, tmp_path):
+    assert class_names(run, dataset) == ["ant", "bee", "cow"]
     words = tmp_path / "words.tsv"
     words.write_text("ant\tcrane, lifting device\nbee\thoney bee\ncow\tcrane\nelk\tmoose\n")
-    assert class_names(run, str(words)) == ["crane (ant)", "honey bee", "crane (cow)"]
+    assert class_names(run, dataset, str(words)) == ["crane (ant)", "honey bee", "crane (cow)"]
     words.write_text("elk\tmoose\n")
     with pytest.raises(DataError, match=r"none is of one of the 3 classes, the first 'ant'"):
-        class_names(run, str(words))
+        class_names(run, dataset, str(words))
     with pytest.raises(DataError, match="cannot be read"):
-        class_names(run, str(tmp_path / "none.tsv"))
+        class_names(run, dataset, str(tmp_path / "none.tsv"))
 
 
 def test_colour_and_filters_of_the_run(folder, run):
@@ -291,11 +297,11 @@ def test_colour_and_filters_of_the_run(folder, run):
         colour.colour(folder)
 
 
-def test_tables_and_one_line_of_json(run, capsys):
+def test_tables_and_one_line_of_json(run, dataset, capsys):
     colour.main([run.workdir, run.workdir], "4")
     *table, last = capsys.readouterr().out.splitlines()
     assert [line["step"] for line in json.loads(last)["runs"]] == [4, 4] and len(table) == 6
-    asked = types.SimpleNamespace(load=lambda: run, workdir=run.workdir)
+    asked = types.SimpleNamespace(load=lambda: (run, dataset), workdir=run.workdir)
     classes.main(asked, views=1, words="", rows=2)
     *table, last = capsys.readouterr().out.splitlines()
     said, content = json.loads(last), of_folder(run, "classes.json")

@@ -13,7 +13,8 @@ import pytest
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.errors import DataError
 from alexnet_jax.inference.predictions import load
-from alexnet_jax.run import dataset_info, evaluations, restore
+from alexnet_jax.run import dataset_info, evaluations
+from alexnet_jax.run.restore import restore
 from tests.support import tiny, weight_files
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -91,7 +92,7 @@ def test_a_mesh_that_is_not_there_is_no_hindrance(folder, tmp_path, monkeypatch)
         config["mesh"] |= mesh
         (tmp_path / "run" / "config.json").write_text(json.dumps(config))
         monkeypatch.setattr(jax, "devices", lambda *_: found[:count])
-        return dict(restore.load_nets([tmp_path / "run"])[0].mesh.shape)
+        return dict(restore(tmp_path / "run").mesh.shape)
 
     found = jax.devices()
     assert with_mesh(2, data=1, group=2) == {"data": 1, "group": 2}
@@ -103,7 +104,9 @@ def test_a_mesh_that_is_not_there_is_no_hindrance(folder, tmp_path, monkeypatch)
 FULL = """
 import types
 import numpy
-from alexnet_jax import command_line, evaluate, predictions
+from alexnet_jax import evaluate
+from alexnet_jax.inference import predictions
+from alexnet_jax.system import command_line
 
 def savez(*_, **__):
     raise OSError(28, "No space left on device")
@@ -127,7 +130,7 @@ def test_a_disk_that_is_full_in_the_end_takes_no_result_away(folder, tmp_path):
 @pytest.fixture
 def net(folder, tmp_path):
     """Net a, its prepared images in a folder of their own."""
-    (net,) = restore.load_nets([folder / "a"])
+    net = restore(folder / "a")
     config = net.config.copy_and_resolve_references()
     config.data.prepared_dir = str(tmp_path / "prepared")
     return dataclasses.replace(net, config=config)
@@ -138,7 +141,9 @@ def trained_on(net, place):
     config = net.config.copy_and_resolve_references()
     config.data.dir = str(place)
     dataset = prepare(config.data)
-    return dataclasses.replace(net, config=config, data=dataset_info.of_dataset(dataset)), dataset
+    return dataclasses.replace(
+        net, config=config, dataset_info=dataset_info.of_dataset(dataset)
+    ), dataset
 
 
 def test_a_folder_of_class_folders_is_evaluated_whole_but_where_the_net_saw_it(
@@ -157,34 +162,35 @@ def test_a_folder_of_class_folders_is_evaluated_whole_but_where_the_net_saw_it(
         (own, train, held_out),
         (own, moved, held_out),
     ):
-        found = restore.images(seen, str(place))
+        found = seen.images(str(place))
         assert found.num_examples("validation") == count
         assert (found.directory == dataset.directory) == (seen is own and place == train)
     assert held_out < tiny.TRAIN
-    assert restore.images(own, str(train), train=True).directory == dataset.directory
+    assert own.images(str(train), train=True).directory == dataset.directory
 
 
 def test_other_images_in_the_place_of_the_runs_own_are_refused(net, folder):
     net, dataset = trained_on(net, folder / "images" / "train")
-    assert restore.images(net).directory == dataset.directory
+    assert net.images().directory == dataset.directory
     before = dataset.statistics
     for change, said in (
         ({"images": 99}, f"it had 99 to train on, now {before.images}"),
         ({"mean_image": before.mean_image + 1}, "as many to train on, but their mean is not"),
     ):
         statistics = dataclasses.replace(before, **change)
-        other = dataclasses.replace(net, data=dataclasses.replace(net.data, statistics=statistics))
+        info = dataclasses.replace(net.dataset_info, statistics=statistics)
+        other = dataclasses.replace(net, dataset_info=info)
         with pytest.raises(DataError, match=f"a holds a run with other images: {said}"):
-            restore.images(other)
-        assert restore.images(other, str(folder / "images"))  # they are meant
+            other.images()
+        assert other.images(str(folder / "images"))  # they are meant
 
 
 def test_other_images_are_asked_for_only_where_the_runs_own_are_gone(net, tmp_path):
     with pytest.raises(DataError, match="data.builder=image_folder have no split test$"):
-        restore.images(net, split="test")
+        net.images(split="test")
     net.config.data.dir = str(tmp_path / "gone")
     with pytest.raises(DataError, match="not there, or for this evaluation give --data_dir$"):
-        restore.images(net)
+        net.images()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from alexnet_jax.errors import ConfigError, DataError, TrainingError
 from alexnet_jax.inference import predictor
 from alexnet_jax.net import resolving
-from alexnet_jax.run import restore
 from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.run.restore import restore
 from alexnet_jax.step import create, train_step
 from alexnet_jax.system import sharding
 from alexnet_jax.train import train
@@ -287,7 +287,7 @@ def test_a_mean_file_is_kept_in_the_runs_folder(folder, tmp_path):
     )
     train(made, tmp_path / "run")
     file.unlink()
-    np.testing.assert_array_equal(restore.load(tmp_path / "run").pixel_stats["mean"], mean)
+    np.testing.assert_array_equal(restore(tmp_path / "run").pixel_stats["mean"], mean)
     np.save(file, mean + 1)
     with pytest.raises(DataError, match="data.mean_file is not what .*mean_image.npy keeps"):
         train(made, tmp_path / "run")

@@ -13,8 +13,9 @@ from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError, WeightsError
 from alexnet_jax.net import resolving
 from alexnet_jax.run import config as configs
-from alexnet_jax.run import restore
 from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.run.restore import restore
+from alexnet_jax.step.create import abstract_state
 from alexnet_jax.weights import files, layout
 from alexnet_jax.weights.exporting import export_weights
 from alexnet_jax.weights.importing import import_weights
@@ -63,14 +64,16 @@ def test_an_imported_run_holds_the_weights_and_their_mean(folder, tmp_path):
     assert config.data.mean == "file" and config.data.mean_file == "mean_image.npy"
     assert config.model.classes == 3
     moved = workdir.rename(tmp_path / "moved")  # all that it needs is in its folder
-    found = restore.load(moved)
+    found = restore(moved)
     np.testing.assert_array_equal(found.pixel_stats["mean"], mean[::-1].transpose(1, 2, 0))
     tensors = layout.to_torch(found.arch, jax.device_get(found.state.params), {})
     for name, value in weights.tensors.items():
         np.testing.assert_array_equal(tensors[name], value)
     assert int(found.state.step) == 0
-    velocity = jax.tree.leaves(jax.device_get(found.state.opt_state.velocity))
-    assert velocity and not any(v.any() for v in velocity)
+    like = abstract_state(config, found.arch, found.mesh)
+    with Checkpoints(moved, read_only=True) as checkpoints:
+        velocity = checkpoints.restore(like).opt_state.velocity
+    assert jax.tree.leaves(velocity) and not any(v.any() for v in jax.tree.leaves(velocity))
 
 
 def test_the_caffe_values_are_the_mean_where_none_is_given(folder, tmp_path):
@@ -122,7 +125,7 @@ def test_a_centre_mean_goes_out_and_comes_back_as_one(folder, tmp_path):
     assert export_weights(first, tmp_path / "net.safetensors")["mean_of"] == "centre"
     import_weights(files.read(tmp_path / "net.safetensors"), config, tmp_path / "second")
     for name in ("first", "second"):
-        pixel_stats = restore.load_nets([tmp_path / name])[0].pixel_stats
+        pixel_stats = restore(tmp_path / name).pixel_stats
         assert "mean" not in pixel_stats
         np.testing.assert_array_equal(pixel_stats["centre_mean"], mean)
 
@@ -148,8 +151,8 @@ def test_an_export_knows_the_mean_and_the_classes_of_the_data(folder, tmp_path):
     other = tiny.write_images(tmp_path / "other")
     for path in (other / "images" / "train" / "ant").glob("*[1-9].jpg"):
         path.unlink()
-    found = restore.load(workdir, data_dir=str(other / "images"))
-    assert found.dataset.directory != dataset.directory
+    found = restore(workdir)
+    assert found.images(str(other / "images")).directory != dataset.directory
     np.testing.assert_array_equal(found.pixel_stats["mean"], weights.mean)
 
 

@@ -35,8 +35,8 @@ from alexnet_jax.analysis.features.images import split_images
 from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.input.files import batches, image_files, squares
-from alexnet_jax.inference.predictor import SPLIT, batch_size_for
-from alexnet_jax.run import restore
+from alexnet_jax.inference.predictor import batch_size_for
+from alexnet_jax.run.restore import SPLIT, restore
 from alexnet_jax.system import command_line
 
 
@@ -52,7 +52,7 @@ def main(flags_of_run: command.RunFlags, words: list[str], **asked: str) -> int:
     out = pathlib.Path(asked["out"])
     export.check_ending(out)
     paths = image_files(words) if words else []
-    nets = restore.load_nets(flags_of_run.workdirs, flags_of_run.checkpoint)
+    nets = [restore(workdir, flags_of_run.checkpoint) for workdir in flags_of_run.workdirs]
     config = nets[0].config
     size = batch_size_for(*(restored.mesh for restored in nets), asked=config.evaluate.batch_size)
     if words:
@@ -61,7 +61,7 @@ def main(flags_of_run: command.RunFlags, words: list[str], **asked: str) -> int:
         known: dict[str, Any] = {"split": None, "class_names": None}
     else:
         which: dict[str, Any] = {"train": asked["split"] == "train", "split": asked["split"]}
-        dataset = restore.images(nets[0], flags_of_run.data_dir, **which)
+        dataset = nets[0].images(flags_of_run.data_dir, **which)
         found = split_images(dataset, asked["split"], size, config.data.workers)
         known = {"split": asked["split"], "class_names": dataset.class_names}
     made = features(nets, found, asked["layer"], out)

@@ -11,11 +11,12 @@ from jax.sharding import PartitionSpec as P
 
 from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input import augment
+from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import Predictor, batch_size_for
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.forward import make_forward, mesh_axes
-from alexnet_jax.run.restore import Restored, RestoredRun
+from alexnet_jax.run.restore import Restored
 from alexnet_jax.system.sharding import DATA, compiler_options, data_axis, group_axis
 
 
@@ -75,12 +76,7 @@ def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Arr
 
 def extractor(restored: Restored, name: str) -> Predictor:
     """Return a trained net's `make_extract` as a function of (B, 256, 256, 3) uint8 images."""
-    return Predictor(
-        restored.mesh,
-        restored.state,
-        restored.pixel_stats,
-        make_extract(restored.arch, restored.mesh, name),
-    )
+    return Predictor(restored, make_extract(restored.arch, restored.mesh, name))
 
 
 def feature_shape(restored: Restored, name: str) -> tuple[int, ...]:
@@ -93,13 +89,17 @@ def feature_shape(restored: Restored, name: str) -> tuple[int, ...]:
 
 
 def of_images(
-    run: RestoredRun, predictor: Predictor, split: str, numbers: Sequence[int]
+    restored: Restored,
+    dataset: PreparedDataset,
+    predictor: Predictor,
+    split: str,
+    numbers: Sequence[int],
 ) -> np.ndarray:
-    """Return what a predictor says of some images of a split, by their numbers, (b, ...)."""
-    size = batch_size_for(run.mesh, asked=run.config.evaluate.batch_size)
+    """Return a predictor's answers for some images of a split, by their indices, (b, ...)."""
+    size = batch_size_for(restored.mesh, asked=restored.config.evaluate.batch_size)
     parts = []
     for start in range(0, len(numbers), size):
-        some, _ = run.dataset.read(split, numbers[start : start + size])
+        some, _ = dataset.read(split, numbers[start : start + size])
         filled = np.zeros((size, *some.shape[1:]), np.uint8)
         filled[: len(some)] = some
         parts.append(np.asarray(predictor(filled))[: len(some)])

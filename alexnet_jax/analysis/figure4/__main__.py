@@ -30,7 +30,7 @@ from alexnet_jax.system import command_line
 
 def main(flags_of_run: command.RunFlags, **asked: Any) -> None:
     """Make the figure of the run that the flags name."""
-    print(json.dumps(figure4(flags_of_run.load(train=True), **asked)))
+    print(json.dumps(figure4(*flags_of_run.load(train=True), **asked)))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from alexnet_jax.analysis.features import extraction
 from alexnet_jax.analysis.figure4.shown import shown
 from alexnet_jax.analysis.figure4.similar import neighbours
 from alexnet_jax.analysis.names import class_names
+from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.inference.predictor import SPLIT, Predictor, make_predict
-from alexnet_jax.run.restore import RestoredRun
+from alexnet_jax.inference.predictor import Predictor, make_predict
+from alexnet_jax.run.restore import SPLIT, Restored
 
 IMAGES, BEST, QUERIES = 8, 5, 5
 
@@ -39,26 +40,29 @@ def chosen(
     return list(images) or drawn[:IMAGES], list(queries) or drawn[IMAGES:][:QUERIES] or drawn[:1]
 
 
-def predictions(run: RestoredRun, numbers: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
+def predictions(
+    restored: Restored, dataset: PreparedDataset, numbers: Sequence[int], names: Sequence[str]
+) -> dict[str, Any]:
     """Return what predictions.json holds: test images with their five best classes.
 
     Args:
-      run: the net and its data.
+      restored, dataset: the net and its images.
       numbers: of images in the validation split.
       names: of the classes.
     """
-    predictor = Predictor(run.mesh, run.state, run.pixel_stats, make_predict(run.arch, run.mesh, 1))
-    probabilities = extraction.of_images(run, predictor, SPLIT, numbers)
+    predictor = Predictor(restored, make_predict(restored.arch, restored.mesh, 1))
+    probabilities = extraction.of_images(restored, dataset, predictor, SPLIT, numbers)
     found = []
     for number, own in zip(numbers, probabilities, strict=True):
         order = np.argsort(-own, kind="stable")[:BEST]
         top = [{"class": names[k], "probability": float(own[k])} for k in order]
-        found.append({**shown(run.dataset, SPLIT, number, names), "top": top})
-    return {"step": int(run.state.step), "views": 1, "images": found}
+        found.append({**shown(dataset, SPLIT, number, names), "top": top})
+    return {"step": int(restored.state.step), "views": 1, "images": found}
 
 
 def figure4(
-    run: RestoredRun,
+    restored: Restored,
+    dataset: PreparedDataset,
     *,
     seed: int = 0,
     images: Sequence[int] = (),
@@ -70,13 +74,13 @@ def figure4(
     from alexnet_jax.analysis.figure4 import picture  # brings matplotlib, which is slow to import
 
     begin = time.perf_counter()
-    names = class_names(run, words)
-    count = run.dataset.num_examples(SPLIT)
+    names = class_names(restored, dataset, words)
+    count = dataset.num_examples(SPLIT)
     answered, looked_for = chosen(count, seed, images, queries)
-    folder = command.output_folder(run.workdir)
+    folder = command.output_folder(restored.workdir)
     features = pathlib.Path(features_dir) if features_dir else folder / "features"
-    left = predictions(run, answered, names)
-    right = neighbours(run, looked_for, names, features)
+    left = predictions(restored, dataset, answered, names)
+    right = neighbours(restored, dataset, looked_for, names, features)
     files = [folder / name for name in ("predictions.json", "neighbours.json", "figure4.png")]
     command.write_json(files[0], left)
     command.write_json(files[1], right)

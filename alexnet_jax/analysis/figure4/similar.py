@@ -19,9 +19,9 @@ from alexnet_jax.analysis.figure4.knn import nearest
 from alexnet_jax.analysis.figure4.shown import shown
 from alexnet_jax.data.input.loader import eval_batches
 from alexnet_jax.data.store.prepared import PreparedDataset
-from alexnet_jax.inference.predictor import SPLIT, Predictor, batch_size_for, predicted
+from alexnet_jax.inference.predictor import Predictor, batch_size_for, predicted
 from alexnet_jax.run import checkpoint
-from alexnet_jax.run.restore import RestoredRun
+from alexnet_jax.run.restore import SPLIT, Restored
 from alexnet_jax.system.progress import PreparationProgress
 
 NEIGHBOURS = 6
@@ -29,71 +29,77 @@ TRAIN = "train"
 
 
 def neighbours(
-    run: RestoredRun, numbers: Sequence[int], names: Sequence[str], features_dir: pathlib.Path
+    restored: Restored,
+    dataset: PreparedDataset,
+    numbers: Sequence[int],
+    names: Sequence[str],
+    features_dir: pathlib.Path,
 ) -> dict[str, Any]:
     """Return what neighbours.json holds: test images, each with its nearest training images.
 
     Args:
-      run: the net and its data.
+      restored, dataset: the net and its images.
       numbers: of images in the validation split.
       names: of the classes.
       features_dir: where the training images' features are kept.
     """
-    layer, activation = extraction.last_hidden(run.arch)
-    extractor = extraction.extractor(run, activation)
-    features = training_features(run, extractor, activation, features_dir)
-    queries = extraction.of_images(run, extractor, SPLIT, numbers)
+    layer, activation = extraction.last_hidden(restored.arch)
+    extractor = extraction.extractor(restored, activation)
+    features = training_features(restored, dataset, extractor, activation, features_dir)
+    queries = extraction.of_images(restored, dataset, extractor, SPLIT, numbers)
     found = []
-    for number, near in zip(
-        numbers, distinct(run.dataset, numbers, queries, features), strict=True
-    ):
+    for number, near in zip(numbers, distinct(dataset, numbers, queries, features), strict=True):
         pictures = [
-            {**shown(run.dataset, TRAIN, place, names), "distance": distance}
+            {**shown(dataset, TRAIN, place, names), "distance": distance}
             for distance, place in near
         ]
-        found.append({**shown(run.dataset, SPLIT, number, names), "neighbours": pictures})
+        found.append({**shown(dataset, SPLIT, number, names), "neighbours": pictures})
     searched = features.shape[0]
-    return {"step": int(run.state.step), "layer": layer, "searched": searched, "images": found}
+    return {"step": int(restored.state.step), "layer": layer, "searched": searched, "images": found}
 
 
 def training_features(
-    run: RestoredRun, extractor: Predictor, activation: str, folder: pathlib.Path
+    restored: Restored,
+    dataset: PreparedDataset,
+    extractor: Predictor,
+    activation: str,
+    folder: pathlib.Path,
 ) -> FeatureFile:
     """Return the features of all training images, (n, d), computed unless they are in `folder`.
 
     Raises:
       DataError: no room for them, or the images cannot be read.
     """
-    count = run.dataset.num_examples(TRAIN)
-    sums = str(checkpoint.fingerprint(run.state)).encode()
-    shape = (count, *extraction.feature_shape(run, activation))
+    count = dataset.num_examples(TRAIN)
+    sums = str(checkpoint.fingerprint(restored.state)).encode()
+    shape = (count, *extraction.feature_shape(restored, activation))
     what = {
         "activation": activation,
-        "step": int(run.state.step),
+        "step": int(restored.state.step),
         "state": hashlib.sha256(sums).hexdigest(),
-        "images": str(run.dataset.directory),
+        "images": str(dataset.directory),
         "shape": list(shape),
     }
     path = folder / f"{activation}-{TRAIN}.npy"
     if (kept := kept_features(path, what)) is not None:
         return kept
     forget_note(path)
-    made = write_features(path, shape, _computed(run, extractor))
+    made = write_features(path, shape, _computed(restored, dataset, extractor))
     keep_note(path, what)
     return made
 
 
-def _computed(run: RestoredRun, extractor: Predictor) -> Iterator[np.ndarray]:
+def _computed(
+    restored: Restored, dataset: PreparedDataset, extractor: Predictor
+) -> Iterator[np.ndarray]:
     """Iterate over the features of the training images, batch by batch."""
     batches = eval_batches(
-        run.dataset,
+        dataset,
         TRAIN,
-        batch_size=batch_size_for(run.mesh, asked=run.config.evaluate.batch_size),
-        workers=run.config.data.workers,
+        batch_size=batch_size_for(restored.mesh, asked=restored.config.evaluate.batch_size),
+        workers=restored.config.data.workers,
     )
-    with PreparationProgress(
-        run.dataset.num_examples(TRAIN), TRAIN, verb="features of"
-    ) as progress:
+    with PreparationProgress(dataset.num_examples(TRAIN), TRAIN, verb="features of") as progress:
         for (features,), _ in predicted([extractor], batches):
             progress.advance(len(features))
             yield features
