@@ -15,13 +15,13 @@ from alexnet_jax.step.optimizer import LearningRates
 
 @dataclasses.dataclass(frozen=True)
 class Epochs:
-    """How far a step is in a run.
+    """The steps and epochs of a run. A batch may hold images of two epochs.
 
     Attributes:
-      images: of the training split.
-      batch_size: of a step.
+      images: in the training split.
+      batch_size: images of a step.
       epochs: of the whole run.
-      every: epochs from one validation to the next.
+      every: epochs between two validations.
     """
 
     images: int
@@ -35,19 +35,19 @@ class Epochs:
         return self.end(self.epochs)
 
     def end(self, epoch: int) -> int:
-        """Return the step that ends this many epochs."""
+        """Return the step with which this many epochs end."""
         return math.ceil(epoch * self.images / self.batch_size)
 
     def done(self, step: int) -> int:
-        """Return the epochs that this many steps have ended."""
+        """Return the number of whole epochs in this many steps."""
         return step * self.batch_size // self.images
 
     def passed(self, step: int) -> float:
-        """Return the epochs that this many steps are, to four digits."""
+        """Return the number of epochs in this many steps, with a fraction of four digits."""
         return round(step * self.batch_size / self.images, 4)
 
     def validates(self, step: int) -> bool:
-        """Whether a validation follows this step: an epoch has just ended, or the run."""
+        """Whether a validation follows this step, with which an epoch or the run has ended."""
         epoch = self.done(step)
         wanted = epoch % self.every == 0 or step == self.steps
         return step > 0 and wanted and step == self.end(epoch)
@@ -62,11 +62,11 @@ def learning_rates(
     steps: int,
     plateau: ReduceLROnPlateauState,
 ) -> LearningRates:
-    """Return the learning rates of the update that follows `step` finished ones, as floats.
+    """Return the learning rates of the update after `step` others, as floats.
 
-    A layer's factor is that of the row of schedule.layers with the latest epoch that has come; a
-    norm goes with its convolution. Biases follow it and the schedule, unless
-    optimizer.bias_drops is off; where the factor is 0 they stand still all the same.
+    A layer's factor is in its latest row of schedule.layers whose epoch has come; a norm has the
+    factor of its convolution. Biases have the factor and the schedule too, unless
+    optimizer.bias_drops is off; a factor of 0 stops them in any case.
 
     Args:
       config: the run's.
@@ -97,7 +97,7 @@ def _layer_factor(rows: Iterable, layer: str, epoch: int) -> float:
 
 
 def _drop(schedule: ConfigDict, *, step: int, epoch: int, steps: int, plateau) -> float:
-    """Return the rate now over the first rate."""
+    """Return the learning rate divided by the first one."""
     if schedule.kind == "plateau":
         return float(plateau.scale)
     if schedule.kind == "epochs":
@@ -108,7 +108,7 @@ def _drop(schedule: ConfigDict, *, step: int, epoch: int, steps: int, plateau) -
 
 
 def make_plateau(schedule: ConfigDict) -> optax.GradientTransformationExtraArgs:
-    """Return optax's plateau for config.schedule; to be updated once for each validation."""
+    """Return optax's plateau for config.schedule. Update it once for each validation."""
     return reduce_on_plateau(
         factor=schedule.factor,
         patience=schedule.patience,
@@ -118,7 +118,7 @@ def make_plateau(schedule: ConfigDict) -> optax.GradientTransformationExtraArgs:
 
 
 def after_validation(plateau, state: ReduceLROnPlateauState, error: float):
-    """Return the plateau's state after one more validation error."""
+    """Return the plateau's state after another validation error."""
     with jax.numpy_dtype_promotion("standard"):  # optax adds its int32 counts to float32
         _, state = plateau.update(jnp.zeros(()), state, value=jnp.asarray(error, jnp.float32))
     return state

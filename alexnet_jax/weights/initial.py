@@ -1,4 +1,4 @@
-"""The first state of a run that starts from the weights of another (paper 6.1: pretraining)."""
+"""Start a run from the weights of another (paper 6.1: pretraining)."""
 
 import dataclasses
 import pathlib
@@ -18,26 +18,26 @@ from alexnet_jax.weights.weights import describe, listed, misfits
 def initialised(
     state: TrainState, config: ConfigDict, arch: Architecture, mesh: Mesh
 ) -> tuple[TrainState, str]:
-    """Return a new run's state with the parameters of config.init_from, and what was loaded.
+    """Return a new run's state with the parameters of config.init_from, and a line for the log.
 
-    Every process reads the file. The velocity is as it was: zero.
+    Every process reads the file. The velocity stays zero.
 
     Args:
-      state: as `create_state` made it.
-      config: the run's; init_from is a file or a run's folder (its best checkpoint), init_layers
-        the layers to take, none: all.
+      state: what `create_state` made.
+      config: the run's. init_from is a file or a run's folder (its best checkpoint); init_layers
+        are the layers to take, and () takes all.
       arch: the run's.
-      mesh: where the state lives.
+      mesh: the devices that hold the state.
 
     Raises:
-      WeightsError: a layer is not there, or has another shape.
-      ConfigError: init_layers names what the net has not.
+      WeightsError: a layer is missing or has another shape.
+      ConfigError: init_layers names a layer that the net does not have.
     """
     source = pathlib.Path(config.init_from).expanduser()
     weights = (
         read_run(source, mesh=mesh, with_mean=False) if source.is_dir() else files.read(source)
     )
-    layers = _asked(config.init_layers, tuple(state.params))
+    layers = _layers_to_take(config.init_layers, tuple(state.params))
     if phrases := misfits(weights, arch, layers):
         wrong = {name.rpartition(".")[0] for name in phrases}
         others = ",".join(name for name in layers if name not in wrong)
@@ -58,16 +58,19 @@ def initialised(
         params={**state.params, **placed},
         batch_stats={**state.batch_stats, **placed_stats},
     )
-    said = f"starts from {source}: {', '.join(sorted(params))}; it {describe(weights)}"
-    if drawn := sorted(state.params.keys() - params.keys()):
-        said += f"; drawn anew: {', '.join(drawn)}"
-    return state, said
+    loaded = f"starts from {source}: {', '.join(sorted(params))}; it {describe(weights)}"
+    if others := sorted(state.params.keys() - params.keys()):
+        loaded += f"; drawn anew: {', '.join(others)}"
+    return state, loaded
 
 
-def _asked(init_layers: tuple[str, ...] | str, there: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the layers to take, in the net's order; names may come as a tuple or with commas."""
+def _layers_to_take(init_layers: tuple[str, ...] | str, layers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the layers to take, in the net's order.
+
+    The names come as a tuple, or as one text with commas between.
+    """
     given = [init_layers] if isinstance(init_layers, str) else list(init_layers)
     names = [name.strip() for name in ",".join(given).split(",") if name.strip()]
-    if unknown := [name for name in names if name not in there]:
-        raise ConfigError(f"init_layers takes {', '.join(there)}; got {', '.join(unknown)}")
-    return tuple(name for name in there if name in names) if names else there
+    if unknown := [name for name in names if name not in layers]:
+        raise ConfigError(f"init_layers takes {', '.join(layers)}; got {', '.join(unknown)}")
+    return tuple(name for name in layers if name in names) if names else layers
