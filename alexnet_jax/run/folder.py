@@ -22,7 +22,7 @@ from alexnet_jax.system.cores import cores
 REPORT_FILE = "report.html"
 LOCK_FILE = ".training"
 MEAN_FILE = "mean_image.npy"  # a copy of data.mean_file, where the config has one
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def check_run(workdir: pathlib.Path, config: ConfigDict) -> None:

@@ -36,6 +36,7 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
       words: whether the command takes arguments that are no flags; else they are refused.
     """
     warnings.showwarning = _one_line
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # strange metadata, large images
     sys.unraisablehook = _unless_abandoned
     stop_at_once()
     app.run(lambda argv: _guarded(main, argv), flags_parser=functools.partial(_parse, words=words))

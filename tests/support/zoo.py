@@ -142,7 +142,7 @@ def huge_jpeg() -> bytes:
 
 
 def good() -> dict[str, tuple[bytes, tuple, tuple, set[str]]]:
-    """Return file -> (content, left, right, what is odd) of those that come out right."""
+    """Return file -> (content, left, right, image issues) of those that come out right."""
     jpeg = encoded(halves(), "JPEG", quality=95)
     palette = halves().quantize(2)
     clear = palette.getpixel((0, 0))

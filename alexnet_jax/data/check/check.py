@@ -1,35 +1,53 @@
-"""Prove that a prepared dataset is whole and is what it says."""
+"""Proves that a prepared copy is complete and undamaged, and that it holds what it should."""
 
+import dataclasses
+import hashlib
+import sys
 import time
 from typing import Any
 
 from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
 
 from alexnet_jax.config_fields import Data, check_section
-from alexnet_jax.data.check import audit
-from alexnet_jax.data.check.audit import Finding
-from alexnet_jax.data.check.release_facts import FACTS
-from alexnet_jax.data.decode.image_issues import ODD
+from alexnet_jax.data.check.records import Records, read_records
+from alexnet_jax.data.check.release_facts import FACTS, Facts
+from alexnet_jax.data.decode.image_issues import IMAGE_ISSUES
 from alexnet_jax.data.prepare.disk import reading
 from alexnet_jax.data.prepare.prepare import prepared_directory
+from alexnet_jax.data.store.layout import SUMS_FILE
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
 
+_WIDTH = 1000  # of the table where it is not for a terminal: no line is broken
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `ok` is None where nothing was expected."""
+
+    what: str
+    expected: str
+    found: str
+    ok: bool | None
+
 
 @reading()
 def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
-    """Check the prepared copy that config.data names, and print the table.
+    """Check the prepared copy that config.data names, and print a table.
 
     Args:
-      data: config.data of configs/ilsvrc2012.py.
-      subset: whether the source is a part of the release, so that numbers of it do not fit.
+      data: config.data.
+      subset: the source is a part of the release, so the release's numbers do not apply.
 
     Returns:
-      What main prints as JSON: ok, problems, counts, odd, skipped, duplicates, ...
+      What the command prints as JSON: ok, problems, counts, odd (issues of images), skipped,
+      duplicates, ...
 
     Raises:
-      DataError: it is not prepared, or cannot be opened at all.
+      DataError: the copy is missing, or cannot be opened at all.
     """
     check_section(Data(), data, "data")
     directory = prepared_directory(data)
@@ -40,27 +58,17 @@ def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
     start = time.monotonic()
     dataset = PreparedDataset(directory)
     facts = FACTS.get(data.release) if data.builder == "ilsvrc" and not subset else None
-    records = audit.read_records(dataset, data.workers or cores())
+    records = read_records(dataset, data.workers or cores())
     findings = [
-        *audit.check_counts(dataset, facts),
-        *audit.check_labels(dataset, records, facts),
-        *audit.check_files(dataset),
-        *audit.check_records(dataset, records),
-        *_odd(dataset),
+        *_check_counts(dataset, facts),
+        *_check_labels(dataset, records, facts),
+        _check_files(dataset),
+        *_check_records(dataset, records),
+        *_issues(dataset),
     ]
-    _print(findings)
-    result = _result(dataset, findings)
-    result["duplicates"] = [
-        {"split": split, "file": name, "train_file": other}
-        for split, name, other in records.duplicates
-    ]
-    return {**result, "seconds": round(time.monotonic() - start, 2)}
-
-
-def _result(dataset: PreparedDataset, findings: list[Finding]) -> dict[str, Any]:
-    """Return the findings as main prints them."""
+    width = None if sys.stdout.isatty() else _WIDTH
+    Console(width=width, markup=False, emoji=False, highlight=False).print(_table(findings))
     wrong = [f for f in findings if f.ok is False]
-    odd = {s: {k: len(names) for k, names in kinds.items()} for s, kinds in dataset.odd.items()}
     return {
         "ok": not wrong,
         "dataset": dataset.name,
@@ -68,30 +76,124 @@ def _result(dataset: PreparedDataset, findings: list[Finding]) -> dict[str, Any]
         "problems": [f"{f.what}: expected {f.expected}, found {f.found}" for f in wrong],
         **{split: dataset.num_examples(split) for split in dataset.splits},
         "classes": len(dataset.class_names),
-        "odd": odd,
+        "odd": {
+            split: {issue: len(names) for issue, names in issues.items()}
+            for split, issues in dataset.image_issues.items()
+        },
         "skipped": dataset.skipped,
+        "duplicates": [
+            {"split": split, "file": name, "train_file": train_name}
+            for split, name, train_name in records.duplicates
+        ],
+        "seconds": round(time.monotonic() - start, 2),
     }
 
 
-def _odd(dataset: PreparedDataset) -> list[Finding]:
-    """List what was odd in the source and what was done with it, and what was left out."""
-    findings = [
-        Finding(f"{split}: {kind}", "", f"{len(names)}, {ODD[kind]}; first {names[0]}", None)
-        for split, kinds in dataset.odd.items()
-        for kind, names in sorted(kinds.items())
-    ]
-    reasons = [f"{s['split']}: {s['file']}" for s in dataset.skipped]
-    return findings + [
-        Finding(f"left out: {name}", "", skipped["reason"], None)
-        for name, skipped in list(zip(reasons, dataset.skipped, strict=True))[:20]
+def _compare(what: str, expected: object, found: object) -> Finding:
+    """Return the finding that two values are equal; `expected` None: it is not known."""
+    if expected is None:
+        return Finding(what, "", str(found), None)
+    return Finding(what, str(expected), str(found), expected == found)
+
+
+def _none(what: str, items: list[str]) -> Finding:
+    """Return the finding that there should be none of these."""
+    first = f": {'; '.join(items[:3])}{' ...' if len(items) > 3 else ''}" if items else ""
+    return Finding(what, "0", f"{len(items)}{first}", not items)
+
+
+def _check_counts(dataset: PreparedDataset, facts: Facts | None) -> list[Finding]:
+    """Compare the numbers of classes and images with the release's. Skipped images count too."""
+    images = facts.images if facts else {}
+    findings = [_compare("classes", facts and facts.classes, len(dataset.class_names))]
+    for split in dataset.splits:
+        skipped = sum(s["split"] == split for s in dataset.skipped)
+        count = dataset.num_examples(split) + skipped
+        findings.append(_compare(f"{split} images", images.get(split), count))
+        if skipped:
+            findings.append(_compare(f"{split} images left out, unreadable", None, skipped))
+    missing = sorted(images.keys() - set(dataset.splits))
+    return findings + [_compare(f"{split} images", images[split], 0) for split in missing]
+
+
+def _check_labels(dataset: PreparedDataset, records: Records, facts: Facts | None) -> list[Finding]:
+    """Check the order of the labels, and the labels of some classes and images."""
+    names = list(dataset.class_names)
+    findings = [_none("train images named of another class", records.mislabelled)]
+    if "wnid" in (dataset.classes[0] if dataset.classes else {}):
+        in_order = names == sorted(set(names)) == [c["wnid"] for c in dataset.classes]
+        order = "as expected" if in_order else f"{names[:3]} ..."
+        findings.append(Finding("labels", "sorted wnids", order, in_order))
+    if facts is None:
+        return findings
+    labels = {wnid: label for label, wnid in enumerate(names)}
+    ids = {c["wnid"]: c["ilsvrc_id"] for c in dataset.classes if "ilsvrc_id" in c}
+    for what, expected, actual in (
+        ("label", facts.labels, labels),
+        ("ILSVRC id", facts.ilsvrc_ids if ids else {}, ids),
+        ("label", facts.images_labels, records.labels),
+    ):
+        for name, number in expected.items():
+            findings.append(_compare(f"{what} of {name}", number, actual.get(name, "missing")))
+    return findings
+
+
+def _check_files(dataset: PreparedDataset) -> Finding:
+    """Compare the record files with SHA256SUMS.
+
+    Raises:
+      DataError: that file is missing or damaged.
+    """
+    try:
+        lines = (dataset.directory / SUMS_FILE).read_text().splitlines()
+        expected = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{dataset.directory / SUMS_FILE} cannot be read ({error})") from error
+    there = {path.name for path in dataset.directory.glob("*.array_record*")}
+    wrong = sorted(there ^ expected.keys())
+    for name in sorted(there & expected.keys()):
+        with (dataset.directory / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected[name]:
+                wrong.append(name)
+    found = f"{len(there)}, of them wrong: {', '.join(wrong) or 'none'}"
+    return Finding("files with their SHA-256", str(len(expected)), found, not wrong)
+
+
+def _check_records(dataset: PreparedDataset, records: Records) -> list[Finding]:
+    """Report damaged records and duplicates, and compare the statistics with those stored."""
+    stored, made = dataset.statistics, records.sums.finalise() if records.sums.images else None
+    same = stored is not None and made is not None and stored.same(made)
+    statistics = Finding(
+        "mean and covariance", "those of the records", "the same" if same else "others", same
+    )
+    pairs = [f"{split} {name} = train {other}" for split, name, other in records.duplicates]
+    duplicates = _none("images of other splits that train has too", pairs)
+    return [
+        _none("damaged records", records.damaged),
+        statistics,
+        dataclasses.replace(duplicates, ok=None, expected=""),
     ]
 
 
-def _print(findings: list[Finding]) -> None:
+def _issues(dataset: PreparedDataset) -> list[Finding]:
+    """List the issues of images with what was done about them, and what was left out."""
+    return [
+        _compare(
+            f"{split}: {issue}", None, f"{len(names)}, {IMAGE_ISSUES[issue]}; first {names[0]}"
+        )
+        for split, issues in dataset.image_issues.items()
+        for issue, names in sorted(issues.items())
+    ] + [
+        _compare(f"left out: {skipped['split']}: {skipped['file']}", None, skipped["reason"])
+        for skipped in dataset.skipped[:20]
+    ]
+
+
+def _table(findings: list[Finding]) -> Table:
     verdicts = {True: "ok", False: "WRONG", None: ""}
-    rows = [("", "what", "expected", "found")]
-    rows += [(verdicts[f.ok], f.what, f.expected, f.found) for f in findings]
-    widths = [max(len(row[k]) for row in rows) for k in range(3)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)]
-        print("  ".join([*cells, row[3]]).rstrip().encode("utf-8", "replace").decode())
+    table = Table("", "what", "expected", "found", box=None, pad_edge=False)
+    for finding in findings:
+        cells = (verdicts[finding.ok], finding.what, finding.expected, finding.found)
+        # The name of a file may hold bytes that are not UTF-8.
+        table.add_row(*(cell.encode("utf-8", "replace").decode() for cell in cells))
+    return table

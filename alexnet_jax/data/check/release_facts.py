@@ -1,18 +1,18 @@
-"""What is known of the releases of ILSVRC, to hold a prepared copy against."""
+"""Facts of the releases of ILSVRC, with which a prepared copy is compared."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """Facts of a release; what is not known is empty.
+    """Facts of a release; a fact that is not known is empty.
 
     Attributes:
       classes: how many.
       images: of each split.
-      labels: the place of some wnids in the sorted order.
-      ilsvrc_ids: the development kit's number of some wnids.
-      images_labels: the label of some images by name.
+      labels: of some wnids: their index in the sorted order.
+      ilsvrc_ids: of some wnids: their number in the development kit.
+      images_labels: of some images, by name.
     """
 
     classes: int
@@ -22,7 +22,7 @@ class Facts:
     images_labels: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
-# The first ten validation images of 2012 as Caffe's val.txt has them, whose labels are sorted too.
+# Of the first ten validation images of 2012, from Caffe's val.txt, which has the same order.
 _VALIDATION_2012 = (65, 970, 230, 809, 516, 57, 334, 415, 674, 332)
 
 FACTS = {

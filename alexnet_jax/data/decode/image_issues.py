@@ -1,11 +1,11 @@
-"""What may be odd about an image file, to be listed with what was done about it."""
+"""What may be unusual about an image file, and what is done about it."""
 
 import os
 from collections.abc import Iterator
 
 from PIL import Image
 
-ODD = {  # what an image may be besides plain RGB -> what is done with it
+IMAGE_ISSUES = {  # what an image may be besides plain 8-bit RGB -> what is done with it
     "other format": "read as what it is, not as what its name says",
     "CMYK": "converted to RGB",
     "YCCK": "converted to RGB",
@@ -19,15 +19,16 @@ ODD = {  # what an image may be besides plain RGB -> what is done with it
     "ICC profile": "its numbers taken as sRGB",
     "smaller than 256": "enlarged",
 }
-_ODD_MODES = {"CMYK": "CMYK", "L": "grey", "LA": "grey", "La": "grey", "1": "two-level"}
-_ODD_MODES |= {"P": "palette", "PA": "palette"}
+_MODE_ISSUES = {"CMYK": "CMYK", "L": "grey", "LA": "grey", "La": "grey", "1": "two-level"}
+_MODE_ISSUES |= {"P": "palette", "PA": "palette"}
 
 
-def odd_container(image: Image.Image, name: str) -> Iterator[str]:
-    """Iterate over what is odd about the file around an opened image."""
-    known = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
-    actual = "JPEG" if image.format == "MPO" else image.format  # MPO: a second picture behind it
-    if known is not None and known != actual:
+def container_issues(image: Image.Image, name: str) -> Iterator[str]:
+    """Iterate over the issues of the file around an opened image."""
+    expected = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
+    # An MPO file is a JPEG with a second picture behind it.
+    actual = "JPEG" if image.format == "MPO" else image.format
+    if expected is not None and expected != actual:
         yield "other format"
     if getattr(image, "is_animated", False):
         yield "several frames"
@@ -36,17 +37,17 @@ def odd_container(image: Image.Image, name: str) -> Iterator[str]:
         yield "ICC profile"
 
 
-def odd_pixels(image: Image.Image, size: int) -> Iterator[str]:
-    """Iterate over what is odd about the pixels of an opened image that is not loaded yet.
+def pixel_issues(image: Image.Image, size: int) -> Iterator[str]:
+    """Iterate over the issues of the pixels of an image that is opened but not loaded yet.
 
     Args:
-      image: it.
-      size: the least that its shorter side should have.
+      image: the image.
+      size: pixels that its shorter side should have at least.
     """
     if image.mode == "CMYK" and image.info.get("adobe_transform") == 2:
         yield "YCCK"
-    elif image.mode in _ODD_MODES:
-        yield _ODD_MODES[image.mode]
+    elif image.mode in _MODE_ISSUES:
+        yield _MODE_ISSUES[image.mode]
     if image.mode.startswith("I") or "16" in raw_mode(image):
         yield "16-bit"
     if image.has_transparency_data:
@@ -56,9 +57,10 @@ def odd_pixels(image: Image.Image, size: int) -> Iterator[str]:
 
 
 def raw_mode(image: Image.Image) -> str:
-    """Return what an opened image that is not loaded yet hands to its decoder, such as RGB;16B.
+    """Return the pixel type that Pillow's decoder will read, such as RGB;16B.
 
-    Only there Pillow tells the depth of 16-bit colour, and of grey of 2 and 4 bits.
+    The image is opened but not loaded yet. This is the only place where Pillow tells the depth of
+    16-bit colour, and of grey of 2 and 4 bits.
     """
     tiles: list[tuple] = getattr(image, "tile", [])
     raw_modes = [t[3][0] if isinstance(t[3], tuple) else t[3] for t in tiles]

@@ -1,17 +1,17 @@
-"""A picture to 256x256: which part of it, and by which filter.
+"""A picture to 256x256: which part of it is taken, and by which filter it is resampled.
 
-One to two points of error hang on this, so that a published figure is to be compared on images
-that were resized as its authors' were:
+This choice changes the error by one to two points. A published figure should be compared on images
+that were resized as its authors resized theirs:
 
     aspect, area           the paper's section 2; filter of Krizhevsky's later data program, fast
-    aspect, opencv_area    that program to the letter: OpenCV, the whole picture, then the crop
+    aspect, opencv_area    that program to the letter: OpenCV resizes the whole picture, then crops
     aspect, bilinear       torchvision: Resize(256), CenterCrop
     warp, opencv_linear    Caffe's convert_imageset --resize_height=256 --resize_width=256
     warp, lanczos          Caffe's page: ImageMagick's convert -resize 256x256!
     warp, bilinear         theano_alexnet: scipy's imresize
 
-All but opencv_linear are antialiased: a pixel of the small picture weighs all those of the large
-one that it covers.
+All but opencv_linear are antialiased: a pixel of the small picture averages all pixels of the large
+picture that it covers.
 """
 
 import functools
@@ -33,11 +33,12 @@ class Resize(NamedTuple):
     """How a picture becomes a square.
 
     Attributes:
-      form: of FORMS. aspect: the shorter side to 256, then the central square; that of bilinear
-        and of OpenCV at whole pixels. warp: the whole picture, each side to 256.
-      filter: of FILTERS. area and opencv_area: a side that shrinks is averaged (Pillow's BOX takes
-        whole pixels, OpenCV's INTER_AREA parts of them as well), a side that grows is bicubic.
-        bilinear, lanczos: Pillow's. opencv_linear: INTER_LINEAR, between the nearest four pixels.
+      form: one of FORMS. aspect: the shorter side becomes 256, then the central square is taken;
+        bilinear and OpenCV cut it at whole pixels. warp: each side of the picture becomes 256.
+      filter: one of FILTERS. area and opencv_area: a side that shrinks is averaged (Pillow's BOX
+        takes whole pixels, OpenCV's INTER_AREA also parts of them), a side that grows is bicubic.
+        bilinear, lanczos: Pillow's filters. opencv_linear: INTER_LINEAR, which interpolates between
+        the four nearest pixels.
     """
 
     form: str = "aspect"
@@ -58,10 +59,10 @@ def resized(image: Image.Image, resize: Resize) -> Image.Image:
 
 
 def check_installed(resize: Resize) -> None:
-    """Refuse a filter of OpenCV where that is not installed.
+    """Check that the program that resizes is installed.
 
     Raises:
-      DataError: how to install it.
+      DataError: OpenCV is needed and not installed; says how to install it.
     """
     if _is_opencv(resize):
         _opencv()
@@ -72,7 +73,7 @@ def _is_opencv(resize: Resize) -> bool:
 
 
 def _by_pillow(image: Image.Image, resize: Resize) -> Image.Image:
-    """Scale and crop in one step: the part of the picture that is asked for, to the square."""
+    """Scale and crop in one step: only the part that is wanted is resampled."""
     short = min(image.size)
     width, height = image.size if resize.form == "warp" else (short, short)
     left, top = (image.width - width) / 2, (image.height - height) / 2
@@ -81,16 +82,17 @@ def _by_pillow(image: Image.Image, resize: Resize) -> Image.Image:
         (left, right), (top, bottom) = (_whole_pixels(side, short) for side in image.size)
         box = (left, top, right, bottom)
     across, down = (_pillow_filter(resize.filter, side) for side in (width, height))
-    if across is not down:  # of a warp only: the sides one after the other
+    if across is not down:  # in a warp only: one side after the other
         image = image.resize((SIZE, height), across)
         box = (0, 0, SIZE, height)
     return image.resize((SIZE, SIZE), down, box=box)
 
 
 def _whole_pixels(side: int, short: int) -> tuple[float, float]:
-    """Return the stretch of a side that is the crop at whole pixels of the whole picture, scaled.
+    """Return which part of a side torchvision keeps: it scales the whole picture, then crops.
 
-    With torchvision's rounding. The whole itself is not made: of 1x5000 pixels it would be 1 GB.
+    The crop is at whole pixels of the scaled picture, with torchvision's rounding. The scaled
+    picture itself is not made: for one of 1x5000 pixels it would take 1 GB.
     """
     scaled = int(SIZE * side / short)
     first = round((scaled - SIZE) / 2)
@@ -104,12 +106,13 @@ def _pillow_filter(name: str, side: int) -> Image.Resampling:
 
 
 def _by_opencv(image: Image.Image, resize: Resize) -> Image.Image:
-    """Scale the whole picture, then crop at whole pixels, as the programs with OpenCV did."""
+    """Scale the whole picture, then crop at whole pixels, as the programs that used OpenCV did."""
     if resize.form == "warp":
         width = height = SIZE
     else:
         short = min(image.size)
-        # Of 1x5000 pixels the whole would be 1 GB; the filters see nothing of what is so far away.
+        # A scaled picture of 1x5000 pixels would take 1 GB. What is cut off here is too far away
+        # from the crop for the filters to see it.
         image = _centre(image, min(image.width, 16 * short), min(image.height, 16 * short))
         width, height = (int(side * SIZE / short + 0.5) for side in image.size)
     across, down = (
@@ -137,11 +140,11 @@ def _centre(image: Image.Image, width: int, height: int) -> Image.Image:
 @functools.cache
 def _opencv() -> Any:
     try:
-        import cv2  # here: it is no requirement
+        import cv2  # imported here: OpenCV is not among the requirements
     except ImportError as error:
         raise DataError(
             "data.resize_filter=opencv_* needs OpenCV, which is not installed: "
             'pip install "opencv-python-headless<5", or choose another filter'
         ) from error
-    cv2.setNumThreads(1)  # pictures are resized side by side already
+    cv2.setNumThreads(1)  # pictures are resized in several threads already
     return cv2

@@ -1,6 +1,6 @@
 """What the device does to images (paper 2, 4.1): mean, crop, mirror, PCA colour, ten views.
 
-The host sends 256x256 uint8; everything here is inside the compiled step.
+The host sends 256x256 uint8 images; all of this is part of the compiled step.
 """
 
 import jax
@@ -20,18 +20,19 @@ VIEWS = choices(Evaluate(), "views")  # of a test image
 def training_views(
     images: Array, pixel_stats, data: ConfigDict, size: int, key: Array, examples: Array
 ) -> Array:
-    """Return one random view of each image, less the mean.
+    """Return one random view of each image, with the mean subtracted.
 
-    Each image's draws depend only on `key` and its place in the global batch; data.crop_chunk
-    neighbours there have the same crop and mirror (convdata_jpeg.py:238), never the same colour.
+    The random numbers of an image depend only on `key` and on its index in the global batch.
+    data.crop_chunk neighbours share the crop and the mirror (convdata_jpeg.py:238), never the
+    colour.
 
     Args:
       images: (B, 256, 256, 3) uint8.
       pixel_stats: what `make_pixel_stats` gave.
-      data: config.data: crop, flip and colour switch each idea.
+      data: config.data; crop, flip and colour are switches.
       size: pixels a side of a view.
-      key: this step's key.
-      examples: places in the global batch, (B,) int32.
+      key: of this step.
+      examples: indices in the global batch, (B,) int32.
 
     Returns:
       (B, size, size, 3) float32.
@@ -58,7 +59,7 @@ def training_views(
 
 
 def _cropped(image: Array, pixel_stats, data: ConfigDict, size: int, key: Array) -> Array:
-    """Return a crop, (size, size, 3), less the mean where that follows the crop."""
+    """Return a crop, (size, size, 3), with pixel_stats["mean"] subtracted if it is there."""
     margin = FULL - size
     if data.crop and data.crop_form == "resized":
         x = image.astype(jnp.float32)
@@ -73,9 +74,9 @@ def _cropped(image: Array, pixel_stats, data: ConfigDict, size: int, key: Array)
 
 
 def _less_centre_mean(x: Array, pixel_stats) -> Array:
-    """Return views, (..., size, size, 3), less the mean image's central window, if that is asked.
+    """Subtract the central window of the mean image from views, (..., size, size, 3), if asked.
 
-    Wherever a view came from, and not mirrored with it (convdata_jpeg.py:95, 209).
+    The window is the same for every view, and is not mirrored (convdata_jpeg.py:95, 209).
     """
     if "centre_mean" not in pixel_stats:
         return x
@@ -99,21 +100,21 @@ def _window(image: Array, corner: Array, size: int) -> Array:
 def view_corners(views: int, size: int) -> tuple[tuple[int, int, bool], ...]:
     """Return (top, left, mirrored) of each test view.
 
-    1: the centre. 5: the four corners and the centre. 10 (paper 4.1): those, then their mirror
-    images.
+    1: the centre. 5: the four corners and the centre. 10 (paper 4.1): those five, then their
+    mirror images.
     """
     far, middle = FULL - size, (FULL - size) // 2
     if views == 1:
         return ((middle, middle, False),)
     if views not in VIEWS:
         raise ConfigError(f"evaluate.views is one of {VIEWS}; got {views}")
-    places = ((0, 0), (0, far), (middle, middle), (far, 0), (far, far))
+    corners = ((0, 0), (0, far), (middle, middle), (far, 0), (far, far))
     mirrors = (False, True) if views == 10 else (False,)
-    return tuple((*place, mirrored) for mirrored in mirrors for place in places)
+    return tuple((*corner, mirrored) for mirrored in mirrors for corner in corners)
 
 
 def view_at(images: Array, pixel_stats, size: int, top, left, mirrored) -> Array:
-    """Return one test view of each image, less the mean.
+    """Return one test view of each image, with the mean subtracted.
 
     Args:
       images: (B, 256, 256, 3) uint8.

@@ -1,7 +1,5 @@
-"""Image files that a user names, read to squares by threads, in their order, and batched."""
+"""Image files that a user names: read to squares in threads, in their order, and batched."""
 
-import collections
-import concurrent.futures
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -12,87 +10,77 @@ from alexnet_jax.data.decode.resize import PAPER, Resize
 from alexnet_jax.data.sources.folders import files_split, images
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.threads import ordered_map
 
 UNKNOWN = -1  # label of an image without one
 Read = tuple[pathlib.Path, np.ndarray | BadImageError]
 Batch = dict[str, np.ndarray]
-_AHEAD = 16  # files a thread: read or waiting, so that memory does not grow with their number
+_AHEAD = 16  # files for each thread that are read ahead, so that memory stays bounded
 
 
 def image_files(words: Sequence[str]) -> list[pathlib.Path]:
-    """Return the files that are named, and of folders all images below them, sorted.
+    """Return the files that are named, and all images below the folders that are named, sorted.
 
-    What is not there is a file that cannot be read: `squares` says so, and the others go on.
+    A file that does not exist is returned too: `squares` reports it, and reads the others.
 
     Raises:
-      DataError: a folder without an image.
+      DataError: a folder holds no image.
     """
-    found = []
+    files = []
     for word in words:
         path = pathlib.Path(word).expanduser()
         if path.is_dir():
             names = images(path, ".", may_be_empty=True)
             if not names:
-                raise DataError(f"{path} holds no image, by the endings of its files")
-            found += [path / name for name in names]
+                raise DataError(f"{path} holds no image: no file has the ending of one")
+            files += [path / name for name in names]
         else:
-            found.append(path)
-    return found
+            files.append(path)
+    return files
 
 
 def squares(
     paths: Sequence[pathlib.Path], resize: Resize = PAPER, workers: int = 0
 ) -> Iterator[Read]:
-    """Yield each file with its (256, 256, 3) uint8 RGB square, or with why it has none.
+    """Yield each file with its (256, 256, 3) uint8 RGB square, or with the error of reading it.
 
     Args:
-      paths: of the files, read only a little ahead of what is asked for.
+      paths: of the files; they are read only a little ahead.
       resize: how a picture becomes a square.
-      workers: threads; 0: one for each core.
+      workers: how many threads; 0: one for each core.
     """
     split = files_split(pathlib.Path(), [(str(path), 0) for path in paths])
 
-    def read(index: int) -> np.ndarray | BadImageError:
+    def read(index: int) -> Read:
         try:
-            return split.item(index).load(resize).pixels
+            return paths[index], split.item(index).load(resize).pixels
         except BadImageError as error:
-            return error
+            return paths[index], error
 
     threads = workers or cores()
-    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(threads, "read") as pool:
-        try:
-            for index in range(len(paths)):
-                waiting.append(pool.submit(read, index))
-                if len(waiting) >= _AHEAD * threads:
-                    yield paths[index + 1 - len(waiting)], waiting.popleft().result()
-            while waiting:
-                yield paths[len(paths) - len(waiting)], waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return ordered_map(read, range(len(paths)), threads, _AHEAD * threads)
 
 
 def batches(
     read: Iterable[Read], batch_size: int, bad: Callable[[BadImageError], None]
 ) -> Iterator[Batch]:
-    """Iterate over image files as loader.eval_batches does over a split.
+    """Batch image files as loader.eval_batches batches a split.
 
     Args:
-      read: what `squares` gives.
-      batch_size: images in a batch; the last one is filled up with black ones.
-      bad: is told of each file that cannot be read; it is left out.
+      read: what `squares` yields.
+      batch_size: images in a batch; the last one is filled with black images.
+      bad: is called for each file that cannot be read; the file is left out.
 
     Yields:
-      image (b, 256, 256, 3) uint8 RGB, label (b,) int32 UNKNOWN, mask (b,) float32, 1 an image, and
-      file (b,) str.
+      image (b, 256, 256, 3) uint8 RGB, label (b,) int32 UNKNOWN, mask (b,) float32 (1 for an image,
+      0 for filling) and file (b,) str.
     """
     waiting: list[tuple[str, np.ndarray]] = []
-    for path, found in read:
-        if isinstance(found, BadImageError):
-            bad(found)
+    for path, square in read:
+        if isinstance(square, BadImageError):
+            bad(square)
             continue
-        waiting.append((str(path), found))
+        waiting.append((str(path), square))
         if len(waiting) == batch_size:
             yield _batch(waiting, batch_size)
             waiting = []

@@ -1,20 +1,19 @@
 """Batches of a prepared dataset, in an order that is a pure function of (seed, epoch).
 
-One Grain element is one whole batch: Grain's cost for an element is paid once a batch, and where
-the disk is slow one request reads all its records. Any step can be the first at no cost, since a
-batch's images follow from its number alone.
+One call of a thread reads a whole batch, so one request reads all its records where the disk is
+slow. A batch's images follow from its number, so any step can be the first one, at no cost.
 """
 
 import functools
 import math
 from collections.abc import Callable, Iterator
 
-import grain
 import numpy as np
 
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.threads import ordered_map
 
 Batch = dict[str, np.ndarray]
 
@@ -31,9 +30,10 @@ def order(seed: int, epoch: int, n: int) -> np.ndarray:
 
 
 def train_indices(seed: int, n: int, positions: np.ndarray) -> np.ndarray:
-    """Return which images stand at positions of the training stream.
+    """Return the indices of the images at some positions of the training stream.
 
-    The stream is epoch after epoch without a gap: position p is order(seed, p // n, n)[p % n].
+    The stream is one epoch after another without a gap: position p is
+    order(seed, p // n, n)[p % n].
 
     Args:
       seed: of the order.
@@ -43,16 +43,16 @@ def train_indices(seed: int, n: int, positions: np.ndarray) -> np.ndarray:
     Returns:
       (b,) int64 in [0, n).
     """
-    epochs, places = np.divmod(positions, n)
+    epochs, offsets = np.divmod(positions, n)
     indices = np.empty(len(positions), np.int64)
     for epoch in range(int(epochs[0]), int(epochs[-1]) + 1) if len(positions) else ():
         here = epochs == epoch
-        indices[here] = order(seed, epoch, n)[places[here]]
+        indices[here] = order(seed, epoch, n)[offsets[here]]
     return indices
 
 
 def threads(workers: int) -> int:
-    """Return how many threads read where data.workers is this: 0: one for each core, at most 16."""
+    """Return how many threads data.workers stands for: 0 is one for each core, at most 16."""
     return workers or min(cores(), _MAX_WORKERS)
 
 
@@ -68,25 +68,24 @@ def train_batches(
 ) -> Iterator[Batch]:
     """Iterate over training batches start_step .. start_step + steps - 1.
 
-    Batch b is positions b * batch_size onwards of the stream (train_indices), so every image comes
-    once an epoch, and a batch may hold the end of one epoch and the start of the next.
+    Batch b starts at position b * batch_size of the stream (train_indices). So every image comes
+    once in an epoch, and a batch may hold the end of one epoch and the start of the next.
 
     Args:
-      dataset: what to read; its split "train".
+      dataset: its split "train" is read.
       batch_size: images in a batch over all processes.
       seed: of the order.
-      start_step: first batch; nothing before it is read.
+      start_step: the first batch; nothing before it is read.
       steps: how many batches.
-      rows: which rows of the whole batch this process wants; None: all.
+      rows: the rows of the whole batch that this process needs; None: all.
       workers: threads; 0: one for each core, at most 16.
 
     Yields:
-      image (b, 256, 256, 3) uint8 RGB, label (b,) int32. Close the iterator to end its threads
-      before it is exhausted.
+      image (b, 256, 256, 3) uint8 RGB, label (b,) int32. Closing the iterator ends its threads.
 
     Raises:
       DataError: the split is empty or unreadable.
-      ValueError: a size that makes no sense.
+      ValueError: a number is negative, or batch_size is 0.
     """
     if batch_size < 1 or start_step < 0 or steps < 0 or workers < 0:
         raise ValueError(
@@ -112,23 +111,24 @@ def eval_batches(
     rows: slice | None = None,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Iterate over a split once, in stored order, each image exactly once.
+    """Iterate over a split once, in the stored order, each image exactly once.
 
-    Every batch is whole: the last one is filled with black images of label 0 and mask 0.
+    All batches have the same size: the last one is filled with black images of label 0 and mask 0.
 
     Args:
       dataset: what to read.
-      split: "train" or "validation".
+      split: one of its splits.
       batch_size: images in a batch over all processes.
-      rows: which rows of the whole batch this process wants; None: all.
+      rows: the rows of the whole batch that this process needs; None: all.
       workers: threads; 0: one for each core, at most 16.
 
     Yields:
-      image (b, 256, 256, 3) uint8 RGB, label (b,) int32, mask (b,) float32: 1 an image, 0 filling.
+      image (b, 256, 256, 3) uint8 RGB, label (b,) int32, mask (b,) float32: 1 for an image,
+      0 for filling.
 
     Raises:
-      DataError: no such split, or it is empty or unreadable.
-      ValueError: a size that makes no sense.
+      DataError: the split is missing, empty or unreadable.
+      ValueError: batch_size < 1 or workers < 0.
     """
     if batch_size < 1 or workers < 0:
         raise ValueError(f"expected batch_size >= 1, workers >= 0, not {batch_size}, {workers}")
@@ -139,7 +139,7 @@ def eval_batches(
         positions = step * batch_size + chosen
         real = positions < n
         images, labels = dataset.read(split, positions[real])
-        missing = len(positions) - len(images)  # the filling is always last: positions ascend
+        missing = len(positions) - len(images)  # at the end, since positions ascend
         if missing:
             images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])
             labels = np.concatenate([labels, np.zeros(missing, np.int32)])
@@ -157,21 +157,6 @@ def _count(dataset: PreparedDataset, split: str) -> int:
 
 def _iterate(read: Callable[[int], Batch], start: int, stop: int, workers: int) -> Iterator[Batch]:
     """Read batches start .. stop - 1 ahead in threads, which end when the iterator is closed."""
-
-    def attempt(step: int) -> Batch | DataError:
-        try:
-            return read(step)
-        except DataError as error:  # raised below: Grain would add lines of its own to the message
-            return error
-
     number = threads(workers)
-    # Each thread has one batch under way; one more waits finished.
-    options = grain.ReadOptions(num_threads=number, prefetch_buffer_size=number + 1)
-    iterator = iter(grain.MapDataset.range(start, stop).map(attempt).to_iter_dataset(options))
-    try:
-        for batch in iterator:
-            if isinstance(batch, DataError):
-                raise batch
-            yield batch
-    finally:
-        iterator.close()
+    # Each thread reads one batch, and one more is ready.
+    return ordered_map(read, range(start, stop), number, number + 1)

@@ -1,4 +1,4 @@
-"""What the net sees of the training set's statistics: the mean, the colours, the scale."""
+"""pixel_stats: what the net is given of the training set's statistics (mean, colours, scale)."""
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -7,32 +7,34 @@ from alexnet_jax.config_fields import Data, check_section
 from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.errors import ConfigError, DataError
 
-OF_THE_DATA = ("image", "centre", "channel")  # means that the training set decides
+OF_THE_DATA = ("image", "centre", "channel")  # means of the training set
 OF_A_FILE = ("file", "centre_file")
 
 
 def make_pixel_stats(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
-    """Return what the compiled programs are given besides the images.
+    """Return the arrays that the compiled programs are given besides the images.
 
-    A switch that is off leaves no entry, and then nothing in the program.
+    A switch that is off has no entry, and adds nothing to the program.
 
     Args:
       statistics: mean_image (256, 256, 3), eigenvalues (3,) and eigenvectors (3, 3; a column each)
-        of the RGB covariance, on the 0-255 scale; None: there are no training images, which only
-        evaluation can do without.
+        of the RGB covariance, on the 0-255 scale. None: there are no training images, which is
+        possible in evaluation only.
       data: config.data.
 
     Returns:
       All float32, on the 0-255 scale:
-      mean (256, 256, 3): each pixel less that of its place in the image; or
-      centre_mean (256, 256, 3): any view less the central window of this (convdata_jpeg.py:95).
+      mean (256, 256, 3): is subtracted from the image, pixel by pixel; or
+      centre_mean (256, 256, 3): its central window is subtracted from every view
+        (convdata_jpeg.py:95).
       colour (3, 3): column i is p_i times the standard deviation of its coefficient (paper 4.1).
-      colour_divisor (), with colour_rescale: of what has the colour added (convdata_jpeg.py:179).
-      divide_by (3,), where it is not all ones: of each channel, last.
+      colour_divisor (), with colour_rescale: divides the view after the colour noise
+        (convdata_jpeg.py:179).
+      divide_by (3,), unless it is all ones: divides the channels, as the last step.
 
     Raises:
-      ConfigError: a value that data cannot have, a mean_file that is not a mean image.
-      DataError: a mean of the training images, which are not there.
+      ConfigError: a value that data cannot have, or a mean_file that is not a mean image.
+      DataError: the mean is that of the training images, and there are none.
     """
     check_section(Data(), data, "data")
     if statistics is None and data.mean in OF_THE_DATA:
@@ -54,9 +56,9 @@ def make_pixel_stats(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
 def at_epoch(
     pixel_stats: dict[str, np.ndarray], data: ConfigDict, epoch: int
 ) -> dict[str, np.ndarray]:
-    """Return the pixel_stats of an update after `epoch` whole epochs, of the same shapes.
+    """Return the pixel_stats of an update after `epoch` whole epochs, with the same shapes.
 
-    From data.colour_until on there is no colour noise in them.
+    From epoch data.colour_until on they have no colour noise.
     """
     if not data.colour_until or epoch < data.colour_until:
         return pixel_stats
@@ -67,8 +69,8 @@ def at_epoch(
 
 
 def _spread(statistics, data: ConfigDict) -> np.ndarray:
-    """Return the deviation of each axis's coefficient for colour_std 1."""
-    if data.colour_unit == "eigenvalue":  # of pixels in [0, 1]; the shift is then times 255
+    """Return the standard deviation of the coefficient of each axis where colour_std is 1."""
+    if data.colour_unit == "eigenvalue":  # of pixels in [0, 1]; the shift is multiplied by 255
         return statistics.eigenvalues / 255.0
     return np.sqrt(statistics.eigenvalues)
 
@@ -88,10 +90,10 @@ def _mean(statistics, data: ConfigDict) -> np.ndarray:
 
 
 def read_mean(path: str) -> np.ndarray:
-    """Return the mean image of a file, (256, 256, 3) floats.
+    """Return the mean image in a file, (256, 256, 3) floats.
 
     Raises:
-      ConfigError: it is none.
+      ConfigError: the file holds no mean image.
     """
     expected = f"data.mean_file is an .npy of ({SIZE}, {SIZE}, 3) floats, RGB 0-255"
     try:

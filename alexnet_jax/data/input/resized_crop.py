@@ -1,6 +1,6 @@
 """torchvision's RandomResizedCrop on the device: a box of random area and shape, scaled to size.
 
-From the 256x256 image; torchvision takes it from the original file.
+The box is cut from the 256x256 image; torchvision cuts it from the original file.
 """
 
 import jax
@@ -9,15 +9,16 @@ from jax import Array
 
 from alexnet_jax.system.random_streams import stream
 
-AREA = (0.08, 1.0)  # share of the image, uniform; torchvision's default, as all below
+# torchvision's defaults.
+AREA = (0.08, 1.0)  # share of the image, uniform
 RATIO = (3 / 4, 4 / 3)  # width over height, log-uniform
 TRIES = 10
 
 
 def draw_box(key: Array, full: int) -> Array:
-    """Return top, left, height and width, (4,) int32, of a box in an image of `full` pixels a side.
+    """Return top, left, height and width, (4,) int32, of a box in an image of full x full pixels.
 
-    The first of ten tries that fits; the whole square where none does.
+    It is the first of ten random boxes that fits into the image, or the whole image if none does.
     """
     area = jax.random.uniform(
         stream(key, "area"), (TRIES,), minval=AREA[0] * full**2, maxval=AREA[1] * full**2
@@ -33,14 +34,14 @@ def draw_box(key: Array, full: int) -> Array:
 
 
 def resize(image: Array, box: Array, size: int) -> Array:
-    """Return the box of an image scaled to size x size: bilinear with antialias, as in Pillow.
+    """Return a box of an image scaled to size x size: bilinear with antialias, as in Pillow.
 
-    Nothing outside of the box counts, as if it had been cut out first.
+    Pixels outside of the box do not count, as if the box had been cut out first.
 
     Args:
       image: (H, W, C) float32.
       box: top, left, height, width, (4,) int32.
-      size: pixels a side.
+      size: pixels a side of the result.
     """
     rows = _weights(image.shape[0], box[0], box[2], size)
     columns = _weights(image.shape[1], box[1], box[3], size)
@@ -49,14 +50,14 @@ def resize(image: Array, box: Array, size: int) -> Array:
 
 
 def _weights(full: int, begin: Array, length: Array, size: int) -> Array:
-    """Return what each of `full` pixels gives to each of `size`, (size, full): triangles."""
-    place = jnp.arange(full, dtype=jnp.int32) - begin
+    """Return the weight of each of `full` pixels in each of `size`, (size, full): triangles."""
+    source = jnp.arange(full, dtype=jnp.int32) - begin
     target = jnp.arange(size, dtype=jnp.int32)
-    # From a pixel's middle, place + 1/2, to the target's, (target + 1/2) length / size, times
-    # 2 size: whole numbers, which rounding cannot touch.
-    distance = jnp.abs((2 * place + 1)[None, :] * size - (2 * target + 1)[:, None] * length)
-    reach = (2 * jnp.maximum(length, size)).astype(jnp.float32)  # a pixel, or a target where wider
+    # From a pixel's middle, source + 1/2, to the target's, (target + 1/2) length / size. Times
+    # 2 size these are whole numbers, which are not rounded.
+    distance = jnp.abs((2 * source + 1)[None, :] * size - (2 * target + 1)[:, None] * length)
+    reach = (2 * jnp.maximum(length, size)).astype(jnp.float32)  # the wider pixel
     triangle = jnp.maximum(0.0, 1.0 - distance.astype(jnp.float32) / reach)
-    inside = (place >= 0) & (place < length)
+    inside = (source >= 0) & (source < length)
     triangle = jnp.where(inside[None, :], triangle, jnp.zeros_like(triangle))
     return triangle / jnp.sum(triangle, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What a preparation needs of the disk: to be let in, room and a lock."""
+"""What a preparation needs of the disk: permission, space and a lock."""
 
 import contextlib
 import errno
@@ -13,12 +13,13 @@ from alexnet_jax.data.store.layout import BYTES_PER_IMAGE
 from alexnet_jax.errors import DataError
 
 _SPARE_BYTES = 64 << 20  # left free besides the estimate
-_NOTE_BYTES = 6_500, 65_536  # of an image and for how many: 1.6 MB a shard of 256 or more images
+# A note takes 1.6 MB for a shard of 256 or more images, and there are 256 shards at most.
+_NOTE_BYTES_PER_IMAGE, _IMAGES_WITH_NOTES = 6_500, 65_536
 
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Turn what the system refuses while folders and files are looked for into one line.
+    """Turn an error of the system while files are looked for into one line.
 
     Raises:
       DataError: in place of any OSError.
@@ -34,8 +35,8 @@ def reading() -> Iterator[None]:
 def only_one(directory: pathlib.Path) -> Iterator[None]:
     """Let one process at a time prepare `directory`.
 
-    The lock is the kernel's and dies with its process, so what is found unfinished while holding
-    it belongs to nobody.
+    The kernel releases the lock when its process dies. So whoever holds it may take over an
+    unfinished preparation.
 
     Raises:
       DataError: the folder above `directory` cannot be written or locked.
@@ -66,16 +67,18 @@ def _lock(file: IO[str], directory: pathlib.Path) -> None:
 
 
 def check_space(images: int, storage: str, root: pathlib.Path) -> tuple[int, int]:
-    """Stop before anything is written when the copy would not fit.
+    """Check that the copy will fit on the disk, before anything is written.
 
     Returns:
-      What `images` stored as `storage` need at most, at any time of the preparation, and what is
-      free on the disk of `root`; bytes.
+      Bytes that `images` stored as `storage` need at most during the preparation, and bytes that
+      are free on the disk of `root`.
 
     Raises:
-      DataError: less is free than needed.
+      DataError: less is free than is needed.
     """
-    needed = images * BYTES_PER_IMAGE[storage] + min(images, _NOTE_BYTES[1]) * _NOTE_BYTES[0]
+    needed = (
+        images * BYTES_PER_IMAGE[storage] + min(images, _IMAGES_WITH_NOTES) * _NOTE_BYTES_PER_IMAGE
+    )
     needed += _SPARE_BYTES if images else 0
     free = shutil.disk_usage(_existing(root)).free
     if free < needed:
@@ -87,7 +90,7 @@ def check_space(images: int, storage: str, root: pathlib.Path) -> tuple[int, int
 
 
 def os_error_line(error: OSError, directory: pathlib.Path) -> str:
-    """Say in one line why `directory` could not be written."""
+    """Return in one line why `directory` could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(_existing(directory)).free
         return (
@@ -98,5 +101,5 @@ def os_error_line(error: OSError, directory: pathlib.Path) -> str:
 
 
 def _existing(path: pathlib.Path) -> pathlib.Path:
-    """Return the path, or the nearest folder above it that is there."""
+    """Return the path, or the nearest folder above it that exists."""
     return next(p for p in (path, *path.parents) if p.exists())

@@ -1,4 +1,4 @@
-"""Prepare a dataset once: 256x256 squares, mean image and RGB covariance, in TFDS's layout."""
+"""Opens the prepared copy of a dataset, and makes it first where it is missing."""
 
 import dataclasses
 import hashlib
@@ -7,7 +7,6 @@ import pathlib
 import re
 import shutil
 
-import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
 from alexnet_jax.config_fields import Data, check_section
@@ -15,10 +14,9 @@ from alexnet_jax.data.decode.resize import PAPER, Resize, check_installed
 from alexnet_jax.data.prepare.disk import only_one, os_error_line, reading
 from alexnet_jax.data.prepare.preparation import Preparation, partial_directory
 from alexnet_jax.data.sources import folders, ilsvrc, shapes, tfds_source
-from alexnet_jax.data.sources import source as sources
 from alexnet_jax.data.sources.source import Source
-from alexnet_jax.data.store.layout import BUILDERS, VERSION, PrepareConfig
-from alexnet_jax.data.store.prepared import PreparedDataset, quiet_tfds
+from alexnet_jax.data.store.layout import VERSION, Layout
+from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
 
@@ -27,18 +25,18 @@ from alexnet_jax.system.cores import cores
 def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
     """Open the prepared copy of a dataset, making it first where it is missing.
 
-    A preparation that dies leaves only a directory named incomplete.*, in which the next one goes
-    on; one that is under way in another process is waited for.
+    A preparation that dies leaves a directory named incomplete.*, with which the next one goes on.
+    If another process is making the copy, this one waits for it.
 
     Args:
       data: config.data: builder, release, dir, prepared_dir, storage,
         resize, resize_filter, validation_fraction, max_bad_fraction, workers.
-      only: a split ("validation"; "test" of 2010) that is all that is needed. A whole copy is
-        opened where there is one; else a copy of that split, whose statistics are None.
+      only: the one split that is needed: "validation", or "test" of release 2010. The whole copy is
+        opened where there is one, else a copy of that split alone, whose statistics are None.
 
     Raises:
-      ConfigError: a value that no field of config.data can have.
-      DataError: anything else that the user can mend, in one line.
+      ConfigError: config.data has a value that it cannot have.
+      DataError: for all else that the user can mend, in one line.
     """
     check_section(Data(), data, "data")
     if only not in (None, "validation", "test"):
@@ -48,7 +46,7 @@ def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
         with only_one(directory):
             if not directory.exists():  # another process may have made it meanwhile
                 _make(data, directory, only)
-    # What a preparation left that died between its last two steps.
+    # A preparation that died between its last two steps left this.
     shutil.rmtree(partial_directory(directory), ignore_errors=True)
     dataset = PreparedDataset(directory)
     _check_skipped(dataset, data.max_bad_fraction)
@@ -57,14 +55,14 @@ def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
 
 @reading()
 def prepared_directory(data: ConfigDict, only: str | None = None) -> pathlib.Path:
-    """Return where the prepared copy lies or will lie. Its name holds what decides the content.
+    """Return where the prepared copy is or will be. Its name holds all that decides its content.
 
     Args:
       data: config.data.
-      only: see `prepare`: the directory of that split's own copy, where no whole one has it.
+      only: see `prepare`. The directory of that split's copy, unless the whole copy has the split.
 
     Raises:
-      DataError: there is no source, and no copy made from it earlier.
+      DataError: there is neither a source nor a copy that was made from it.
     """
     whole = _whole_directory(data, train_needed=only is None)
     if only is None or (whole.exists() and only in PreparedDataset(whole).splits):
@@ -74,7 +72,7 @@ def prepared_directory(data: ConfigDict, only: str | None = None) -> pathlib.Pat
 
 def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
     """Return the directory of a copy of all splits."""
-    folder = _root(data) / BUILDERS[data.builder].name
+    folder = _root(data) / data.builder
     if data.builder == "shapes":
         numbers = "-".join(str(n) for n in shapes.SPLIT_SIZES.values())
         return folder / f"{numbers}-{data.storage}" / VERSION
@@ -92,7 +90,7 @@ def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
     held_out = folder / f"{name}-holdout{data.validation_fraction:g}" / VERSION
     if data.builder == "ilsvrc":
         return held_out if data.release == "fall2011" else whole
-    if not source.is_dir():  # a source may go once it is prepared
+    if not source.is_dir():  # a source may be deleted once it is prepared
         for directory in (whole, held_out):
             if directory.exists():
                 return directory
@@ -105,7 +103,7 @@ def _root(data: ConfigDict) -> pathlib.Path:
 
 
 def _tfds_copy(data: ConfigDict) -> pathlib.Path | None:
-    """Return TFDS's own imagenet2012 if that is the source: data.dir does not name another."""
+    """Return TFDS's own imagenet2012 if that is the source: if data.dir names no other one."""
     if data.builder != "ilsvrc" or data.release != "2012" or data.dir:
         return None
     return tfds_source.find(_root(data))
@@ -126,7 +124,7 @@ def _find_source(data: ConfigDict, only: str | None) -> Source:
     """List the images to prepare."""
     fraction, tfds_copy = data.validation_fraction, _tfds_copy(data)
     if data.builder == "shapes":
-        source = sources.shapes_source()
+        source = shapes.shapes_source()
     elif tfds_copy is not None:
         source = tfds_source.tfds_source(tfds_copy, only)
     elif data.builder == "ilsvrc":
@@ -136,37 +134,30 @@ def _find_source(data: ConfigDict, only: str | None) -> Source:
     if only is None:
         return source
     if only not in source.splits:
-        raise DataError(f"the images of data.builder={data.builder} have no split {only}")
+        raise DataError(
+            f"data.builder={data.builder} has splits {', '.join(source.splits)}, not {only}"
+        )
     return dataclasses.replace(source, splits={only: source.splits[only]})
 
 
 def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
     """Prepare into `directory`, which appears only when it is whole."""
-    tfds.disable_progress_bar()  # ours counts images
     check_installed(_resize(data))
     source = _find_source(data, only)
-    config = PrepareConfig(
-        name=directory.parent.name,
-        version=VERSION,
-        class_names=source.class_names,
-        storage=data.storage,
-        resize=_resize(data),
-    )
+    copy = Layout(directory, source.class_names, data.storage, _resize(data))
     try:
-        with quiet_tfds():
-            builder = BUILDERS[data.builder](data_dir=_root(data), config=config)
-            Preparation(
-                builder,
-                source,
-                workers=data.workers or cores(),
-                max_bad_fraction=data.max_bad_fraction,
-            ).run()
+        Preparation(
+            copy,
+            source,
+            workers=data.workers or cores(),
+            max_bad_fraction=data.max_bad_fraction,
+        ).run()
     except OSError as error:
         raise DataError(os_error_line(error, directory)) from error
 
 
 def _check_skipped(dataset: PreparedDataset, max_bad_fraction: float) -> None:
-    """Hold a copy made under a laxer data.max_bad_fraction to the one asked for now."""
+    """Check the skipped images of a copy: it may be made with a larger data.max_bad_fraction."""
     for split in dataset.splits:
         bad = [s for s in dataset.skipped if s["split"] == split]
         count = dataset.num_examples(split) + len(bad)

@@ -1,14 +1,15 @@
-"""A preparation under way on disk: what is finished, for good, and what is known of it.
+"""An unfinished preparation on disk, from which a later one can go on.
 
-Beside the directory to be, `incomplete.<version>/` holds
+Beside the final directory, `incomplete.<version>/` holds
 
     plan.json  what decides the shards: the listing's digest, the storage, the number of items
     data/      finished shards under their final names
-    notes/     for each of them its length, SHA-256, what was skipped or odd, and its sums
-    writing/   the shard being written
+    notes/     for each of them its length, SHA-256, skipped images, image issues, and sums
+    writing/   the shard that is being written
 
-A shard is written, synced to disk, renamed into data/, and then its note likewise: a shard with a
-note is whole, whatever was killed or cut off. At the end data/ is renamed to the directory to be.
+A shard is written, synced to disk and renamed into data/, and then its note likewise. So a shard
+that has a note is whole, whenever the process was killed. At the end data/ becomes the final
+directory.
 """
 
 import contextlib
@@ -32,38 +33,38 @@ from alexnet_jax.data.store.statistics import Accumulator
 
 @dataclasses.dataclass
 class Note:
-    """What is known of a finished shard.
+    """What is recorded of a finished shard.
 
     Attributes:
-      records: how many it holds.
-      bytes: of all its records.
+      records: how many there are.
+      bytes: of all records.
       sha256: of the file, hex.
       skipped: (file, reason) of the items that could not be read.
-      odd: (kind, name of the item).
-      sums: of its pixels, for the statistics; None where they are of no use or used up.
+      issues: (one of IMAGE_ISSUES, name of the item).
+      sums: of its pixels, for the statistics; None outside of train, and once they are used.
     """
 
     records: int = 0
     bytes: int = 0
     sha256: str = ""
     skipped: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    odd: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    issues: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     sums: Accumulator | None = None
 
     def add(self, chunk: Chunk) -> None:
-        """Take in what a chunk tells besides its records."""
+        """Add what a chunk has besides its records."""
         self.skipped += [(error.name, error.reason) for error in chunk.bad]
-        self.odd += chunk.odd
+        self.issues += chunk.issues
         if chunk.sums is not None:
             self.sums = self.sums or Accumulator()
             self.sums.merge(chunk.sums)
 
 
 class Partial:
-    """The directory incomplete.<version>; one process at a time may use it (disk.only_one)."""
+    """The directory incomplete.<version>. One process at a time may use it (disk.only_one)."""
 
     def __init__(self, directory: pathlib.Path, plan: dict[str, Any]) -> None:
-        """Go on with the directory if it was made for the same plan, else begin it anew."""
+        """Go on with the directory if it has the same plan, else empty it."""
         self._directory = directory
         self.data = directory / "data"
         self._notes, self._writing = directory / "notes", directory / "writing"
@@ -76,27 +77,26 @@ class Partial:
         self._put(directory / "plan.json", json.dumps(plan).encode())
 
     def note(self, shard: Shard) -> Note | None:
-        """Return the note of a shard, None where it is not finished."""
+        """Return the note of a shard, None where the shard is not finished."""
         try:
             with open(self._note_path(shard), "rb") as opened, np.load(opened) as file:
                 fields = json.loads(str(file["text"]))
                 sums = Accumulator.from_arrays(file) if "images" in file else None
-        except Exception:  # missing, or damaged in any way: then it is made again
+            size = fields.pop("size")
+            note = Note(**fields, sums=sums)
+            whole = (self.data / shard.file).stat().st_size == size
+        except Exception:  # missing, damaged, or of another program: the shard is made again
             return None
-        size = fields.pop("size")
-        path = self.data / shard.file
-        if not path.is_file() or path.stat().st_size != size:
-            return None
-        return Note(**fields, sums=sums)
+        return note if whole else None
 
     def write(self, shard: Shard, chunks: Iterator[Chunk]) -> Note:
-        """Write the records of a shard; it is not finished before `finish`.
+        """Write the records of a shard; `finish` makes it last.
 
         Raises:
-          OSError: the file cannot be written, ENOSPC where the disk is full.
+          OSError: the file cannot be written; ENOSPC where the disk is full.
         """
         note, path = Note(), self._writing / shard.file
-        # One record a group for random reads; no zstd, which costs time and gains little on images.
+        # One record in a group, for random reads. zstd would cost time and save little on images.
         writer = array_record_module.ArrayRecordWriter(str(path), "group_size:1,uncompressed")
         try:
             for chunk in chunks:
@@ -107,17 +107,17 @@ class Partial:
                     note.bytes += len(record)
             _checked(writer.close)
         except BaseException:
-            with contextlib.suppress(RuntimeError):  # a second one after the one that is raised
+            with contextlib.suppress(RuntimeError):  # the first error is raised, not this one
                 writer.close()
-            path.unlink(missing_ok=True)  # what is half written must not fill the disk
+            path.unlink(missing_ok=True)  # half a shard must not fill the disk
             raise
         return note
 
     def finish(self, shard: Shard, note: Note) -> None:
-        """Make a written shard last: synced, renamed, noted. Takes a second or so for 200 MB.
+        """Make a written shard last: sync it, rename it, write its note. About 1 s for 200 MB.
 
         Raises:
-          OSError: the disk does not take it.
+          OSError: a file cannot be written.
         """
         path = self._writing / shard.file
         with path.open("rb") as file:
@@ -136,17 +136,17 @@ class Partial:
         _sync_folder(self._notes)
 
     def forget(self, shard: Shard) -> None:
-        """Have a finished shard made again the next time."""
+        """Let the next preparation make this shard again."""
         self._note_path(shard).unlink(missing_ok=True)
 
     def publish(self, directory: pathlib.Path) -> None:
-        """Give the finished data its final name, and clear the rest away."""
+        """Give the finished data its final name, and remove the rest."""
         for path in self.data.iterdir():
             _sync_file(path)
         _sync_folder(self.data)
         self.data.rename(directory)
         _sync_folder(directory.parent)
-        shutil.rmtree(self._directory, ignore_errors=True)  # who opens the copy clears it too
+        shutil.rmtree(self._directory, ignore_errors=True)  # `prepare` removes it too
 
     def _note_path(self, shard: Shard) -> pathlib.Path:
         return self._notes / f"{shard.file}.npz"
@@ -166,7 +166,7 @@ def _holds(path: pathlib.Path, plan: dict[str, Any]) -> bool:
 
 
 def _checked(call: Callable[..., None], *arguments: Any) -> None:
-    """Call ArrayRecord's writer; turn its one kind of error into the system's."""
+    """Call ArrayRecord's writer, which raises RuntimeError for all errors; raise an OSError."""
     try:
         call(*arguments)
     except RuntimeError as error:
@@ -180,7 +180,7 @@ def _sync_file(path: pathlib.Path) -> None:
 
 
 def _sync_folder(path: pathlib.Path) -> None:
-    """Make renames in a folder last; some network filesystems have no such call."""
+    """Make renames in a folder last. Some network filesystems have no such call."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)

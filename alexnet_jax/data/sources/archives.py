@@ -1,7 +1,6 @@
 """Images inside tar archives, read in place: nothing is unpacked to disk.
 
-The headers are gone through once (some 25 us a file), and an image is then one pread at its
-offset, from any thread.
+The headers are read once (about 25 us a file). Then any thread reads an image with one pread.
 """
 
 import dataclasses
@@ -20,7 +19,7 @@ from alexnet_jax.errors import DataError
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A file inside an archive: its name there, and where its bytes are."""
+    """A file inside an archive: its name there, and which bytes of `path` it is."""
 
     name: str
     path: pathlib.Path
@@ -29,11 +28,11 @@ class Member:
 
 
 class TarImages:
-    """Places of images inside archives, some 100 bytes each.
+    """Names, labels and offsets of images inside archives: about 100 bytes an image.
 
     Attributes:
       names: of the files, without folders.
-      labels: the class of each.
+      labels: of the images.
     """
 
     def __init__(self) -> None:
@@ -57,7 +56,7 @@ class TarImages:
         """Read image `index` and make its square.
 
         Raises:
-          BadImageError: it cannot be read or decoded.
+          BadImageError: the image cannot be read or decoded.
         """
         path, size = self._paths[self._archives[index]], self._sizes[index]
         name = f"{path}: {self.names[index]}"
@@ -75,34 +74,34 @@ def images_of(path: pathlib.Path, offset: int = 0, size: int | None = None) -> l
     """Return the image files of an archive, sorted by name without folders.
 
     Args:
-      path: an uncompressed tar archive, or a file that holds one from `offset` on.
-      offset, size: where it lies in the file, bytes; None: to the end.
+      path: an uncompressed tar archive, or a file that holds one.
+      offset, size: where the archive lies in the file, bytes. Size None: to the end of the file.
 
     Raises:
-      DataError: it is damaged, cut short, compressed, or no archive.
+      DataError: the archive is damaged, cut short or compressed, or no archive at all.
     """
-    found = {}  # of two files of one name the later one counts, as where an archive is unpacked
+    by_name = {}  # of two files with one name the later one counts, as in unpacking
     for member in members(path, offset, size):
         name = member.name.rpartition("/")[2]
         if is_image_name(name):
-            found[name] = dataclasses.replace(member, name=name)
-    return [found[name] for name in sorted(found)]
+            by_name[name] = dataclasses.replace(member, name=name)
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def members(path: pathlib.Path, offset: int = 0, size: int | None = None) -> Iterator[Member]:
-    """Iterate over the files of an archive, in its order; see images_of."""
+    """Iterate over the files of an archive, in its order. Arguments and errors: see images_of."""
     try:
         with open(path, "rb") as file:
-            whole = os.fstat(file.fileno()).st_size
-            size = whole - offset if size is None else size
-            if offset + size > whole:
+            file_size = os.fstat(file.fileno()).st_size
+            size = file_size - offset if size is None else size
+            if offset + size > file_size:
                 raise tarfile.ReadError("unexpected end of data")
             with tarfile.open(fileobj=_Part(file, offset, size), mode="r:") as tar:  # type: ignore[call-overload]
                 while (info := tar.next()) is not None:
-                    tar.members = []  # tarfile would keep them all, 1 KB each
+                    tar.members = []  # else tarfile keeps them all, 1 KB each
                     if info.isreg() and not info.issparse():
                         yield Member(info.name, path, offset + info.offset_data, info.size)
-                # tarfile takes a header that is cut off for the end, which is a block of zeros.
+                # The end is a block of zeros, but tarfile also ends at a header that is cut off.
                 file.seek(offset + tar.offset)
                 if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                     raise tarfile.ReadError("unexpected end of data")
@@ -114,21 +113,21 @@ def members(path: pathlib.Path, offset: int = 0, size: int | None = None) -> Ite
 
 
 class _Part:
-    """A part of an open file as a file of its own, for tarfile: read, seek, tell."""
+    """A part of an open file as a file: the read, seek and tell that tarfile needs."""
 
     def __init__(self, file: IO[bytes], offset: int, size: int) -> None:
-        self._file, self._offset, self._size, self._place = file, offset, size, 0
+        self._file, self._offset, self._size, self._position = file, offset, size, 0
 
     def read(self, count: int = -1) -> bytes:
-        left = max(self._size - self._place, 0)
-        self._file.seek(self._offset + self._place)
+        left = max(self._size - self._position, 0)
+        self._file.seek(self._offset + self._position)
         data = self._file.read(left if count < 0 else min(count, left))
-        self._place += len(data)
+        self._position += len(data)
         return data
 
-    def seek(self, place: int, *unused: Any) -> int:
-        self._place = place
-        return place
+    def seek(self, position: int, *unused: Any) -> int:
+        self._position = position
+        return position
 
     def tell(self) -> int:
-        return self._place
+        return self._position

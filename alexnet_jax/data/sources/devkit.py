@@ -1,8 +1,8 @@
-"""ILSVRC's development kit: which synset each ILSVRC id is, and the ids of the labelled images.
+"""ILSVRC's development kit: the synset of each ILSVRC id, and the ids of the labelled images.
 
-The kits: ILSVRC2012_devkit_t12.tar.gz and ILSVRC2010_devkit-1.0.tar.gz, packed or unpacked, with
-data/meta.mat and data/ILSVRC<year>_validation_ground_truth.txt; the truth of the test images of
-2010 came as a file of its own, ILSVRC2010_test_ground_truth.txt.
+The kits are ILSVRC2012_devkit_t12.tar.gz and ILSVRC2010_devkit-1.0.tar.gz, packed or unpacked. They
+hold data/meta.mat and data/ILSVRC<year>_validation_ground_truth.txt. The labels of the test images
+of 2010 came in a separate file, ILSVRC2010_test_ground_truth.txt.
 """
 
 import dataclasses
@@ -16,12 +16,12 @@ import numpy as np
 from alexnet_jax.errors import DataError
 
 META = "meta.mat"
-File = tuple[str, str, bytes]  # where it was found, its name, its content
+File = tuple[str, str, bytes]  # where it is, its name, its content
 
 
 @dataclasses.dataclass(frozen=True)
 class Synset:
-    """A class, or a node above classes: WordNet id, its words, and the kit's number, from 1."""
+    """A class, or a node above classes: its WordNet id, its words, and the kit's number from 1."""
 
     wnid: str
     words: str
@@ -31,7 +31,7 @@ class Synset:
 
 @dataclasses.dataclass(frozen=True)
 class Devkit:
-    """A release's synsets by ILSVRC id; of each labelled split, image k's id at place k - 1."""
+    """A release's synsets by ILSVRC id; truth[split][k - 1] is the ILSVRC id of image k."""
 
     where: str
     synsets: dict[int, Synset]
@@ -41,7 +41,7 @@ class Devkit:
         """Return the synset of image `number` (from 1) of "validation" or "test".
 
         Raises:
-          DataError: the kit has no such image or no such synset.
+          DataError: the kit has no such split, image or synset.
         """
         ids = self.truth.get(split)
         if ids is None:
@@ -59,10 +59,10 @@ class Devkit:
 
 
 def find_devkit(folder: pathlib.Path, year: str) -> Devkit | None:
-    """Return the kit of "2010" or "2012" that lies in a folder, or None where no meta.mat is.
+    """Return the kit of year "2010" or "2012" in a folder, or None where there is no meta.mat.
 
     Raises:
-      DataError: a kit that cannot be read.
+      DataError: the kit cannot be read.
     """
     names = {
         "validation": f"ILSVRC{year}_validation_ground_truth.txt",
@@ -70,27 +70,27 @@ def find_devkit(folder: pathlib.Path, year: str) -> Devkit | None:
     }
     wanted = {META, *names.values()}
     try:
-        found: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         tables = {}
         for where, name, content in (
             *_from_archives(folder, wanted),
             *_from_folders(folder, wanted),
         ):
-            found[name] = content
+            contents[name] = content
             if name == META and (table := _table(content, year)) is not None:
                 tables[where] = table
-        if META not in found:
+        if META not in contents:
             return None
         if not tables:
             raise DataError(f"its {META} has no ILSVRC{year}_ID: it is of another release")
         where, table = tables.popitem()
         truth = {
-            split: [int(word) for word in found[name].split()]
+            split: [int(word) for word in contents[name].split()]
             for split, name in names.items()
-            if name in found
+            if name in contents
         }
         return Devkit(where, _synsets(table, year), truth)
-    except Exception as error:  # scipy, zlib, tarfile and int each have errors of their own
+    except Exception as error:  # scipy, zlib, tarfile and int each raise their own kinds
         raise DataError(
             f"the development kit of ILSVRC-{year} in {folder} cannot be read ({error}); download "
             "it again"
@@ -98,21 +98,21 @@ def find_devkit(folder: pathlib.Path, year: str) -> Devkit | None:
 
 
 def _table(meta: bytes, year: str) -> np.ndarray | None:
-    """Return the synsets of a meta.mat; None where it is another year's numbering."""
-    import scipy.io  # slow to import, and wanted here only
+    """Return the table of synsets of a meta.mat; None where it has the numbers of another year."""
+    import scipy.io  # imported here: it is slow to load, and needed only here
 
     table: np.ndarray = scipy.io.loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
     return table if f"ILSVRC{year}_ID" in (table.dtype.names or ()) else None
 
 
 def _synsets(table: np.ndarray, year: str) -> dict[int, Synset]:
-    """Return the synsets by ILSVRC id: the classes, and the nodes above them."""
-    found, fields = {}, table.dtype.names or ()
+    """Return the synsets by ILSVRC id: the classes and the nodes above them."""
+    synsets, fields = {}, table.dtype.names or ()
     for row in np.atleast_1d(table):
         is_class = "num_children" not in fields or int(row["num_children"]) == 0
         number = int(row[f"ILSVRC{year}_ID"])
-        found[number] = Synset(str(row["WNID"]), str(row["words"]), number, is_class)
-    return found
+        synsets[number] = Synset(str(row["WNID"]), str(row["words"]), number, is_class)
+    return synsets
 
 
 def _from_archives(folder: pathlib.Path, wanted: set[str]) -> Iterator[File]:
@@ -128,7 +128,7 @@ def _from_archives(folder: pathlib.Path, wanted: set[str]) -> Iterator[File]:
 
 def _from_folders(folder: pathlib.Path, wanted: set[str]) -> Iterator[File]:
     """Iterate over the wanted files in unpacked kits and beside them."""
-    for place in [*sorted(p for p in folder.glob("*devkit*") if p.is_dir()), folder]:
-        for path in (place / part / name for name in sorted(wanted) for part in ("", "data")):
+    for kit in [*sorted(p for p in folder.glob("*devkit*") if p.is_dir()), folder]:
+        for path in (kit / part / name for name in sorted(wanted) for part in ("", "data")):
             if path.is_file():
                 yield str(path), path.name, path.read_bytes()

@@ -1,4 +1,4 @@
-"""Images in folders of class folders as a source."""
+"""A source of images in class folders."""
 
 import functools
 import os
@@ -16,25 +16,30 @@ IMAGE_SUFFIXES = (
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
 )
 _TRAIN_FOLDERS = ("train", "training")
-# The first that is there is used.
-_VALIDATION_FOLDERS = ("val", "valid", "validation", "test", "testing")
+_VALIDATION_FOLDERS = (  # the first that is there is used
+    "val",
+    "valid",
+    "validation",
+    "test",
+    "testing",
+)
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is taken for an image: by its ending, and not hidden."""
+    """Return whether a file of this name counts as an image: by its ending, and not hidden."""
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def split_folders(
     root: pathlib.Path, *, train_needed: bool = True
 ) -> tuple[pathlib.Path, pathlib.Path | None]:
-    """Return the folders of a source that hold the classes: of train, and of validation if any.
+    """Return the folders that hold the class folders of train and, if there is one, of validation.
 
-    Where train is not needed and not there, that of validation stands for both. Names are known in
-    any case: Train, VAL.
+    Where train is missing and not needed, the validation folder stands for both. Upper and lower
+    case do not matter: Train, VAL.
 
     Raises:
-      DataError: no such folder, or one without class folders.
+      DataError: the folder is missing, or has no class folders.
     """
     if not root.is_dir():
         wrong = "no folder" if root.exists() else "not there"
@@ -42,15 +47,15 @@ def split_folders(
     names = class_folders(root)
     if not names:
         raise DataError(f"{root} holds no folders; expected train/<class>/<file> or <class>/<file>")
-    spelled = {name.lower(): root / name for name in names}  # of Train and train the latter
-    # Among others, "training" may be a class; "train" is none.
-    if "train" not in spelled and not spelled.keys() <= {*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS}:
+    by_name = {name.lower(): root / name for name in names}  # of Train and train the latter
+    # Beside other classes a folder "training" is a class; "train" never is.
+    if "train" not in by_name and not by_name.keys() <= {*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS}:
         return root, None
-    train = next((spelled[name] for name in _TRAIN_FOLDERS if name in spelled), None)
+    train = next((by_name[name] for name in _TRAIN_FOLDERS if name in by_name), None)
     if train is None and train_needed:
         raise DataError(f"{root} holds {', '.join(names)} but no train folder; add train/")
-    for folder in (spelled[name] for name in _VALIDATION_FOLDERS if name in spelled):
-        # A test folder often holds files without labels; then it is no validation split.
+    for folder in (by_name[name] for name in _VALIDATION_FOLDERS if name in by_name):
+        # A test folder often holds files without labels; those cannot serve for validation.
         if train is None or not _is_test(folder) or class_folders(folder):
             return train or folder, folder
     return train or root, None
@@ -63,19 +68,19 @@ def _is_test(folder: pathlib.Path) -> bool:
 def folder_source(
     root: pathlib.Path, validation_fraction: float, only: str | None = None
 ) -> Source:
-    """Source of <class>/<file> or train/<class>/<file> with an optional validation folder.
+    """Return the source of <class>/<file>, or of train/<class>/<file> and a validation folder.
 
     Args:
       root: the source folder (data.dir).
-      validation_fraction: share of train, in (0, 1), held out where no validation folder is. Which
-        files is decided by a hash of <class>/<file>, so that adding files moves no others. 1, where
-        train is not needed: all of it.
-      only: "validation" if train is not needed, not even its folder; then the classes are those of
+      validation_fraction: share of train, in (0, 1), that is held out where there is no validation
+        folder. A hash of <class>/<file> decides which files, so adding files moves no others. 1
+        holds out all of train, where train is not needed.
+      only: "validation" if train is not needed, not even its folder. Then the classes are those of
         the validation folder.
 
     Raises:
-      DataError: an empty folder, no classes, a class without images, a class of validation that
-        train does not have, or an impossible fraction.
+      DataError: the folder is empty, there are no classes, a class has no images, validation has a
+        class that train lacks, or the fraction is not in (0, 1).
     """
     train_folder, validation_folder = split_folders(root, train_needed=only is None)
     if only is not None and validation_fraction == 1:
@@ -92,7 +97,7 @@ def folder_source(
         if _is_test(validation_folder) and validation_folder != train_folder:
             print(
                 f"{validation_folder} serves for validation: the plateau and the best checkpoint "
-                "look at it; a val folder would be taken first",
+                "depend on it; a val folder would be preferred",
                 file=sys.stderr,
                 flush=True,
             )
@@ -108,7 +113,7 @@ def folder_source(
 
 
 def _check_names(folder: pathlib.Path, class_names: tuple[str, ...]) -> None:
-    """Refuse what TFDS's list of labels, a line of UTF-8 for each without its spaces, loses."""
+    """Refuse names that TFDS would change: it stores a label as a line of UTF-8, and strips it."""
     if not class_names:
         raise DataError(f"{folder} holds no class folders; expected <class>/<file> in it")
     for name in class_names:
@@ -120,7 +125,7 @@ def _check_names(folder: pathlib.Path, class_names: tuple[str, ...]) -> None:
 
 
 def _is_utf8(name: str) -> bool:
-    """Whether a file's name is text: of other bytes Python makes lone surrogates."""
+    """Return whether a name is UTF-8: Python turns other bytes into lone surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -138,25 +143,25 @@ def _validation(
             f"{folder} has {len(unknown)} class folders that {train_folder} has not, "
             f"the first {unknown[0]!r}; both splits must name their classes alike"
         )
-    found = [
+    files = [
         (name, label)
         for label, c in enumerate(class_names)
         if (folder / c).is_dir()
         for name in images(folder, c, may_be_empty=True)
     ]
-    if not found:
-        raise DataError(f"{folder} holds no images in class folders; sort them into some")
-    return found
+    if not files:
+        raise DataError(f"{folder} holds no images in class folders; sort its images into some")
+    return files
 
 
 def files_split(
     folder: pathlib.Path, files: list[tuple[str, int]], names: list[str] | None = None
 ) -> Split:
-    """Return the split of these (path below folder, label), called `names` if given."""
+    """Return the split of (path below folder, label); `names` are the names of its items."""
 
     def load(path: pathlib.Path, resize: Resize) -> Square:
         try:
-            if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait forever
                 raise BadImageError(str(path), "is no regular file")
             data = path.read_bytes()
         except OSError as error:
@@ -175,7 +180,7 @@ def class_folders(folder: pathlib.Path) -> list[str]:
     """Return the names of the folders in a folder, sorted, hidden ones left out.
 
     Raises:
-      DataError: it cannot be listed, or a link in it leads nowhere: a class would be missing.
+      DataError: the folder cannot be listed, or a link in it leads nowhere.
     """
     try:
         with os.scandir(folder) as entries:
@@ -190,7 +195,7 @@ def class_folders(folder: pathlib.Path) -> list[str]:
 
 
 def _unlisted(error: OSError) -> DataError:
-    """Return what to raise where images might be missed."""
+    """Return the error of a folder that cannot be listed: images might be missing."""
     return DataError(f"{error.filename} cannot be read ({error.strerror}); mend that")
 
 
@@ -202,19 +207,19 @@ def images(folder: pathlib.Path, class_name: str, may_be_empty: bool = False) ->
     """Return the image files below folder/class_name, at any depth, as names below folder, sorted.
 
     Raises:
-      DataError: there are none, or a folder cannot be listed.
+      DataError: there are no images, or a folder cannot be listed.
     """
     names = []
     entered: set[tuple[int, int]] = set()  # a link may lead back to a folder above it
     walk = os.walk(folder / class_name, followlinks=True, onerror=_stop_at)
-    for place, folders, files in walk:
-        status = os.stat(place)
+    for path, folders, files in walk:
+        status = os.stat(path)
         if (status.st_dev, status.st_ino) in entered:
             folders.clear()
             continue
         entered.add((status.st_dev, status.st_ino))
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        below = os.path.relpath(place, folder)
+        below = os.path.relpath(path, folder)
         names += [os.path.join(below, file) for file in files if is_image_name(file)]
     if not names and not may_be_empty:
         raise DataError(

@@ -1,6 +1,6 @@
 """The releases of ILSVRC as sources: 2012, 2010 and ImageNet of fall 2011.
 
-Read from the official archives as they are, or from what was unpacked of them:
+They are read from the official archives, or from what was unpacked of them:
 
     2012      ILSVRC2012_img_train.tar     a tar of 1000 tars, one a class
               ILSVRC2012_img_val.tar       50,000 images
@@ -9,12 +9,12 @@ Read from the official archives as they are, or from what was unpacked of them:
               ILSVRC2010_devkit-1.0.tar.gz, ILSVRC2010_test_ground_truth.txt
     fall2011  n<digits>.tar, one a synset, or fall11_whole.tar, which holds them
 
-In place of a train archive: train/<wnid>/<file>, or train/<wnid>.tar. In place of a val or test
-archive: val/<wnid>/<file>, or val/<file> with the kit's truth. Each gives the same records.
+A train archive may be replaced by train/<wnid>/<file> or train/<wnid>.tar, a val or test archive by
+val/<wnid>/<file>, or by val/<file> with the kit's ground truth. All give the same records.
 
-Labels are the places of the wnids in sorted order, as in Caffe, PyTorch and TFDS; not the ILSVRC
+Labels are the indices of the sorted wnids, as in Caffe, PyTorch and TFDS. They are not the ILSVRC
 ids of the kit, which are kept beside the class names. Images are in the order of labels and names
-(train), or in the order of their numbers (validation, test).
+(train) or of their numbers (validation, test).
 """
 
 import functools
@@ -46,17 +46,18 @@ _NUMBERED = {  # the archives of splits whose labels are in the kit, and their f
 def ilsvrc_source(
     root: pathlib.Path, release: str, validation_fraction: float, only: str | None = None
 ) -> Source:
-    """Source of a release in a folder (data.dir); see the module.
+    """Return the source of a release in a folder; the module says what the folder holds.
 
     Args:
-      root: the folder.
+      root: the folder (data.dir).
       release: config.data.release.
-      validation_fraction: share of fall2011, in (0, 1), held out: it has no validation images.
-      only: the one split that is needed. Of 2012 and 2010 the images of the others are not listed,
-        and train need not be there: then the kit tells the classes, or else val/<wnid>/.
+      validation_fraction: share of fall2011, in (0, 1), that is held out: that release has no
+        validation images.
+      only: the one split that is needed. For 2012 and 2010 the other splits are not listed then,
+        and train may be missing: the kit tells the classes, or else val/<wnid>/.
 
     Raises:
-      DataError: something is missing, damaged, or does not fit together.
+      DataError: something is missing or damaged, or files do not fit together.
     """
     if not root.is_dir():
         wrong = "no folder" if root.exists() else "not there"
@@ -70,9 +71,9 @@ def ilsvrc_source(
     for split, (archive, folder) in _NUMBERED[release].items():
         if only not in (None, split):
             continue
-        found = _numbered(split, root / archive, root / folder, kit, wnids)
-        if found is not None:
-            splits[split] = found
+        numbered = _numbered(split, root / archive, root / folder, kit, wnids)
+        if numbered is not None:
+            splits[split] = numbered
         elif split == (only or "validation"):
             raise DataError(f"expected {archive} or {folder}/ in {root}; add it")
     if not _NUMBERED[release]:
@@ -89,12 +90,12 @@ def _listing(split: Split) -> list[tuple[str, int]]:
 def _classes(
     wnids: tuple[str, ...], kit: Devkit | None, root: pathlib.Path
 ) -> tuple[dict[str, str | int], ...]:
-    """Return wnid, words and ILSVRC id of each label, as far as the kit or words.txt tells them."""
-    known: dict[str, dict[str, str | int]] = {}
+    """Return wnid, words and ILSVRC id of each label, as far as the kit or words.txt has them."""
+    by_wnid: dict[str, dict[str, str | int]] = {}
     if kit is not None:
         for s in kit.synsets.values():
-            known[s.wnid] = {"words": s.words, "ilsvrc_id": s.ilsvrc_id}
-        unknown = sorted(set(wnids) - set(known))
+            by_wnid[s.wnid] = {"words": s.words, "ilsvrc_id": s.ilsvrc_id}
+        unknown = sorted(set(wnids) - set(by_wnid))
         if unknown:
             raise DataError(
                 f"{len(unknown)} classes of train are not in {kit.where}, the first {unknown[0]}; "
@@ -103,17 +104,17 @@ def _classes(
     elif (root / "words.txt").is_file():  # ImageNet's list of all synsets: wnid, tab, words
         for line in (root / "words.txt").read_text("utf-8").splitlines():
             wnid, _, words = line.partition("\t")
-            known[wnid] = {"words": words}
-    return tuple({"wnid": wnid, **known.get(wnid, {})} for wnid in wnids)
+            by_wnid[wnid] = {"words": words}
+    return tuple({"wnid": wnid, **by_wnid.get(wnid, {})} for wnid in wnids)
 
 
 def _wnids_without_train(
     root: pathlib.Path, release: str, kit: Devkit | None, only: str | None
 ) -> tuple[str, ...]:
-    """Return the sorted classes where only a split with labels of its own is needed.
+    """Return the sorted classes where train is missing.
 
     Raises:
-      DataError: train is needed, or nothing tells the classes.
+      DataError: train is needed, or nothing else tells the classes.
     """
     numbered = _NUMBERED[release]
     if only not in numbered:
@@ -134,18 +135,18 @@ def _numbered(
     kit: Devkit | None,
     wnids: tuple[str, ...],
 ) -> Split | None:
-    """Return the split of an archive or folder of numbered images, None where neither is.
+    """Return the split of an archive or folder of numbered images, None where neither is there.
 
     Raises:
-      DataError: no truth where it is needed, or one that does not fit.
+      DataError: the ground truth is needed and missing, or does not fit.
     """
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     if archive.is_file():
-        found, inside = TarImages(), images_of(archive)
-        found.add(inside, _from_kit([m.name for m in inside], split, archive, kit, labels))
+        tar, inside = TarImages(), images_of(archive)
+        tar.add(inside, _from_kit([m.name for m in inside], split, archive, kit, labels))
         return Split(
             len(inside),
-            lambda i: Item(found.names[i], found.labels[i], functools.partial(found.load, i)),
+            lambda i: Item(tar.names[i], tar.labels[i], functools.partial(tar.load, i)),
         )
     if not folder.is_dir():
         return None
@@ -158,7 +159,7 @@ def _numbered(
         paths = sorted(p.name for p in folder.iterdir() if is_image_name(p.name))
         given = _from_kit(paths, split, folder, kit, labels)
     if not paths:
-        raise DataError(f"{folder} holds no images")
+        raise DataError(f"{folder} holds no images; add them, or name another folder")
     names = [pathlib.PurePath(path).name for path in paths]
     return files_split(folder, list(zip(paths, given, strict=True)), names)
 
@@ -170,7 +171,7 @@ def _from_kit(
     kit: Devkit | None,
     labels: dict[str, int],
 ) -> list[int]:
-    """Return the labels of numbered images by the development kit's truth."""
+    """Return the labels of numbered images by the ground truth of the development kit."""
     if kit is None:
         raise DataError(
             f"the labels of {split} are in the development kit: add it to {where.parent}"
@@ -202,7 +203,7 @@ def _hold_out(whole: Split, fraction: float, where: str) -> dict[str, Split]:
     out = held_out([name for name, _ in _listing(whole)], fraction, where)
 
     def part(held: bool) -> Split:
-        places = [i for i, o in enumerate(out) if o == held]
-        return Split(len(places), lambda index: whole.item(places[index]))
+        indices = [i for i, o in enumerate(out) if o == held]
+        return Split(len(indices), lambda index: whole.item(indices[index]))
 
     return {"train": part(False), "validation": part(True)}

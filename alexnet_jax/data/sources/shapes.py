@@ -1,14 +1,19 @@
 """The `shapes` dataset: ten classes drawn on this machine, without a download.
 
-Told apart by colour alone: red, green and blue disc. By texture alone: plain, striped and checked
-square. By form alone: plain square, triangle, star, ring and cross, each of any colour. Place,
-size, turn, colours and noise are random, and are a pure function of (split, index).
+Colour alone tells the red, green and blue disc apart; texture alone tells the plain, striped and
+checked square apart; form alone tells the square, triangle, star, ring and cross apart, which have
+any colour. Position, size, angle, colours and noise are random, and a pure function of
+(split, index).
 """
+
+import functools
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from alexnet_jax.data.decode.images import SIZE
+from alexnet_jax.data.decode.images import SIZE, Square
+from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
 
 CLASS_NAMES = (
     "red_disc",
@@ -25,21 +30,36 @@ CLASS_NAMES = (
 SPLIT_SIZES = {"train": 4000, "validation": 1000}
 
 _SPLIT_KEYS = {"train": 0, "validation": 1}
-_OVERSAMPLING = 2  # the form is drawn this much larger, and averaged down for smooth edges
+_OVERSAMPLING = 2  # the form is drawn this much larger, then averaged for smooth edges
 _DISC_COLOURS = {"red_disc": (215, 45, 40), "green_disc": (40, 165, 55), "blue_disc": (45, 75, 215)}
 _MIN_CONTRAST = 120.0  # Euclidean distance in RGB levels between the shape and what is behind it
-_TURN = np.pi / 9  # forms turn by up to 20 degrees
+_MAX_ANGLE = np.pi / 9  # forms are turned by up to 20 degrees
 _NOISE = 16  # levels, uniform in [-16, 16]
+
+
+def shapes_source() -> Source:
+    """Return the source of the drawn shapes, SPLIT_SIZES images in each split."""
+
+    def draw(split: str, index: int, resize: Resize) -> Square:
+        del resize  # a shape is drawn at its size
+        return Square(render(split, index)[0])
+
+    def item(split: str, index: int) -> Item:
+        label = index % len(CLASS_NAMES)
+        return Item(f"{split}_{index:06d}", label, functools.partial(draw, split, index))
+
+    splits = {s: Split(n, functools.partial(item, s)) for s, n in SPLIT_SIZES.items()}
+    return Source(CLASS_NAMES, splits, listing_digest(SPLIT_SIZES.items()))
 
 
 def render(split: str, index: int) -> tuple[np.ndarray, int]:
     """Draw image `index` of "train" or "validation".
 
     Returns:
-      (256, 256, 3) uint8 RGB, and the label index % 10, a place in CLASS_NAMES.
+      (256, 256, 3) uint8 RGB, and the label, index % 10.
 
     Raises:
-      ValueError: no such split, or a negative index.
+      ValueError: there is no such split, or the index is negative.
     """
     if split not in _SPLIT_KEYS or index < 0:
         raise ValueError(f"expected split train or validation and index >= 0: {split!r}, {index}")
@@ -48,7 +68,7 @@ def render(split: str, index: int) -> tuple[np.ndarray, int]:
     name = CLASS_NAMES[label]
     radius = rng.uniform(72, 100)
     centre = rng.uniform(radius + 4, SIZE - radius - 4, size=2)
-    angle = rng.uniform(-_TURN, _TURN)
+    angle = rng.uniform(-_MAX_ANGLE, _MAX_ANGLE)
     colour = _shape_colour(rng, name)
     background = _contrasting(rng, colour)
     mask = _mask(name, centre, radius, angle)
@@ -62,17 +82,17 @@ def render(split: str, index: int) -> tuple[np.ndarray, int]:
 
 
 def _shape_colour(rng: np.random.Generator, name: str) -> np.ndarray:
-    """Return a (3,) float32 colour: a disc's own with a little change, else a bright random one."""
+    """Return a (3,) float32 colour: for a disc near that of its class, else bright and random."""
     if name in _DISC_COLOURS:
         colour = np.asarray(_DISC_COLOURS[name], np.float32) + rng.uniform(-25, 25, size=3)
     else:
-        # One channel high, one low, one between: any hue, always saturated.
+        # One channel is high, one low, one between: any hue, always saturated.
         colour = rng.permutation([rng.uniform(190, 245), rng.uniform(20, 60), rng.uniform(20, 245)])
     return colour.astype(np.float32)
 
 
 def _contrasting(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
-    """Return a (3,) float32 colour of low saturation that stands off from `colour`."""
+    """Return a (3,) float32 colour of low saturation that contrasts with `colour`."""
     while True:
         background = rng.uniform(20, 235) + rng.uniform(-20, 20, size=3)
         if np.linalg.norm(background - colour) >= _MIN_CONTRAST:
@@ -80,7 +100,7 @@ def _contrasting(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
 
 
 def _mask(name: str, centre: np.ndarray, radius: float, angle: float) -> np.ndarray:
-    """Return how much of each pixel the form covers: (256, 256) float32 in [0, 1]."""
+    """Return which share of each pixel the form covers: (256, 256) float32 in [0, 1]."""
     canvas = Image.new("L", (SIZE * _OVERSAMPLING,) * 2)
     draw = ImageDraw.Draw(canvas)
     if name.endswith("_disc") or name == "ring":
@@ -116,13 +136,13 @@ def _outline(name: str) -> np.ndarray:
 def _pattern(
     rng: np.random.Generator, name: str, centre: np.ndarray, radius: float, angle: float
 ) -> np.ndarray | float:
-    """Return the brightness of a texture, along the square's sides: (256, 256) float32, or 1."""
+    """Return the brightness of a texture: (256, 256) float32, or 1 for a plain form."""
     if name not in ("striped_square", "checked_square"):
         return 1.0
     period = radius * rng.uniform(0.36, 0.48)  # a bright and a dark stripe, pixels
     x = np.arange(SIZE, dtype=np.float32) - np.float32(centre[0])
     y = (np.arange(SIZE, dtype=np.float32) - np.float32(centre[1]))[:, None]
-    angle += np.pi / 4  # the corners of a square lie on the axes, its sides on the diagonals
+    angle += np.pi / 4  # at angle 0 the square stands on a corner
     across = (x * np.cos(angle) + y * np.sin(angle)) / period
     bright = (across - np.floor(across)) < 0.5
     if name == "checked_square":

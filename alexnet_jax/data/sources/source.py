@@ -1,24 +1,22 @@
-"""Where images come from: what a source is, and the drawn shapes.
+"""What a source of images is.
 
-A source is class names and splits, `train`, `validation` and perhaps `test`; a split gives any of
-its items by number; an item loads one square when a worker asks for it.
+A source has class names and splits: `train`, `validation` and perhaps `test`. A split gives any of
+its items by index. An item loads one square when a worker asks for it.
 """
 
 import dataclasses
-import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterable
 
 from alexnet_jax.data.decode.images import Square
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.sources import shapes
 from alexnet_jax.errors import ConfigError, DataError
 
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One image to prepare: its name, its label, and a call that makes its square."""
+    """One image to prepare: its name, its label, and a function that makes its square."""
 
     name: str
     label: int
@@ -27,9 +25,9 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """How many items there are, and a call that returns item i; from any thread, in any order.
+    """How many items there are, and a function that returns item i, in any thread and any order.
 
-    The call raises BadImageError for an item of which not even the name can be read.
+    The function raises BadImageError where not even the name of the item can be read.
     """
 
     count: int
@@ -43,8 +41,9 @@ class Source:
     Attributes:
       class_names: in the order of their labels.
       splits: `train`, `validation`, and `test` where there is one with labels.
-      digest: of all names and labels; another listing has another.
-      classes: what else is known of each class, in the order of the labels: wnid, words, ilsvrc_id.
+      digest: a hash of all names and labels.
+      classes: what the source tells of each class, in the order of the labels: wnid, words,
+        ilsvrc_id.
     """
 
     class_names: tuple[str, ...]
@@ -54,7 +53,7 @@ class Source:
 
 
 def listing_digest(parts: Iterable[object]) -> str:
-    """Return a SHA-256 in hex of the text of all parts, each ended by a newline."""
+    """Return the SHA-256, in hex, of the text of all parts, each with a newline after it."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(f"{part}\n".encode("utf-8", "surrogateescape"))
@@ -62,40 +61,25 @@ def listing_digest(parts: Iterable[object]) -> str:
 
 
 def held_out(names: list[str], fraction: float, where: str) -> list[bool]:
-    """Return for each name whether it is held out for validation: at least one, never all.
+    """Return for each name whether it is held out for validation: at least one is, never all.
 
-    A name's own hash decides, so that others that come or go move it not.
+    The hash of a name decides, so adding or removing files moves no other file.
 
     Raises:
-      ConfigError: a fraction that is not between 0 and 1.
-      DataError: fewer than two names.
+      ConfigError: the fraction is not between 0 and 1.
+      DataError: there are fewer than two names.
     """
     if not 0 < fraction < 1:
         raise ConfigError(f"data.validation_fraction is above 0 and below 1; got {fraction}")
     if len(names) < 2:
         raise DataError(f"{where} holds one image; at least two are needed to hold one out")
-    # In [0, 1), for each file on its own; "/" whatever the system's separator.
-    place = [_hash(name.replace(os.sep, "/")) / 2**64 for name in names]
-    limit = min(max(fraction, min(place) + 2**-53), max(place))
-    return [p < limit for p in place]
+    # In [0, 1). The separator is "/" on every system.
+    values = [_hash(name.replace(os.sep, "/")) / 2**64 for name in names]
+    limit = min(max(fraction, min(values) + 2**-53), max(values))
+    return [value < limit for value in values]
 
 
 def _hash(text: str) -> int:
-    """Return 64 bits that depend on nothing but the text."""
+    """Return a 64-bit hash of a text, the same in every process."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big")
-
-
-def shapes_source() -> Source:
-    """The drawn shapes (shapes.py), of shapes.SPLIT_SIZES images."""
-
-    def draw(split: str, index: int, resize: Resize) -> Square:
-        del resize  # it is drawn at its size
-        return Square(shapes.render(split, index)[0])
-
-    def item(split: str, index: int) -> Item:
-        label = index % len(shapes.CLASS_NAMES)
-        return Item(f"{split}_{index:06d}", label, functools.partial(draw, split, index))
-
-    splits = {s: Split(n, functools.partial(item, s)) for s, n in shapes.SPLIT_SIZES.items()}
-    return Source(shapes.CLASS_NAMES, splits, listing_digest(shapes.SPLIT_SIZES.items()))

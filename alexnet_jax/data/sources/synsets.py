@@ -1,4 +1,4 @@
-"""Training images of ILSVRC, sorted by their synsets: one archive or one folder for each wnid."""
+"""Training images of ILSVRC by synset: one archive or one folder for each wnid."""
 
 import functools
 import pathlib
@@ -14,12 +14,12 @@ _WNID = re.compile(r"n\d{8}")
 
 
 class Synsets(NamedTuple):
-    """Where the images of each synset are; they are listed by `split`, which takes its time.
+    """Where the images of each synset are; `split` lists them, which takes its time.
 
     Attributes:
       where: the archive or folder.
       wnids: in the order of their labels.
-      archives: (path, offset, size) of one tar archive for each wnid; None: folders.
+      archives: (path, offset, size) of the tar archive of each wnid; None: there are folders.
     """
 
     where: pathlib.Path
@@ -30,44 +30,46 @@ class Synsets(NamedTuple):
         """List the images, in the order of labels and names.
 
         Raises:
-          DataError: a damaged archive, an empty folder, no images.
+          DataError: an archive is damaged, a folder is empty, or there are no images.
         """
         return self._folders() if self.archives is None else self._archives(self.archives)
 
     def _archives(self, archives: dict[str, tuple]) -> Split:
-        found = TarImages()
+        tar = TarImages()
         for label, wnid in enumerate(self.wnids):
             inner = images_of(*archives[wnid])
-            found.add(inner, [label] * len(inner))
-        if not found.names:
-            raise DataError(f"{self.where} holds no images")
+            tar.add(inner, [label] * len(inner))
+        if not tar.names:
+            raise DataError(f"{self.where} holds no images; download it again")
 
         def item(index: int) -> Item:
-            label = found.labels[index]
-            name = f"{self.wnids[label]}/{found.names[index]}"
-            return Item(name, label, functools.partial(found.load, index))
+            label = tar.labels[index]
+            name = f"{self.wnids[label]}/{tar.names[index]}"
+            return Item(name, label, functools.partial(tar.load, index))
 
-        return Split(len(found.names), item)
+        return Split(len(tar.names), item)
 
     def _folders(self) -> Split:
         folder, wnids = self.where, self.wnids
         files = [(name, label) for label, w in enumerate(wnids) for name in images(folder, w)]
-        # Named as inside the archives, however deep they lie.
+        # The names are those inside the archives, however deep the files lie.
         names = [f"{wnids[label]}/{pathlib.PurePath(name).name}" for name, label in files]
         order = sorted(range(len(files)), key=lambda i: (files[i][1], names[i]))
         return files_split(folder, [files[i] for i in order], [names[i] for i in order])
 
 
 def find_synsets(root: pathlib.Path, archive_name: str) -> Synsets | None:
-    """Return where the training images below `root` are, or None where there are none.
+    """Return where the training images are, or None where there are none.
+
+    Looks for the archive of archives, then for archives n<digits>.tar in train/ or in `root`, then
+    for folders in train/.
 
     Args:
-      root: the folder (data.dir): looked for are the archive of archives, archives n<digits>.tar in
-        train/ or in `root`, and folders in train/, in this order.
-      archive_name: of the archive of archives.
+      root: the folder (data.dir).
+      archive_name: name of the archive of archives.
 
     Raises:
-      DataError: a damaged archive, or classes that are not named by wnids.
+      DataError: an archive is damaged, or classes are not named by wnids.
     """
     archive, folder = root / archive_name, root / "train"
     if archive.is_file():
@@ -77,20 +79,20 @@ def find_synsets(root: pathlib.Path, archive_name: str) -> Synsets | None:
             if m.name.endswith(".tar")
         }
         return Synsets(archive, checked_wnids(list(inner), str(archive)), inner)
-    for place in (folder, root):
-        if place.is_dir() and any(place.glob("n*.tar")):
-            found: dict[str, tuple] = {path.stem: (path, 0, None) for path in place.glob("n*.tar")}
-            return Synsets(place, checked_wnids(list(found), str(place)), found)
+    for where in (folder, root):
+        tars: dict[str, tuple] = {path.stem: (path, 0, None) for path in where.glob("n*.tar")}
+        if tars:
+            return Synsets(where, checked_wnids(list(tars), str(where)), tars)
     if not folder.is_dir():
         return None
     return Synsets(folder, checked_wnids(class_folders(folder), str(folder)), None)
 
 
 def checked_wnids(names: list[str], where: str) -> tuple[str, ...]:
-    """Return names in sorted order.
+    """Return the names of classes, sorted.
 
     Raises:
-      DataError: one is no wnid, or there are none.
+      DataError: a name is not a wnid, or there are none.
     """
     wrong = [name for name in names if not _WNID.fullmatch(name)]
     if wrong or not names:

@@ -1,8 +1,8 @@
 """TFDS's own prepared `imagenet2012` as a source, read without TensorFlow.
 
-TFDS writes that dataset as TFRecord files unless told otherwise, and reads those only through
-TensorFlow. The format is small (length, checksum, bytes, checksum), so it is read here: the lengths
-once, and then each record where it lies.
+TFDS writes it as TFRecord files unless told otherwise, and reads those only through TensorFlow. The
+format is simple (length, checksum, bytes, checksum), so it is read here: all lengths once, then
+each record at its offset.
 """
 
 import functools
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from tensorflow_datasets.proto import tf_example_pb2
+from tensorflow_datasets.proto import tf_example_pb2  # see store/layout.py
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
@@ -26,20 +26,20 @@ NAME = "imagenet2012"
 
 def find(prepared_dir: pathlib.Path) -> pathlib.Path | None:
     """Return the newest version of TFDS's imagenet2012 below prepared_dir, or None."""
-    found = prepared_dir.joinpath(NAME).glob("*/dataset_info.json")
-    versions = [p.parent for p in found if all(n.isdigit() for n in p.parent.name.split("."))]
+    infos = prepared_dir.joinpath(NAME).glob("*/dataset_info.json")
+    versions = [p.parent for p in infos if all(n.isdigit() for n in p.parent.name.split("."))]
     return max(versions, key=lambda p: [int(n) for n in p.name.split(".")], default=None)
 
 
 def tfds_source(directory: pathlib.Path, only: str | None = None) -> Source:
-    """Source of the `train` and `validation` splits that TFDS prepared in `directory`.
+    """Return the source of the splits train and validation that TFDS prepared in `directory`.
 
     Args:
       directory: of TFDS's imagenet2012.
-      only: one of the two, if the other one need not be listed.
+      only: one of the two splits, if the other one is not needed.
 
     Raises:
-      DataError: it holds other splits or features, or files that cannot be read here.
+      DataError: it has other splits or features, or its files cannot be read here.
     """
     try:
         builder = tfds.builder_from_directory(directory)
@@ -74,23 +74,23 @@ def _item(read: Callable[[int], bytes], where: str, index: int) -> Item:
     Raises:
       BadImageError: the record cannot be read or parsed.
     """
-    place = f"{where}[{index}]"
+    record = f"{where}[{index}]"
     try:
         feature = tf_example_pb2.Example.FromString(read(index)).features.feature
-    except Exception as error:  # the system's, protobuf's, ArrayRecord's
-        raise BadImageError(place, f"the record cannot be read ({error})") from error
-    name = feature["file_name"].bytes_list.value[0].decode() if "file_name" in feature else place
+    except Exception as error:  # the system, protobuf and ArrayRecord raise their own
+        raise BadImageError(record, f"the record cannot be read ({error})") from error
+    name = feature["file_name"].bytes_list.value[0].decode() if "file_name" in feature else record
     data = feature["image"].bytes_list.value[0]
     label = feature["label"].int64_list.value[0]
-    return Item(name, label, functools.partial(_load, data, name, place))
+    return Item(name, label, functools.partial(_load, data, name, record))
 
 
-def _load(data: bytes, name: str, place: str, resize: Resize) -> Square:
-    return read_square(data, f"{place} {name}", resize)
+def _load(data: bytes, name: str, record: str, resize: Resize) -> Square:
+    return read_square(data, f"{record} {name}", resize)
 
 
 def _array_record_reader(builder: Any, split: str, count: int) -> Callable[[int], bytes]:
-    """Return the call that reads record i of a split stored as ArrayRecord."""
+    """Return the function that reads record i of a split stored as ArrayRecord."""
     del count
     source = builder.as_data_source(
         split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
@@ -99,28 +99,28 @@ def _array_record_reader(builder: Any, split: str, count: int) -> Callable[[int]
 
 
 def _tfrecord_reader(builder: Any, split: str, count: int) -> Callable[[int], bytes]:
-    """Return the call that reads record i of a split stored as TFRecord.
+    """Return the function that reads record i of a split stored as TFRecord.
 
     Raises:
-      DataError: a file is missing or ends within a record, or there are not `count` records.
+      DataError: a file is missing or ends within a record, or the records are not `count`.
     """
     paths = [os.fspath(path) for path in builder.info.splits[split].filepaths]
-    places = []
+    records = []
     for number, path in enumerate(paths):
         try:
             with open(path, "rb") as file:
-                places += [(number, *place) for place in _records(file)]
+                records += [(number, *record) for record in _records(file)]
         except (OSError, EOFError) as error:
             raise DataError(
                 f"{path} cannot be read ({error}); prepare imagenet2012 with TFDS "
                 "again, or set data.dir to an ImageNet folder"
             ) from error
-    if len(places) != count:
+    if len(records) != count:
         raise DataError(
-            f"{builder.data_dir} holds {len(places)} records of {split}, but its "
+            f"{builder.data_dir} holds {len(records)} records of {split}, but its "
             f"dataset_info.json says {count}; prepare imagenet2012 with TFDS again"
         )
-    table = np.array(places, np.int64).reshape(-1, 3)
+    table = np.array(records, np.int64).reshape(-1, 3)
 
     def read(index: int) -> bytes:
         number, offset, length = (int(value) for value in table[index])
@@ -131,9 +131,9 @@ def _tfrecord_reader(builder: Any, split: str, count: int) -> Callable[[int], by
 
 
 def _records(file: Any) -> Iterator[tuple[int, int]]:
-    """Iterate over (offset, length) of the records of an open TFRecord file, in bytes.
+    """Iterate over (offset, length), in bytes, of the records of an open TFRecord file.
 
-    The checksums are not compared.
+    Checksums are not compared.
     """
     size = os.fstat(file.fileno()).st_size
     while header := file.read(12):  # uint64 length, uint32 masked CRC of the length

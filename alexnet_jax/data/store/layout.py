@@ -1,26 +1,29 @@
-"""TFDS builders of 256x256 RGB datasets: ilsvrc, image_folder, shapes. No TensorFlow.
+"""The prepared copy of a dataset on disk: what its files are called and what a record holds.
 
-Each has splits of {image, label, file_name} in ArrayRecord files, and beside them
+A copy lies in <prepared_dir>/<builder>/<name>/<VERSION>, and TFDS can read it. Each split has
+records of {image, label, file_name} in ArrayRecord files. Beside them are
 
-    statistics.npz  mean image and RGB covariance of train (statistics.py); none without train
+    statistics.npz  mean image and RGB covariance of train (statistics.py); missing without train
     skipped.json    {split, file, reason} of the images that could not be read
-    odd.json        the names of odd images, by split and kind (odd.ODD)
-    classes.json    what is known of each class, in the order of the labels
+    odd.json        names of the images with issues, by split and issue (IMAGE_ISSUES)
+    classes.json    what the source tells of each class, in the order of the labels
     SHA256SUMS      of all record files, as `sha256sum -c` reads it
 
-prepare/ writes them. TFDS's own writer is not used: above 1 GB it sorts the examples through
-TensorFlow's file system, which is not installed, writes everything twice, and begins anew when it
+prepare/ writes all of them. TFDS's own writer is not used: above 1 GB it sorts the examples through
+TensorFlow's file system, which is not installed, writes everything twice, and starts again when it
 was interrupted.
 """
 
 import dataclasses
 import pathlib
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
-from etils import epath
-from tensorflow_datasets.core import dataset_builder
+
+# TFDS has no public way to read and write a tf.train.Example without TensorFlow but for
+# ExampleSerializer, which leaves the order of the fields to chance, and as_data_source, which takes
+# three times as long to parse one. Its compiled message is therefore used directly.
 from tensorflow_datasets.proto import tf_example_pb2
 
 from alexnet_jax.data.decode.images import SIZE
@@ -29,79 +32,67 @@ from alexnet_jax.data.decode.resize import PAPER, Resize
 VERSION = "1.1.2"  # to be raised whenever the same source would give other bytes
 STATISTICS_FILE = "statistics.npz"
 SKIPPED_FILE = "skipped.json"
-ODD_FILE = "odd.json"
+IMAGE_ISSUES_FILE = "odd.json"
 CLASSES_FILE = "classes.json"
 SUMS_FILE = "SHA256SUMS"
-# Upper estimates for the space on disk. JPEG: photographs have a mean of 35 KB.
+# Upper estimates for the space on disk. A photograph as JPEG takes 35 KB on average.
 BYTES_PER_IMAGE = {"jpeg": 45_000, "raw": SIZE * SIZE * 3 + 300}
 
 
-@dataclasses.dataclass(eq=False, kw_only=True)
-class PrepareConfig(tfds.core.BuilderConfig):
-    """What a builder holds; `name` is the directory and tells what decides the content.
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How one prepared copy is stored.
 
     Attributes:
+      directory: <prepared_dir>/<builder>/<name>/<VERSION>.
       class_names: in the order of the labels.
       storage: "jpeg" (quality 95, 4:2:0) or "raw" (uint8).
       resize: how the squares were made.
     """
 
-    class_names: tuple[str, ...] = dataclasses.field(repr=False)
+    directory: pathlib.Path
+    class_names: tuple[str, ...]
     storage: str
     resize: Resize = PAPER
 
+    @property
+    def full_name(self) -> str:
+        """TFDS's name of the copy: builder/name/version."""
+        return "/".join(self.directory.parts[-3:])
 
-class SquaresBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """The layout of a dataset of squares: features, and names of files."""
+    def template(self, split: str) -> tfds.core.ShardedFileTemplate:
+        """Return the template of the names of a split's files."""
+        return tfds.core.ShardedFileTemplate(
+            data_dir=self.directory,
+            dataset_name=self.directory.parts[-3],
+            split=split,
+            filetype_suffix="array_record",
+        )
 
-    VERSION = tfds.core.Version(VERSION)
-    # TFDS looks for these through importlib_resources, which it does not install.
-    pkg_dir_path = epath.Path(__file__).parent
-    code_path = epath.Path(__file__)
-
-    def __init__(self, *, data_dir: pathlib.Path, config: PrepareConfig) -> None:
-        super().__init__(data_dir=data_dir, config=config, file_format="array_record")
-        self.info.set_file_format("array_record", override=True)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        config: PrepareConfig = self.builder_config
-        if config.storage == "jpeg":
+    def dataset_info(self, splits: Sequence[tfds.core.SplitInfo]) -> tfds.core.DatasetInfo:
+        """Return what TFDS needs to know of the copy, to be written beside its files."""
+        builder, name, version = self.directory.parts[-3:]
+        if self.storage == "jpeg":
             image = tfds.features.Image(shape=(SIZE, SIZE, 3), encoding_format="jpeg")
         else:  # encoding "bytes": TFDS would store each uint8 as an int64 otherwise
             image = tfds.features.Tensor(shape=(SIZE, SIZE, 3), dtype=np.uint8, encoding="bytes")
-        label = tfds.features.ClassLabel(names=list(config.class_names))
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=_description(config.resize),
+        label = tfds.features.ClassLabel(names=list(self.class_names))
+        info = tfds.core.DatasetInfo(
+            builder=tfds.core.DatasetIdentity(
+                name=builder,
+                version=tfds.core.Version(version),
+                data_dir=str(self.directory),
+                module_name="",
+                config_name=name,
+            ),
+            description=_description(self.resize),
             features=tfds.features.FeaturesDict(
                 {"image": image, "label": label, "file_name": tfds.features.Text()}
             ),
+            split_dict=tfds.core.SplitDict(splits),
         )
-
-    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> NoReturn:
-        raise NotImplementedError("prepare it with python -m alexnet_jax.data.prepare")
-
-    def template(self, split: str) -> Any:
-        """Return TFDS's template for the files of a split."""
-        return self._get_filename_template(split_name=split)
-
-
-class ImageFolder(SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """Any folder of class folders (data.builder=image_folder)."""
-
-    name = "image_folder"
-
-
-class Shapes(SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """The drawn shapes (data.builder=shapes)."""
-
-    name = "shapes"
-
-
-class Ilsvrc(SquaresBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """The releases of ILSVRC (data.builder=ilsvrc); not to be confused with TFDS's imagenet2012."""
-
-    name = "ilsvrc"
+        info.set_file_format("array_record")
+        return info
 
 
 def _description(resize: Resize) -> str:
@@ -112,17 +103,12 @@ def _description(resize: Resize) -> str:
     return text if resize.filter == PAPER.filter else f"{text} Filter: {resize.filter}."
 
 
-BUILDERS = {"ilsvrc": Ilsvrc, "image_folder": ImageFolder, "shapes": Shapes}
-
-
 def encode(name: str, label: int, image: bytes | np.ndarray) -> bytes:
     """Return the record of an image: a serialized tf.train.Example of the features above.
 
-    TFDS's own serializer leaves the order of the fields to chance, another in each process.
-
     Args:
-      name: the source's name of it.
-      label: its class.
+      name: the source's name of the image.
+      label: index of its class.
       image: JPEG bytes, or (256, 256, 3) uint8.
     """
     example = tf_example_pb2.Example()

@@ -1,77 +1,68 @@
 """A prepared dataset on disk: random access to its images and labels."""
 
-import contextlib
 import json
 import os
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
-from tensorflow_datasets.proto import tf_example_pb2
+from tensorflow_datasets.proto import tf_example_pb2  # see layout.py
 
 from alexnet_jax.data.decode.images import SIZE, decode_jpeg
-from alexnet_jax.data.store.layout import CLASSES_FILE, ODD_FILE, SKIPPED_FILE, STATISTICS_FILE
+from alexnet_jax.data.store.layout import (
+    CLASSES_FILE,
+    IMAGE_ISSUES_FILE,
+    SKIPPED_FILE,
+    STATISTICS_FILE,
+)
 from alexnet_jax.data.store.recycled import Recycled
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import DataError
 
-_SLOW = 3e-4  # seconds for a record: from memory it takes 2e-5, from a network's disk 1e-3
-
-
-@contextlib.contextmanager
-def quiet_tfds() -> Iterator[None]:
-    """Keep TFDS's log lines about every directory it opens off stderr; errors still come."""
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
+_SLOW = 3e-4  # seconds for a record: it takes 2e-5 from memory, 1e-3 from a network disk
 
 
 class PreparedDataset:
-    """A finished directory of the builders in datasets.py. Safe to read from many threads.
+    """A prepared copy: see layout.py. Many threads may read it at the same time.
 
     Attributes:
-      directory: where it lies.
-      name: TFDS's name for it, builder/config/version.
+      directory: of the copy.
+      name: TFDS's name of it, builder/name/version.
       is_jpeg: whether images are stored as JPEG; else as raw bytes.
-      class_names: the class of each label.
-      statistics: of the train split; None where there is none.
-      skipped: {"split", "file", "reason"} of each file that could not be read when preparing.
-      odd: names of the images that were odd (odd.ODD), by split and kind.
-      classes: what is known of each class: of ILSVRC wnid, words, ilsvrc_id; else nothing.
+      class_names: in the order of the labels.
+      statistics: of the train split; None where there is no such split.
+      skipped: {"split", "file", "reason"} of each file that could not be read in the preparation.
+      image_issues: names of images, by split and IMAGE_ISSUES.
+      classes: wnid, words and ilsvrc_id of each class of ILSVRC; empty for other sources.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         """Open a prepared directory.
 
         Raises:
-          DataError: it is missing, damaged, or not one of ours.
+          DataError: it is missing, damaged, or not a prepared copy.
         """
         self.directory = pathlib.Path(directory)
         self._memory = Recycled()
         try:
-            with quiet_tfds():
-                builder = tfds.builder_from_directory(self.directory)
+            builder = tfds.builder_from_directory(self.directory)
             self.name: str = builder.info.full_name
             features = builder.info.features
             self.class_names: tuple[str, ...] = tuple(features["label"].names)
             self.is_jpeg = isinstance(features["image"], tfds.features.Image)
-            # Serialized examples, parsed below: TFDS's own parsing takes three times as long.
+            # The records as they are: `_parse` takes a third of the time of TFDS's own parsing.
             raw = tfds.decode.DeserializeMethod.RAW_BYTES
             self._sources: dict[str, Any] = {
                 split: builder.as_data_source(split, deserialize_method=raw)
                 for split in builder.info.splits
             }
             self.skipped: list[dict[str, str]] = self._json(SKIPPED_FILE)
-            self.odd: dict[str, dict[str, list[str]]] = self._json(ODD_FILE)
+            self.image_issues: dict[str, dict[str, list[str]]] = self._json(IMAGE_ISSUES_FILE)
             self.classes: list[dict[str, str | int]] = self._json(CLASSES_FILE)
-        except Exception as error:  # TFDS, protobuf and JSON each have errors of their own
+        except Exception as error:  # TFDS, protobuf and JSON each raise their own kinds
             raise DataError(
                 f"{self.directory} is no prepared dataset that can be opened ({error}); delete it "
                 "and prepare again"
@@ -95,18 +86,18 @@ class PreparedDataset:
     def read(
         self, split: str, indices: Sequence[int] | np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Read images by their place in the split.
+        """Read images by their index in the split.
 
         Args:
-          split: "train" or "validation".
-          indices: (b,) integers in [0, num_examples); may repeat.
+          split: one of `splits`.
+          indices: (b,) integers in [0, num_examples), which may repeat.
 
         Returns:
           images (b, 256, 256, 3) uint8 RGB, labels (b,) int32.
 
         Raises:
-          DataError: no such split, or a damaged record.
-          IndexError: an index out of range.
+          DataError: there is no such split, or a record is damaged.
+          IndexError: an index is out of range.
         """
         features = self._features(split, indices)
         images = self._memory.empty((len(features), SIZE, SIZE, 3))
@@ -127,7 +118,7 @@ class PreparedDataset:
         return images, labels
 
     def stored(self, split: str, indices: Sequence[int] | np.ndarray) -> list[bytes]:
-        """Return images as they are stored, JPEG or 196,608 raw bytes."""
+        """Return images as they are stored: as JPEG, or as 196,608 raw bytes."""
         return [f["image"].bytes_list.value[0] for f in self._features(split, indices)]
 
     def file_names(self, split: str, indices: Sequence[int] | np.ndarray) -> list[str]:
@@ -151,7 +142,7 @@ class PreparedDataset:
             )
         try:
             records = _read(source, keys)
-        except Exception as error:  # the reader's C++ errors come as several Python classes
+        except Exception as error:  # the C++ reader raises several kinds
             raise DataError(
                 f"{self.directory}: {split} cannot be read ({error}); delete it and prepare again"
             ) from error
@@ -159,17 +150,17 @@ class PreparedDataset:
 
 
 def _read(source: Any, keys: list[int]) -> list[bytes]:
-    """Read records: one by one while that is quick, the rest in one request.
+    """Read records: one by one as long as that is fast, the rest in one request.
 
-    From memory (the page cache) a record of a request costs 25 us more: ArrayRecord's own threads.
-    From a slow disk all records of a request are waited for at once.
+    In a request ArrayRecord's threads wait for all records at once, which is faster on a slow disk.
+    From memory (the page cache) a request costs 25 us more for each record.
     """
     records: list[bytes] = []
-    for place, key in enumerate(keys, 1):
+    for count, key in enumerate(keys, 1):
         begin = time.perf_counter()
         records.append(source[key])
         if time.perf_counter() - begin > _SLOW:
-            return records + source.__getitems__(keys[place:])
+            return records + source.__getitems__(keys[count:])
     return records
 
 

@@ -1,8 +1,8 @@
-"""The mean image and the RGB covariance of a set of images, exact in whatever order they come.
+"""The mean image and the RGB covariance of a set of images, the same in any order of the images.
 
 Paper 2 ("subtracting the mean activity over the training set from each pixel") and 4.1 ("we
-perform PCA on the set of RGB pixel values throughout the ImageNet training set"). Sums are kept as
-integers, so they do not depend on the order or on the number of threads; rounding happens once.
+perform PCA on the set of RGB pixel values throughout the ImageNet training set"). The sums are
+integers, so they do not depend on the order or on the number of threads, and are rounded once.
 """
 
 import dataclasses
@@ -18,15 +18,14 @@ from alexnet_jax.errors import DataError
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """What the training split says about its pixels, on the 0-255 scale.
+    """Statistics of the pixels of the training split, on the 0-255 scale.
 
     Attributes:
       mean_image: (256, 256, 3) float32, the mean of each pixel.
-      eigenvalues: (3,) float64, variances along the principal axes in squared levels, largest
-        first.
-      eigenvectors: (3, 3) float64; column i belongs to eigenvalues[i], rows are R, G, B. The
+      eigenvalues: (3,) float64, the variances along the principal axes, largest first.
+      eigenvectors: (3, 3) float64. Column i belongs to eigenvalues[i]; rows are R, G, B. The
         largest component of a column is positive.
-      images: how many images were seen.
+      images: how many images there were.
     """
 
     mean_image: np.ndarray
@@ -35,13 +34,13 @@ class Statistics:
     images: int
 
     def covariance(self) -> np.ndarray:
-        """Return the covariance of RGB that the axes are of, (3, 3) float64, in squared levels."""
+        """Return the covariance of R, G and B, (3, 3) float64."""
         return (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
 
     def same(self, other: "Statistics") -> bool:
-        """Whether two are of the same images: the mean exactly, the axes but for their last bits.
+        """Return whether both are of the same images: equal means, nearly equal covariances.
 
-        LAPACK's are another CPU's own.
+        LAPACK's eigenvectors differ in their last bits from one kind of CPU to another.
         """
         close = 1e-9 * max(float(self.eigenvalues[0]), float(other.eigenvalues[0]))
         return (
@@ -69,7 +68,7 @@ class Statistics:
                     eigenvectors=file["eigenvectors"],
                     images=int(file["images"]),
                 )
-        except Exception as error:  # zipfile, zlib and NumPy each have errors of their own
+        except Exception as error:  # zipfile, zlib and NumPy each raise their own kinds
             raise DataError(
                 f"{os.fspath(path)} cannot be read ({error}); delete its directory and prepare "
                 "again"
@@ -77,13 +76,13 @@ class Statistics:
 
 
 class Accumulator:
-    """Integer sums over images: one for each chunk of work, merged into one for the split.
+    """Integer sums over images: one for each chunk, merged into one for the split.
 
     Attributes:
-      images: images added.
-      plane_sum: (3, 256, 256) uint64, planes of R, G and B.
-      product_sum: (3, 3) uint64, sum over all pixels of the outer product of RGB with itself; room
-        for 4e9 images.
+      images: how many were added.
+      plane_sum: (3, 256, 256) uint64, the sums of R, G and B at each pixel.
+      product_sum: (3, 3) uint64, the sums of the products of R, G and B over all pixels. It has
+        room for 4e9 images.
     """
 
     def __init__(self) -> None:
@@ -93,7 +92,7 @@ class Accumulator:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Accumulator":
-        """Return the accumulator of which `arrays` is the content."""
+        """Return the accumulator that `arrays` returned these of."""
         self = cls()
         self.images = int(arrays["images"])
         self.plane_sum, self.product_sum = arrays["plane_sum"], arrays["product_sum"]
@@ -112,8 +111,8 @@ class Accumulator:
         self.add_all([image])
 
     def add_all(self, images: Iterable[np.ndarray]) -> None:
-        """Add at most 65,793 images of (256, 256, 3) uint8: several at once take half the time."""
-        planes = np.empty((3, SIZE * SIZE), np.uint8)  # all reused: fresh memory costs page faults
+        """Add up to 65,793 images of (256, 256, 3) uint8; many at once take half the time."""
+        planes = np.empty((3, SIZE * SIZE), np.uint8)  # all are reused: fresh memory is slow
         values = np.empty((3, SIZE, SIZE), np.float32)
         sums = np.zeros((3, SIZE, SIZE), np.float32)  # exact up to 2**24, and faster than integers
         products = np.zeros((3, 3, SIZE), np.float64)
@@ -124,8 +123,8 @@ class Accumulator:
             np.add(sums, values, out=sums)
             for i in range(3):
                 for j in range(i, 3):
-                    # Over a row of 256 the sum of products is at most 256 * 255 * 255 < 2**24,
-                    # which float32 holds exactly, in whatever order it is taken.
+                    # The sum of products over a row is at most 256 * 255 * 255 < 2**24, which
+                    # float32 holds exactly in any order.
                     products[i, j] += np.vecdot(values[i], values[j])
         self.plane_sum += sums.astype(np.uint64)
         totals = products.sum(axis=2).astype(np.uint64)
@@ -138,7 +137,7 @@ class Accumulator:
         self.product_sum += other.product_sum
 
     def finalise(self) -> Statistics:
-        """Return mean, variances and axes in float64 from the integer sums.
+        """Return the statistics of all images that were added.
 
         Raises:
           ValueError: no image was added.
@@ -146,7 +145,7 @@ class Accumulator:
         if self.images == 0:
             raise ValueError("no image was added, so there is no mean")
         pixels = self.images * SIZE * SIZE
-        # n * sum(xy) - sum(x) * sum(y) in Python's integers: nothing cancels, rounded once.
+        # n * sum(xy) - sum(x) * sum(y) in Python's integers: exact, then rounded once.
         sums = [int(s) for s in self.plane_sum.sum(axis=(1, 2))]
         covariance = np.empty((3, 3), np.float64)
         for i in range(3):

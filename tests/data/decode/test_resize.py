@@ -152,7 +152,7 @@ def test_a_warp_of_a_picture_that_exif_turns(name):
             exif = Image.Exif()
             exif[0x0112] = orientation
             square = read_square(encoded(stored, exif=exif), "x.png", warp)
-            assert "turned by EXIF" in square.odd
+            assert "turned by EXIF" in square.issues
             # Across and down are rounded in the other order; a box of 1.46 pixels, centred on a
             # pixel, takes that or its neighbour.
             assert np.abs(square.pixels - expected).mean() < 1.0, orientation

@@ -1,4 +1,4 @@
-"""Every odd or broken file comes out right and is listed, or is left out and named."""
+"""Every unusual file comes out right and is listed; every broken one is left out and named."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.check.check import check
-from alexnet_jax.data.decode.image_issues import ODD
+from alexnet_jax.data.decode.image_issues import IMAGE_ISSUES
 from alexnet_jax.data.prepare.prepare import prepare
 from tests.support import official, tiny, zoo
 
@@ -35,10 +35,10 @@ def check_pixels(dataset, prefix: str) -> None:
 
 
 def check_lists(dataset, prefix: str) -> None:
-    """What was odd and what was left out is named, with why."""
-    for kind in ODD:
-        odd = {prefix + name for name, (*_, kinds) in zoo.good().items() if kind in kinds}
-        assert set(dataset.odd["train"].get(kind, [])) == odd, kind
+    """The issues and the files left out are listed, with the reason."""
+    for issue in IMAGE_ISSUES:
+        names = {prefix + name for name, (*_, issues) in zoo.good().items() if issue in issues}
+        assert set(dataset.image_issues["train"].get(issue, [])) == names, issue
     skipped = {re.split(r"[/ ]*/|: ", s["file"])[-1]: s["reason"] for s in dataset.skipped}
     for name, (_, reason) in zoo.bad().items():
         assert re.search(reason, skipped[name]), (name, skipped[name])

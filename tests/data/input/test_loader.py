@@ -37,15 +37,8 @@ def places(batches, images) -> list[int]:
     return [known[row.tobytes()] for batch in batches for row in batch["image"]]
 
 
-def grain_threads() -> list[threading.Thread]:
-    return [t for t in threading.enumerate() if t.name.startswith("grain")]
-
-
-def grain_threads_end() -> bool:
-    """Whether every thread ends, which may take the batch that it is reading."""
-    for thread in grain_threads():
-        thread.join(timeout=5)
-    return not grain_threads()
+def reading_threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name.startswith("ordered_map")]
 
 
 def test_order_is_a_pure_permutation():
@@ -87,7 +80,7 @@ def test_train_batches(dataset, stored, workers):
         assert batch["image"].dtype == np.uint8 and batch["label"].dtype == np.int32
         np.testing.assert_array_equal(batch["image"], images[indices])
         np.testing.assert_array_equal(batch["label"], labels[indices])
-    assert grain_threads_end()
+    assert not reading_threads()
 
 
 def test_resumed_equals_continued(dataset):
@@ -159,12 +152,12 @@ def test_eval_has_each_image_once(dataset, stored, batch_size, workers):
 def test_closing_early_ends_the_threads(dataset):
     batches = train_batches(dataset, batch_size=4, seed=0, start_step=0, steps=10**6, workers=3)
     first = list(itertools.islice(batches, 3))
-    assert len(first) == 3 and grain_threads()
+    assert len(first) == 3 and reading_threads()
     batches.close()
-    assert grain_threads_end()
+    assert not reading_threads()
     unused = train_batches(dataset, batch_size=4, seed=0, start_step=0, steps=5)
     unused.close()
-    assert grain_threads_end()
+    assert not reading_threads()
 
 
 def test_an_error_in_a_thread_comes_out_as_it_is(dataset, monkeypatch):
@@ -174,7 +167,7 @@ def test_an_error_in_a_thread_comes_out_as_it_is(dataset, monkeypatch):
     monkeypatch.setattr(dataset, "read", broken)
     with pytest.raises(DataError, match="^the disk is gone$"):
         list(eval_batches(dataset, "validation", batch_size=4))
-    assert grain_threads_end()
+    assert not reading_threads()
 
 
 def test_refusals(dataset):

@@ -1,0 +1,37 @@
+"""A map whose calls run in threads: results come in order, and only a few are made ahead."""
+
+import collections
+import concurrent.futures
+from collections.abc import Callable, Generator, Iterable
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
+) -> Generator[Result]:
+    """Yield function(item) of each item, in the order of the items.
+
+    An error of a call is raised where its result would have come. Closing the iterator ends the
+    threads, after the calls that they are in.
+
+    Args:
+      function: called in the threads.
+      items: taken one by one, in the thread that iterates.
+      workers: how many threads.
+      ahead: how many results are under way or wait, besides the one that is in use.
+    """
+    waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(workers, "ordered_map") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
