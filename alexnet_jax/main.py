@@ -1,11 +1,13 @@
 """Train AlexNet.
 
-    python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
+    python -m alexnet_jax.main --config=quickstart
 
-    python -m alexnet_jax.main --config=... --workdir=... --distributed
+    python -m alexnet_jax.main --config=mine.py --workdir=runs/mine --distributed
 
-Any field of the config can be set: --config.model.lrn.enabled=False. The same command again goes
-on where the run was. The last line is one JSON object with the result.
+--config is the name of a recipe of the package, or a file. Any field of it can be set
+(docs/config.md): --config.model.lrn.enabled=False. Without --workdir the run's folder is
+runs/<the recipe's name>. The same command again goes on where the run was. The last line is one
+JSON object with the result.
 
 Processes started by SLURM, Open MPI, Kubernetes or Cloud TPU find each other; others are told by
 --coordinator, --num_processes and --process_id.
@@ -26,29 +28,32 @@ from alexnet_jax.system import command_line, distributed, sharding
 from alexnet_jax.system.interrupt import Interrupt
 from alexnet_jax.train import train
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes of a run.")
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0.")
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.", lower_bound=1)
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which one this is.", lower_bound=0)
-flags.mark_flag_as_required("config")
-OF_SEVERAL = (_COORDINATOR, _NUM_PROCESSES, _PROCESS_ID)
+OF_SEVERAL = ("coordinator", "num_processes", "process_id")
+
+
+def define_flags() -> None:
+    """Define the command line."""
+    command_line.define_config_flag()
+    flags.DEFINE_string("workdir", "", "Folder of the run; runs/<the recipe's name> if empty.")
+    flags.DEFINE_bool("distributed", False, "One of several processes of a run.")
+    flags.DEFINE_string("coordinator", None, "host:port of process 0.")
+    flags.DEFINE_integer("num_processes", None, "Processes of the run.", lower_bound=1)
+    flags.DEFINE_integer("process_id", None, "Which one this is.", lower_bound=0)
 
 
 def main(_) -> None:
     """Train what the flags describe."""
-    config = _CONFIG.value
+    values = flags.FLAGS
+    config, of_several = values.config, {name: values[name].value for name in OF_SEVERAL}
     sharding.split_cpu(config.mesh)
-    alone = [flag.name for flag in OF_SEVERAL if flag.value is not None]
-    if alone and not _DISTRIBUTED.value:
+    alone = [name for name, value in of_several.items() if value is not None]
+    if alone and not values.distributed:
         raise ConfigError(f"--{', --'.join(alone)} are of several processes: add --distributed")
-    if _DISTRIBUTED.value:
-        processes = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-        distributed.start(config.distributed, *processes)
+    if values.distributed:
+        distributed.start(config.distributed, *of_several.values())
     with distributed.named_failures(config.distributed):
-        workdir = pathlib.Path(_WORKDIR.value)
-        given = config_flags.get_override_values(flags.FLAGS["config"])
+        workdir = _workdir()
+        given = config_flags.get_override_values(values["config"])
         for line in idle(config, given) if jax.process_index() == 0 else ():
             warnings.warn(line, stacklevel=1)
         result = train(
@@ -61,5 +66,17 @@ def main(_) -> None:
         print(json.dumps(result))
 
 
+def _workdir() -> pathlib.Path:
+    """Return the run's folder; where the recipe's name decides it, print it."""
+    if flags.FLAGS.workdir:
+        return pathlib.Path(flags.FLAGS.workdir)
+    file = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
+    workdir = pathlib.Path("runs", pathlib.Path(file).stem)
+    if jax.process_index() == 0:
+        print(f"the run's folder is {workdir}", flush=True)
+    return workdir
+
+
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main)

@@ -76,7 +76,8 @@ def field(
 ) -> Any:
     """Return a dataclass field that is a field of the config, or a section of it.
 
-    What is said of a section's effect and resume holds for all of its fields.
+    What is said of a section's effect and resume holds for all of its fields, and its doc for those
+    that have none.
 
     Args:
       default: its value where nothing else is given.
@@ -120,11 +121,15 @@ def fields(section: Any, path: str = "") -> Iterator[Field]:
       section: an instance; what it has is each field's value.
       path: its own name, with a dot at the end.
     """
-    yield from _fields(section, path, (), False)
+    yield from _fields(section, path, "", (), False)
 
 
 def _fields(
-    section: Any, path: str, effects: tuple[tuple[str, tuple], ...], resume: bool | Condition
+    section: Any,
+    path: str,
+    doc: str,
+    effects: tuple[tuple[str, tuple], ...],
+    resume: bool | Condition,
 ) -> Iterator[Field]:
     for own in dataclasses.fields(section):
         if "doc" not in own.metadata:  # of the object alone, such as the layers of a net
@@ -134,16 +139,16 @@ def _fields(
         all_effects = (*effects, *told["effect"].items())
         free = told["resume"] or resume
         if dataclasses.is_dataclass(value):
-            yield from _fields(value, f"{name}.", all_effects, free)
+            yield from _fields(value, f"{name}.", told["doc"], all_effects, free)
             continue
         choices = told["choices"]
         if isinstance(choices, str):
             choices = pkgutil.resolve_name(choices)
         yield Field(
             path=name,
-            type=_hints(type(section))[own.name],
+            type=_hints(section.__class__)[own.name],
             value=value,
-            doc=told["doc"],
+            doc=told["doc"] or doc,
             choices=None if choices is None else tuple(choices),
             bound=told["bound"],
             effects=all_effects,
@@ -184,7 +189,7 @@ def check(described: Field, value: Any) -> None:
     """
     if described.choices is not None:
         expected = f"one of {', '.join(map(str, described.choices))}"
-        holds = value in described.choices
+        holds = _has_type(value, described.type) and value in described.choices
     elif not _has_type(value, described.type):
         expected, holds = _TYPES[described.type][1], False
     elif described.bound is not None:

@@ -1,7 +1,6 @@
 """Caffe's AlexNet (bvlc_alexnet) on ILSVRC-2012.
 
-    python -m alexnet_jax.main --config=configs/caffe.py --workdir=runs/caffe \
-        --config.data.dir=/path/to/imagenet
+    python -m alexnet_jax.main --config=configs/caffe.py --config.data.dir=/path/to/imagenet
 
 Expected (Caffe, models/bvlc_alexnet/readme.md, the centre of each validation image): top-1 error
 0.429, top-5 error 0.198. That was after 360,000 of the 450,000 iterations. Numbers are from its
@@ -11,12 +10,12 @@ are 5,005 iterations an epoch.
 
 from ml_collections import ConfigDict
 
-from configs import ilsvrc2012
+from alexnet_jax.run.config import base_config
 
 
 def get_config() -> ConfigDict:
     """Return the recipe of bvlc_alexnet."""
-    config = ilsvrc2012.get_config()
+    config = base_config()
     config.epochs = 90  # S: max_iter 450000
     config.batch_size = 256  # T: batch_size
     config.model.arch = "caffe"

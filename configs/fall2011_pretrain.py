@@ -1,6 +1,6 @@
 """Pretraining on all of ImageNet, Fall 2011: the first half of the paper's "1 CNN*".
 
-    python -m alexnet_jax.main --config=configs/fall2011_pretrain.py --workdir=runs/fall2011 \
+    python -m alexnet_jax.main --config=configs/fall2011_pretrain.py \
         --config.data.dir=/path/to/fall2011 --config.init_from=runs/fall2009
 
 The folder holds a tar a synset. The program counted 21,843 classes; with another number of
@@ -15,14 +15,14 @@ convolutions: "--config.init_layers=('conv1', 'conv2', 'conv3', 'conv4', 'conv5'
 
 from ml_collections import ConfigDict
 
-from configs import ilsvrc2012_code2012
+from alexnet_jax.run.config import recipe
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
 
 
 def get_config() -> ConfigDict:
     """Return the recipe of net 146-2011."""
-    config = ilsvrc2012_code2012.get_config()
+    config = recipe("ilsvrc2012_code2012")
     config.epochs = 8  # layer-params-146-2011.cfg:211: killed in its 8th pass (8.11295)
     config.init_layers = CONVOLUTIONS  # layer-params-146-2011.cfg:205
     config.data.release = "fall2011"

@@ -1,7 +1,7 @@
 """Fine-tuning on ILSVRC-2012 after Fall 2011: the second half of the paper's "1 CNN*".
 
-    python -m alexnet_jax.main --config=configs/finetune_ilsvrc2012.py --workdir=runs/finetune \
-        --config.data.dir=/path/to/imagenet --config.init_from=runs/fall2011
+    python -m alexnet_jax.main --config=configs/finetune_ilsvrc2012.py \
+        --config.data.dir=/path/to/imagenet --config.init_from=runs/fall2011_pretrain
 
 Expected (layer-params-146-2012-2011.cfg:195, ten views of each validation image): top-1 error
 0.38990, top-5 error 0.16622. --config.init_from is the run of fall2011_pretrain.py.
@@ -9,12 +9,12 @@ Expected (layer-params-146-2012-2011.cfg:195, ten views of each validation image
 
 from ml_collections import ConfigDict
 
-from configs import ilsvrc2012_code2012
+from alexnet_jax.run.config import recipe
 
 
 def get_config() -> ConfigDict:
     """Return the recipe of net 146-2012-2011."""
-    config = ilsvrc2012_code2012.get_config()
+    config = recipe("ilsvrc2012_code2012")
     config.epochs = 54  # layer-params-146-2012-2011.cfg:193
     # All but the classes, which are others (initw.py).
     config.init_layers = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6", "fc6", "fc7")

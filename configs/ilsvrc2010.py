@@ -1,7 +1,6 @@
 """The released 2012 program's net 145 on ILSVRC-2010: table 1 of the paper.
 
-    python -m alexnet_jax.main --config=configs/ilsvrc2010.py --workdir=runs/ilsvrc2010 \
-        --config.data.dir=/path/to/ilsvrc2010
+    python -m alexnet_jax.main --config=configs/ilsvrc2010.py --config.data.dir=/path/to/ilsvrc2010
 
 The folder holds the official files, or train/<wnid>/<file> and val/<wnid>/<file>: README.
 
@@ -11,12 +10,12 @@ Expected on the test set (layer-params-145-2010.cfg:178, 180): top-1 error 0.374
 
 from ml_collections import ConfigDict
 
-from configs import ilsvrc2012_code2012
+from alexnet_jax.run.config import recipe
 
 
 def get_config() -> ConfigDict:
     """Return the recipe of net 145 with the epochs of its run on ILSVRC-2010."""
-    config = ilsvrc2012_code2012.get_config()
+    config = recipe("ilsvrc2012_code2012")
     config.epochs = 93  # layer-params-145-2010.cfg:176
     config.data.release = "2010"
     config.data.colour_until = 68  # layer-params-145-2010.cfg:173

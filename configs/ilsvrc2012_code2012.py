@@ -1,6 +1,6 @@
 """The released 2012 program's net 145 on ILSVRC-2012: what gave the paper's numbers.
 
-    python -m alexnet_jax.main --config=configs/ilsvrc2012_code2012.py --workdir=runs/code2012 \
+    python -m alexnet_jax.main --config=configs/ilsvrc2012_code2012.py \
         --config.data.dir=/path/to/imagenet
 
 Expected (layer-params-145.cfg:182, ten views of each validation image): top-1 error 0.40664,
@@ -15,12 +15,12 @@ about 95 epochs; 0.40528, 0.18048; its biases went from .02 to .002 at half-time
 
 from ml_collections import ConfigDict
 
-from configs import ilsvrc2012
+from alexnet_jax.run.config import base_config
 
 
 def get_config() -> ConfigDict:
     """Return the recipe of net 145."""
-    config = ilsvrc2012.get_config()
+    config = base_config()
     config.epochs = 91  # layer-params-145.cfg:181
     config.model.arch = "code2012"
 

@@ -2,17 +2,17 @@
 
 make quickstart
 
-python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
+python -m alexnet_jax.main --config=configs/quickstart.py
 """
 
 from ml_collections import ConfigDict
 
-from configs import ilsvrc2012
+from alexnet_jax.run.config import base_config
 
 
 def get_config() -> ConfigDict:
     """Return the recipe of ilsvrc2012.py for a quarter of the width and ten classes."""
-    config = ilsvrc2012.get_config()
+    config = base_config()
     config.epochs = 8
     config.batch_size = 64
     config.data.builder = "shapes"

@@ -1,7 +1,6 @@
 """torchvision's AlexNet on ILSVRC-2012.
 
-    python -m alexnet_jax.main --config=configs/torchvision.py --workdir=runs/torchvision \
-        --config.data.dir=/path/to/imagenet
+    python -m alexnet_jax.main --config=configs/torchvision.py --config.data.dir=/path/to/imagenet
 
 Expected (torchvision, AlexNet_Weights.IMAGENET1K_V1, the centre of each validation image): top-1
 error 0.43478, top-5 error 0.20934. There, random crops come from the original file; here from its
@@ -11,12 +10,12 @@ train.py (T) and presets.py (P).
 
 from ml_collections import ConfigDict
 
-from configs import ilsvrc2012
+from alexnet_jax.run.config import base_config
 
 
 def get_config() -> ConfigDict:
     """Return the recipe of torchvision's alexnet."""
-    config = ilsvrc2012.get_config()
+    config = base_config()
     config.epochs = 90  # T: --epochs
     config.batch_size = 256  # R: 8 devices; T: --batch-size 32
     config.model.arch = "owt"

@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 from rich.console import Console
 
 from alexnet_jax.doctor.examine import WIDTH, examine, judge, table
@@ -24,8 +24,7 @@ from alexnet_jax.system import command_line
 
 def define_flags() -> None:
     """Define the command line."""
-    config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
-    flags.mark_flag_as_required("config")
+    command_line.define_config_flag()
 
 
 def report(config: ConfigDict) -> None:

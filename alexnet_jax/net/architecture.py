@@ -119,18 +119,24 @@ class Init:
         "uniform within 1 / sqrt(inputs of a unit).",
         choices=("normal", "fan_in"),
     )
-    std: PerLayer = field(PerLayer(*[0.01] * 10), effect={"model.init.form": ("normal",)})
+    std: PerLayer = field(
+        PerLayer(*[0.01] * 10),
+        "Standard deviation of the layer's weights.",
+        effect={"model.init.form": ("normal",)},
+    )
     bias: PerLayer = field(
         PerLayer(conv2=1.0, conv4=1.0, conv5=1.0, conv6=1.0, fc6=1.0, fc7=1.0),
+        "The layer's biases.",
         effect={"model.init.form": ("normal",)},
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A net, complete. `layers`, `widths` and `source` are the table's; config.model sets the rest.
+    """A net: a row of the table of architectures with what config.model sets.
 
-    What config.model does not set is that of the row model.arch.
+    Fields that config.model does not set have the row's values; `source`, `layers` and `widths`
+    are the row's alone.
     """
 
     source: str
@@ -170,14 +176,14 @@ class Architecture:
         "What stands where the paper has LRN (3.3).",
         choices=("lrn", "batch", "layer", "group", "none"),
     )
+    compute_dtype: str = field(
+        "float32", "Of the activations; parameters are float32.", choices=("float32", "bfloat16")
+    )
     lrn: LRN = field(LRN(), effect={"model.norm": ("lrn",)})
     spatial_norm: SpatialNorm = field(SpatialNorm())
     pool: Pool = field(Pool())
     dropout: Dropout = field(Dropout())
     init: Init = field(Init())
-    compute_dtype: str = field(
-        "float32", "Of the activations; parameters are float32.", choices=("float32", "bfloat16")
-    )
 
     def features(self, name: str) -> int:
         """Return the channels or neurons of layer `name` in one column (fc8: the classes)."""

@@ -5,6 +5,7 @@ What a field is, what it may be and what it does stands in config_fields.py alon
 
 import hashlib
 import json
+import runpy
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ from alexnet_jax import schema
 from alexnet_jax.config_fields import Config, all_fields
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
+from alexnet_jax.system import recipes
 
 # A run may go on with other values of these: they change where and how, not what is computed.
 FREE = frozenset(path for path, field in all_fields().items() if field.resume is True)
@@ -24,6 +26,18 @@ def base_config() -> ConfigDict:
     config = schema.to_config(Config(), _default)
     config.model = resolving.overrides("paper")
     return config.lock()
+
+
+def recipe(name: str) -> ConfigDict:
+    """Return the config of a recipe, locked.
+
+    Args:
+      name: of one of the package, such as quickstart, or the path of a file.
+
+    Raises:
+      ConfigError: there is no such recipe.
+    """
+    return runpy.run_path(recipes.find(name))["get_config"]().lock()
 
 
 def _default(field: schema.Field) -> Any:

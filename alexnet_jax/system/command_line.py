@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import app, flags
+from ml_collections import config_flags
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.system import distributed
+from alexnet_jax.system import distributed, recipes
 from alexnet_jax.system.interrupt import Stopped, stop_at_once
 
 USER_ERROR = 2
@@ -23,6 +24,18 @@ LOGGING = {
     "absl": logging.CRITICAL,  # Orbax logs the errors that it raises
     "asyncio": logging.CRITICAL,  # and those of the reads that it abandons
 }
+
+
+def define_config_flag(default: str = "") -> None:
+    """Define --config, which must be given where there is no default.
+
+    Args:
+      default: the name of a recipe.
+    """
+    path = recipes.find(default) if default else None
+    config_flags.DEFINE_config_file("config", path, "A recipe: its name, or the path of a file.")
+    if not default:
+        flags.mark_flag_as_required("config")
 
 
 def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
@@ -56,7 +69,7 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
 
 def _parse(argv: list[str], words: bool) -> list[str]:
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(recipes.with_paths(argv) if "config" in flags.FLAGS else argv)
         if "config" in flags.FLAGS:
             _ = flags.FLAGS.config.is_locked  # an error now where its file could not be loaded
     except (AttributeError, KeyError) as error:  # how ml_collections refuses an unknown name
@@ -64,7 +77,13 @@ def _parse(argv: list[str], words: bool) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         of_config = error.flagname.startswith("config.") and "config" in flags.FLAGS
         sys.exit(_said(_no_config(error.flagname) if of_config else error))
-    except (flags.Error, TypeError, ValueError, OSError) as error:  # a value of the wrong type, too
+    except (
+        flags.Error,
+        UserError,
+        TypeError,
+        ValueError,
+        OSError,
+    ) as error:  # a value of the wrong type, too
         sys.exit(_said(error))
     if rest[1:] and not words:
         sys.exit(_said(_unexpected(rest[1], argv)))

@@ -17,7 +17,7 @@ from ml_collections import config_flags
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architectures
-from alexnet_jax.system import command_line
+from alexnet_jax.system import command_line, recipes
 from alexnet_jax.weights import files
 from alexnet_jax.weights.exporting import export_weights
 from alexnet_jax.weights.importing import import_weights
@@ -31,9 +31,10 @@ _SPEC = flags.DEFINE_enum(
 _MEAN = flags.DEFINE_string("mean", None, "import: the net's mean, .binaryproto or .npy.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "export: folder of the run.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "export: best, latest, or a step.")
-# Read as data: what an imported run is evaluated with, and what the weights do not decide.
-_RECIPE = pathlib.Path(__file__).parents[2] / "configs" / "ilsvrc2012.py"
-_CONFIG = config_flags.DEFINE_config_file("config", str(_RECIPE), "import: the recipe.")
+# What an imported run is evaluated with, and what the weights do not decide.
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", recipes.find("ilsvrc2012"), "import: the recipe."
+)
 _USAGE = "import FILE --out=DIR, or export --workdir=DIR --out=FILE.safetensors"
 
 

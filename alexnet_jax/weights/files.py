@@ -19,6 +19,7 @@ import safetensors
 
 from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.errors import WeightsError
+from alexnet_jax.run.config import renamed
 from alexnet_jax.weights import caffe, numpy_files
 from alexnet_jax.weights.layout import Tensors
 from alexnet_jax.weights.weights import Weights, checked
@@ -171,7 +172,7 @@ def _named(path: pathlib.Path, found: Tensors, metadata: dict[str, str]) -> Weig
 def _said(metadata: dict[str, str]) -> dict[str, Any]:
     """Return what one of our exports says of itself (exporting.py)."""
     try:
-        model = json.loads(metadata["model"])
+        model = renamed(json.loads(metadata["model"]))
         mean, divide_by = (json.loads(metadata[name]) for name in ("mean", "divide_by"))
         numbers = np.array([mean, divide_by], np.float64)
         if numbers.shape != (2, 3) or not numbers[1].min() > 0:

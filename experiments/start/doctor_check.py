@@ -15,7 +15,7 @@ import pathlib
 from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from alexnet_jax.net import resolving
 from alexnet_jax.system import command_line
@@ -38,12 +38,11 @@ def run(recipe: ConfigDict, factor: float, seed: int, steps: int) -> dict[str, A
 
 def define_flags() -> None:
     """Define the command line."""
-    config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
+    command_line.define_config_flag()
     flags.DEFINE_list("factors", ["1", "0.7", "0.5", "0.35", "0.25"], "On all initial deviations.")
     flags.DEFINE_integer("seeds", 1, "Runs of each.", lower_bound=1)
     flags.DEFINE_integer("steps", 600, "Of each run, at most.", lower_bound=60)
     flags.DEFINE_string("out", None, "Folder of the record.", required=True)
-    flags.mark_flag_as_required("config")
 
 
 def main(_) -> None:

@@ -25,7 +25,6 @@ from typing import Any
 
 import jax
 from absl import flags
-from ml_collections import config_flags
 from rich.table import Table
 
 from alexnet_jax.system import command_line
@@ -152,8 +151,7 @@ def _cell(row: dict[str, Any]) -> str:
 
 def define_flags() -> None:
     """Define the command line."""
-    config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
-    flags.mark_flag_as_required("config")
+    command_line.define_config_flag()
     flags.DEFINE_enum("map", "start", list(MAPS), "Which.")
     flags.DEFINE_integer("seeds", 3, "Runs of each recipe.", lower_bound=1)
     flags.DEFINE_integer("steps", 300, "Of each run, at most; 0: the doctor only.", lower_bound=0)

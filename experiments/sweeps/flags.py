@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags
-from ml_collections import config_flags
 from rich.console import Console
 from rich.table import Table
 
 from alexnet_jax.errors import UserError
+from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
 from experiments.sweeps import local, results
 from experiments.sweeps.runs import Run, Setting, plan
@@ -25,7 +25,7 @@ FAILED = 1  # exit code where some run did
 
 def define() -> None:
     """Define the flags."""
-    config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
+    command_line.define_config_flag()
     flags.DEFINE_string("out", None, "Folder of the runs' folders.")
     flags.DEFINE_integer("seeds", 3, "Runs of each setting.", lower_bound=1)
     flags.DEFINE_enum("where", "local", ["local", "slurm"], "Who runs them.")
@@ -33,7 +33,6 @@ def define() -> None:
         "jobs", 0, "Runs at once; 0: one for each GPU, one on a CPU, SLURM's choice.", lower_bound=0
     )
     flags.DEFINE_list("slurm", [], "Of each job: timeout_min=600,gpus_per_node=1,...")
-    flags.mark_flag_as_required("config")
 
 
 def sweep(settings: Sequence[Setting]) -> dict[str, Any]:

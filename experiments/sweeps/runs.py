@@ -16,7 +16,7 @@ from ml_collections import ConfigDict, config_flags
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.run import config as configs
-from alexnet_jax.system import command_line
+from alexnet_jax.system import command_line, recipes
 from alexnet_jax.system.atomic_file import write_atomic
 
 FINISHED = "finished.json"
@@ -149,7 +149,7 @@ def read_config(given: Sequence[str]) -> ConfigDict:
     values = flags.FlagValues()
     holder = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
     try:
-        values(argv)
+        values(recipes.with_paths(argv))
         return holder.value
     except (AttributeError, KeyError) as error:
         raise ConfigError(command_line.not_in_config(given, error)) from None

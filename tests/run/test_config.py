@@ -3,13 +3,13 @@
 import copy
 import dataclasses
 import functools
-import importlib
 import json
 import operator
 
 import pytest
 from ml_collections import ConfigDict
 
+from alexnet_jax.config_fields import all_fields
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architecture, resolving
 from alexnet_jax.run import config as configs
@@ -47,8 +47,7 @@ FREE = {
 }
 
 
-def load(name: str) -> ConfigDict:
-    return importlib.import_module(f"configs.{name}").get_config()
+load = configs.recipe
 
 
 def changed(config: ConfigDict, **changes) -> ConfigDict:
@@ -73,7 +72,7 @@ def test_every_recipe_is_whole_and_locked(name):
     configs.check(config)
     net = resolving.resolve(config.model, 10 if config.model.classes == 0 else None)
     assert net.classes == CLASSES[name]
-    assert flat(config).keys() == flat(load("ilsvrc2012")).keys()  # the one list of all names
+    assert flat(config).keys() == all_fields().keys()  # the one list of all names
     for section, field in ((config, "epoch"), (config.model, "widht"), (config.data, "path")):
         with pytest.raises((AttributeError, KeyError), match=field):
             section[field] = 1
@@ -153,6 +152,75 @@ def test_what_no_run_can_have_is_refused(field, value, expected):
     with pytest.raises(ConfigError) as error:
         configs.check(changed(load("ilsvrc2012"), **{field: value}))
     assert str(error.value) == f"{field} is {expected}"
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "expected"),
+    [
+        (None, "batch_size", "many", "batch_size is a whole number; got 'many'"),
+        ("optimizer", "momentum", None, "optimizer.momentum is a number; got None"),
+        ("data", "crop", 1, "data.crop is True or False; got 1"),
+        ("data", "dir", 7, "data.dir is a text; got 7"),
+        ("schedule", "epochs", 7, "schedule.epochs is a tuple; got 7"),
+        ("model", "width", "narrow", "model.width is a number; got 'narrow'"),
+        ("data", "zoom", 2, "the config has data.zoom, which this version of the program does"),
+    ],
+)
+def test_what_a_damaged_or_newer_file_holds_is_refused(section, field, value, expected):
+    values = json.loads(configs.to_json(load("ilsvrc2012")))
+    (values[section] if section else values)[field] = value
+    with pytest.raises(ConfigError) as error:
+        configs.check(configs.from_json(json.dumps(values)))
+    assert str(error.value).startswith(expected) and "\n" not in str(error.value)
+
+
+# What the version of 22 November 2026 stored in checkpoints, and called model.spec.
+HASHES = {
+    "ilsvrc2012": "dbac7ccd90e4aac8",
+    "ilsvrc2012_code2012": "05e96921f8c41a30",
+    "ilsvrc2010": "a1886a8fbb99046a",
+    "fall2011_pretrain": "8453b8615dedddd3",
+    "finetune_ilsvrc2012": "ab9c460bec092302",
+    "caffe": "a452e6a6187e9bfa",
+    "torchvision": "a2a9e59dd9513f1d",
+    "image_folder": "9c0e1447dc29efb1",
+    "quickstart": "64525db11ba5ae99",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_of_an_older_version_is_still_the_same_run(name):
+    assert configs.fingerprint(load(name)) == HASHES[name]
+    values = json.loads(configs.to_json(load(name)))
+    values["model"]["spec"] = values["model"].pop("arch")
+    older = configs.from_json(json.dumps(values))
+    configs.check(older)
+    assert configs.fingerprint(older) == HASHES[name]
+    assert configs.differences(older, load(name)) == []
+
+
+def test_fields_that_came_later_are_as_the_older_version_acted(monkeypatch):
+    new = load("ilsvrc2012")
+    values = json.loads(configs.to_json(new))
+    del values["data"]["crop_chunk"], values["log"], values["model"]["spatial_norm"]
+    older = configs.from_json(json.dumps(values))
+    with pytest.raises(ConfigError, match=r"the config has no data.crop_chunk, .*log.tensorboard$"):
+        configs.check(older)
+    completed = configs.complete(older)
+    configs.check(completed)
+    assert completed.is_locked and configs.flattened(completed) == configs.flattened(new)
+
+    fields = all_fields()
+    later = fields["data.crop_chunk"]._replace(before=7)  # as if it came now, and was 7 before
+    monkeypatch.setattr(configs, "all_fields", lambda: fields | {"data.crop_chunk": later})
+    as_it_acted = configs.complete(older)
+    assert as_it_acted.data.crop_chunk == 7
+    assert configs.differences(as_it_acted, new) == ["data.crop_chunk: 7 -> 1"]
+    values = json.loads(configs.to_json(new))
+    del values["data"]["crop_chunk"]
+    stored = configs.fingerprint(configs.from_json(json.dumps(values)))  # by that version
+    assert configs.fingerprint(as_it_acted) == stored
+    assert configs.fingerprint(new) != stored
 
 
 @pytest.mark.parametrize("name", NAMES)

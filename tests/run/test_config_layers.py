@@ -1,6 +1,5 @@
 """Rows of schedule.layers in a config, in its JSON and on the command line."""
 
-import importlib
 import subprocess
 import sys
 
@@ -13,7 +12,7 @@ from tests.support import tiny
 
 
 def with_rows(name: str, rows) -> ConfigDict:
-    config = importlib.import_module(f"configs.{name}").get_config()
+    config = configs.recipe(name)
     config.schedule.layers = rows
     return config
 

@@ -1,20 +1,16 @@
 """Which fields change nothing, and that those that count are not named."""
 
-import importlib
-import pathlib
-
 import pytest
 
 from alexnet_jax.errors import ConfigError
+from alexnet_jax.run import config as configs
 from alexnet_jax.run.config import flattened, idle
-from tests.support import tiny
-
-RECIPES = sorted(path.stem for path in pathlib.Path(tiny.REPOSITORY, "configs").glob("*.py"))
+from alexnet_jax.system import recipes
 
 
 def recipe(name: str, changes: dict):
     """Return a recipe's config with changes as a command line makes them."""
-    config = importlib.import_module(f"configs.{name}").get_config()
+    config = configs.recipe(name)
     config.update_from_flattened_dict(changes)
     return config
 
@@ -53,7 +49,7 @@ def test_a_field_that_nothing_looks_at_is_named_with_its_reason(changes, expecte
     assert all("changes nothing: it counts where" in line for line in found)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", recipes.names())
 def test_what_a_recipe_changes_counts(name):
     before, after = flattened(recipe("ilsvrc2012", {})), flattened(recipe(name, {}))
     own = [field for field, value in after.items() if value != before[field]]

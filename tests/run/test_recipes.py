@@ -4,15 +4,14 @@ Lines are those of the released program's layers/layer-params-<net>.cfg, "145:17
 layer-params-145.cfg; of Caffe's bvlc_alexnet and torchvision's references/classification.
 """
 
-import importlib
 import types
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from alexnet_jax.data.input.pixel_stats import at_epoch, make_pixel_stats
 from alexnet_jax.net import resolving
+from alexnet_jax.run import config as configs
 from alexnet_jax.step import schedule
 
 FULLY_CONNECTED = dict.fromkeys(("fc6", "fc7", "bottleneck", "fc8"), (1e-2, 0.02))
@@ -92,8 +91,7 @@ LENGTHS = {
 }
 
 
-def load(name: str) -> ConfigDict:
-    return importlib.import_module(f"configs.{name}").get_config()
+load = configs.recipe
 
 
 @pytest.mark.parametrize(

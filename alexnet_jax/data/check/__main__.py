@@ -15,7 +15,6 @@ import json
 import sys
 
 from absl import flags
-from ml_collections import config_flags
 
 from alexnet_jax.data.check.check import check
 from alexnet_jax.errors import DataError
@@ -24,9 +23,8 @@ from alexnet_jax.system import command_line
 
 def define_flags() -> None:
     """Define the command line."""
-    config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
+    command_line.define_config_flag()
     flags.DEFINE_bool("subset", False, "The source is only a part of the release.")
-    flags.mark_flag_as_required("config")
 
 
 def main(_) -> None:

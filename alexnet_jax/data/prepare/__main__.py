@@ -16,7 +16,7 @@ import json
 import time
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from alexnet_jax.config_fields import Data, check_section
 from alexnet_jax.data.prepare.disk import reading
@@ -27,9 +27,8 @@ from alexnet_jax.system import command_line
 
 def define_flags() -> None:
     """Define the command line."""
-    config_flags.DEFINE_config_file("config", None, "The recipe, a file of configs/.")
+    command_line.define_config_flag()
     flags.DEFINE_string("only", None, "The one split to prepare: validation, test.")
-    flags.mark_flag_as_required("config")
 
 
 def report(data: ConfigDict, only: str | None = None) -> None:

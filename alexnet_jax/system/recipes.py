@@ -1,0 +1,57 @@
+"""The files of recipes: those of the package by their names, one's own by their paths."""
+
+import pathlib
+import re
+from collections.abc import Sequence
+
+from alexnet_jax.errors import ConfigError
+
+
+def folder() -> pathlib.Path:
+    """Return where the package's recipes are: inside it, or in a clone beside it."""
+    package = pathlib.Path(__file__).parents[1]
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def names() -> list[str]:
+    """Return the names of the package's recipes."""
+    return sorted(path.stem for path in folder().glob("*.py"))
+
+
+def find(recipe: str) -> str:
+    """Return the path of a recipe's file.
+
+    Args:
+      recipe: the name of one of the package, or a path; both may end in ":" and an argument of its
+        get_config.
+
+    Raises:
+      ConfigError: there is no such recipe.
+    """
+    file, colon, argument = recipe.partition(":")
+    path = pathlib.Path(file)
+    if path.exists():
+        return recipe
+    if re.fullmatch(r"\w+", file) and file in names():
+        return f"{folder() / file}.py{colon}{argument}"
+    known = ", ".join(names())
+    raise ConfigError(f"no recipe {file}: give the path of a file, or one of {known}")
+
+
+def with_paths(argv: Sequence[str]) -> list[str]:
+    """Return a command line with the path in place of the name that --config has.
+
+    Raises:
+      ConfigError: there is no such recipe.
+    """
+    found = list(argv)
+    for k, word in enumerate(found[1:], start=1):
+        flag, equals, value = word.partition("=")
+        if flag not in ("--config", "-config"):
+            continue
+        if equals:
+            found[k] = f"{flag}={find(value)}"
+        elif k + 1 < len(found):
+            found[k + 1] = find(found[k + 1])
+    return found
