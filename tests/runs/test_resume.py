@@ -204,7 +204,7 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(folder, unbroken):
         ([*fresh, "--config.data.dir=/nowhere/at/all"], "/nowhere/at/all"),
         ([*fresh, "--process_id=1", "--num_processes=2"], "--num_processes, --process_id are of"),
         (["--workdir=somewhere"], "config"),
-        (["--config=configs/quickstart.py"], "workdir"),
+        (["--config=nothing", "--workdir=somewhere"], "no recipe nothing: give the path of a"),
         (["--config=configs/nothing.py", "--workdir=somewhere"], "configs/nothing.py"),
     ]
     refuse(folder, "main", cases)
