@@ -14,7 +14,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.input.loader import eval_batches, train_batches
-from alexnet_jax.data.input.pixel_stats import at_epoch, make_pixel_stats
+from alexnet_jax.data.input.pixel_stats import (
+    OF_A_FILE,
+    at_epoch,
+    make_pixel_stats,
+    read_mean,
+)
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.doctor.signal import ChanceWatch
@@ -30,12 +35,12 @@ from alexnet_jax.run.clock import Clock
 from alexnet_jax.run.logger import Logger, Silence
 from alexnet_jax.run.restore import SPLIT
 from alexnet_jax.step import metrics, optimizer, schedule
-from alexnet_jax.step.create import abstract_state, create_state
+from alexnet_jax.step.create import abstract_state, create_state, initial_state
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import distributed, sharding
 from alexnet_jax.system.interrupt import Interrupt, Stopped
-from alexnet_jax.weights.initial import initialised
+from alexnet_jax.weights.initial import initialised, layers_to_take
 
 IN_FLIGHT = 2  # steps that the host may be ahead of the device
 
@@ -65,8 +70,9 @@ def train(
     """
     configs.check(config)
     workdir = pathlib.Path(workdir)
-    columns = resolving.resolve(config.model).columns
-    mesh = sharding.make_mesh(config.mesh, columns, config.batch_size)
+    arch = resolving.resolve(config.model)
+    mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size)
+    _check_before_preparation(config, arch)
     first = jax.process_index() == 0  # the process that writes the run's files
     with contextlib.ExitStack() as stack:
         if first:
@@ -89,6 +95,19 @@ def train(
                 log.say(warning)
             folder.write_run(workdir, config)
         return _loop(run, after_validation if first else None)
+
+
+def _check_before_preparation(config: ConfigDict, arch: Architecture) -> None:
+    """Refuse what would else be refused only when the images are prepared, which may take hours.
+
+    Raises:
+      ConfigError: poolings that do not fit, layers that the net has not, a file that is no mean.
+    """
+    state = jax.eval_shape(lambda: initial_state(config, arch))
+    if config.init_from:
+        layers_to_take(config.init_layers, tuple(state.params))
+    if config.data.mean in OF_A_FILE:
+        read_mean(config.data.mean_file)
 
 
 def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:

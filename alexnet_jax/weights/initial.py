@@ -37,7 +37,7 @@ def initialised(
     weights = (
         read_run(source, mesh=mesh, with_mean=False) if source.is_dir() else files.read(source)
     )
-    layers = _layers_to_take(config.init_layers, tuple(state.params))
+    layers = layers_to_take(config.init_layers, tuple(state.params))
     if phrases := misfits(weights, arch, layers):
         wrong = {name.rpartition(".")[0] for name in phrases}
         others = ",".join(name for name in layers if name not in wrong)
@@ -59,15 +59,18 @@ def initialised(
         batch_stats={**state.batch_stats, **placed_stats},
     )
     loaded = f"starts from {source}: {', '.join(sorted(params))}; it {describe(weights)}"
-    if others := sorted(state.params.keys() - params.keys()):
-        loaded += f"; drawn anew: {', '.join(others)}"
+    if anew := sorted(state.params.keys() - params.keys()):
+        loaded += f"; drawn anew: {', '.join(anew)}"
     return state, loaded
 
 
-def _layers_to_take(init_layers: tuple[str, ...] | str, layers: tuple[str, ...]) -> tuple[str, ...]:
+def layers_to_take(init_layers: tuple[str, ...] | str, layers: tuple[str, ...]) -> tuple[str, ...]:
     """Return the layers to take, in the net's order.
 
     The names come as a tuple, or as one text with commas between.
+
+    Raises:
+      ConfigError: one is none of the net's.
     """
     given = [init_layers] if isinstance(init_layers, str) else list(init_layers)
     names = [name.strip() for name in ",".join(given).split(",") if name.strip()]
