@@ -97,11 +97,11 @@ def idle(config: ConfigDict, given: Iterable[str]) -> list[str]:
       ConfigError: no run can have this config.
     """
     check(config)
-    net = schema.fields(resolving.resolve(config.model), "model.")
+    asked, net = set(given), schema.fields(resolving.resolve(config.model), "model.")
     values = flattened(config) | {field.path: field.value for field in net}
     lines: dict[str, str] = {}
     for name, field in all_fields().items():
-        for decides, looking in field.effects if name in given else ():
+        for decides, looking in field.effects if name in asked else ():
             if values[decides] not in looking:
                 here = f"{decides} is {' or '.join(map(str, looking))}, not {values[decides]}"
                 lines[name] = f"{name}={values[name]} changes nothing: it counts where {here}"

@@ -83,6 +83,23 @@ def test_the_caffe_values_are_the_mean_where_none_is_given(folder, tmp_path):
     assert not (workdir / "mean_image.npy").exists()
 
 
+def test_a_file_of_the_version_that_said_spec_is_read(folder, tmp_path):
+    config = tiny_config(folder, model__lrn__k=1.5)
+    mean = np.array([100, 110, 120], np.float32)
+    drawn = weight_files.draw_tensors(tiny_net(config))
+    import_weights(Weights("drawn", drawn, ("paper",), mean=mean), config, tmp_path / "run")
+    new, old = tmp_path / "new.safetensors", tmp_path / "old.safetensors"
+    header = export_weights(read_run(tmp_path / "run"), new)
+    model = json.loads(header.pop("model"))
+    assert "spec" not in model and "spec" not in header
+    header |= {"spec": header.pop("arch"), "model": json.dumps(model | {"spec": model["arch"]})}
+    header["model"] = header["model"].replace('"arch": "paper", ', "", 1)
+    assert "arch" not in header["model"]
+    save_file(files.read(new).tensors, old, header)
+    assert files.read(old).model == files.read(new).model
+    assert files.read(old).specs == files.read(new).specs == ("paper",)
+
+
 @pytest.mark.parametrize("name", ["paper", "owt", "six_conv"])
 def test_export_and_import_are_bit_exact(name, folder, tmp_path):
     changed = {"model__dropout__rate": 0.5} if name == "owt" else {"model__lrn__k": 1.5}
