@@ -25,6 +25,11 @@ def _three(holds=lambda value: True, words: str = "three numbers") -> Bound:
     return Bound(all_hold, words)
 
 
+_COLOUR = {"data.colour": (True,)}
+_PLATEAU = {"schedule.kind": ("plateau",)}
+_DEXP = {"schedule.kind": ("dexp",)}
+
+
 @dataclasses.dataclass(frozen=True)
 class Data:
     """The images: where they are, how they are prepared, what the net is shown of them."""
@@ -73,10 +78,7 @@ class Data:
         bound=Bound(lambda value: 0 <= value <= 1, "from 0 to 1"),
     )
     workers: int = field(
-        0,
-        "Threads that read and decode; 0: one for each core.",
-        bound=at_least(0),
-        resume=True,
+        0, "Threads that read and decode; 0: one for each core.", bound=at_least(0), resume=True
     )
     mean: str = field(
         "image",
@@ -119,29 +121,26 @@ class Data:
     )
     colour: bool = field(True, "paper 4.1: PCA colour noise, one draw for each image.")
     colour_std: float = field(
-        0.1,
-        "paper 4.1: alpha ~ N(0, 0.1).",
-        bound=at_least(0),
-        effect={"data.colour": (True,)},
+        0.1, "paper 4.1: alpha ~ N(0, 0.1).", bound=at_least(0), effect=_COLOUR
     )
     colour_unit: str = field(
         "eigenvalue",
         "eigenvalue: alpha times the eigenvalues of the RGB covariance, pixels in [0, 1] (the "
         "paper's text); deviation: alpha times their square roots (convdata_jpeg.py:65).",
         choices=("eigenvalue", "deviation"),
-        effect={"data.colour": (True,)},
+        effect=_COLOUR,
     )
     colour_rescale: bool = field(
         False,
         "Divide by 1 + colour_std while there is noise (convdata_jpeg.py:179); the paper's text "
         "does not.",
-        effect={"data.colour": (True,)},
+        effect=_COLOUR,
     )
     colour_until: int = field(
         0,
         "No colour noise after this many epochs; 0: it never ends.",
         bound=at_least(0),
-        effect={"data.colour": (True,)},
+        effect=_COLOUR,
     )
 
 
@@ -202,20 +201,17 @@ class Schedule:
         3,
         'paper 5: "reduced three times prior to termination".',
         bound=at_least(0),
-        effect={"schedule.kind": ("plateau",)},
+        effect=_PLATEAU,
     )
     patience: int = field(
         5,
         "A drop comes after this many validations in a row without improvement. Ours: the authors "
         "watched the validation error by eye.",
         bound=at_least(1),
-        effect={"schedule.kind": ("plateau",)},
+        effect=_PLATEAU,
     )
     min_improvement: float = field(
-        0.005,
-        "The least relative improvement that counts. Ours.",
-        bound=_SHARE,
-        effect={"schedule.kind": ("plateau",)},
+        0.005, "The least relative improvement that counts. Ours.", bound=_SHARE, effect=_PLATEAU
     )
     epochs: tuple = field(
         (25, 51, 79),
@@ -235,13 +231,13 @@ class Schedule:
         250.0,
         "First learning rate over the last (net 170).",
         bound=Bound(lambda value: value > 0, "above 0"),
-        effect={"schedule.kind": ("dexp",)},
+        effect=_DEXP,
     )
     dexp_steps: int = field(
         4,
         "Equal stretches of the run, each with one learning rate.",
         bound=at_least(1),
-        effect={"schedule.kind": ("dexp",)},
+        effect=_DEXP,
     )
 
 
@@ -276,10 +272,7 @@ class Distributed:
 class Checkpoint:
     """What a run keeps to go on with."""
 
-    dir: str = field(
-        "",
-        "Empty: checkpoints/ in --workdir. Several machines must share it.",
-    )
+    dir: str = field("", "Empty: checkpoints/ in --workdir. Several machines must share it.")
     every_steps: int = field(
         2000, "Besides one after each validation; 0: only those.", bound=at_least(0)
     )

@@ -10,6 +10,11 @@ from typing import Any
 from alexnet_jax.schema import Bound, at_least, field
 
 
+_LRN = {"model.lrn.enabled": (True,)}
+_SPATIAL_NORM = {"model.spatial_norm.enabled": (True,)}
+_NORMAL = {"model.init.form": ("normal",)}
+
+
 def _odd(what: str) -> Bound:
     return Bound(lambda value: value >= 1 and value % 2 == 1, f"an odd number of {what}")
 
@@ -57,12 +62,10 @@ class LRN:
     """Local response normalization over neighbouring channels (paper 3.3)."""
 
     enabled: bool = field(True, "Off: the operation is left out.")
-    n: int = field(
-        5, "Channels in the window.", bound=_odd("channels"), effect={"model.lrn.enabled": (True,)}
-    )
-    k: float = field(2.0, "paper 3.3.", bound=at_least(0), effect={"model.lrn.enabled": (True,)})
-    alpha: float = field(1e-4, "paper 3.3.", effect={"model.lrn.enabled": (True,)})
-    beta: float = field(0.75, "paper 3.3.", effect={"model.lrn.enabled": (True,)})
+    n: int = field(5, "Channels in the window.", bound=_odd("channels"), effect=_LRN)
+    k: float = field(2.0, "paper 3.3.", bound=at_least(0), effect=_LRN)
+    alpha: float = field(1e-4, "paper 3.3.", effect=_LRN)
+    beta: float = field(0.75, "paper 3.3.", effect=_LRN)
     alpha_over_n: bool = field(
         False, "Divide alpha by n (the program, Caffe, PyTorch; layer.py:1183)."
     )
@@ -70,7 +73,7 @@ class LRN:
         "column",
         "column: windows stay in a column; layer: they cross (Caffe's one net).",
         choices=("column", "layer"),
-        effect={"model.lrn.enabled": (True,)},
+        effect=_LRN,
     )
 
 
@@ -79,17 +82,10 @@ class SpatialNorm:
     """The released program's second normalization: over n x n pixels of one channel."""
 
     enabled: bool = field(True, "Off: the operation is left out.")
-    n: int = field(
-        5,
-        "Pixels a side of the window.",
-        bound=_odd("pixels"),
-        effect={"model.spatial_norm.enabled": (True,)},
-    )
-    k: float = field(1.0, "layers-145.cfg.", effect={"model.spatial_norm.enabled": (True,)})
-    alpha: float = field(
-        1e-3, "It is divided by n * n.", effect={"model.spatial_norm.enabled": (True,)}
-    )
-    beta: float = field(0.75, "layers-145.cfg.", effect={"model.spatial_norm.enabled": (True,)})
+    n: int = field(5, "Pixels a side of the window.", bound=_odd("pixels"), effect=_SPATIAL_NORM)
+    k: float = field(1.0, "layers-145.cfg.", effect=_SPATIAL_NORM)
+    alpha: float = field(1e-3, "It is divided by n * n.", effect=_SPATIAL_NORM)
+    beta: float = field(0.75, "layers-145.cfg.", effect=_SPATIAL_NORM)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,14 +116,12 @@ class Init:
         choices=("normal", "fan_in"),
     )
     std: PerLayer = field(
-        PerLayer(*[0.01] * 10),
-        "Standard deviation of the layer's weights.",
-        effect={"model.init.form": ("normal",)},
+        PerLayer(*[0.01] * 10), "Standard deviation of the layer's weights.", effect=_NORMAL
     )
     bias: PerLayer = field(
         PerLayer(conv2=1.0, conv4=1.0, conv5=1.0, conv6=1.0, fc6=1.0, fc7=1.0),
         "The layer's biases.",
-        effect={"model.init.form": ("normal",)},
+        effect=_NORMAL,
     )
 
 
