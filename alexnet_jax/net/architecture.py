@@ -9,7 +9,6 @@ from typing import Any
 
 from alexnet_jax.schema import Bound, at_least, field
 
-
 _LRN = {"model.lrn.enabled": (True,)}
 _SPATIAL_NORM = {"model.spatial_norm.enabled": (True,)}
 _NORMAL = {"model.init.form": ("normal",)}
