@@ -1,1 +1,1 @@
-"""Benchmarks, parity, sweeps and claims: each a script with its record."""
+"""Benchmarks, parity, sweeps and claims: modules to run with python -m, and their records."""

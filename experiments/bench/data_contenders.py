@@ -1,4 +1,4 @@
-"""What bench_data.py measures: each makes a call that returns images/s of one turn."""
+"""The contenders of the benchmark of data: each makes a call that returns images/s of one turn."""
 
 import collections
 import concurrent.futures
@@ -34,7 +34,7 @@ class LeftOut(Exception):
 def over_batches(
     batches: Iterator, count: Callable[[Any], int], skipped: int, seconds: float
 ) -> float:
-    """Return the rate of an endless stream over some seconds, once what was read ahead is used."""
+    """Return the rate of an endless stream over some seconds, after `skipped` batches."""
     for _ in range(skipped):
         next(batches)
     done, begin = 0, time.perf_counter()
@@ -44,12 +44,12 @@ def over_batches(
 
 
 def sample(dataset: PreparedDataset) -> list[bytes]:
-    """Return images as they are stored, at most 2,000: 70 MB of JPEG."""
+    """Return at most 2,000 images as they are stored: 70 MB of JPEG."""
     return dataset.stored("train", range(min(2000, dataset.num_examples("train"))))
 
 
 def decoding(dataset: PreparedDataset, number: int, seconds: float) -> Measure:
-    """The stored bytes to pixels, nothing else, by so many threads."""
+    """Measure the decoding of stored bytes alone, by `number` threads."""
     stored = sample(dataset)
     pool = concurrent.futures.ThreadPoolExecutor(number)
 
@@ -75,7 +75,7 @@ def decoding(dataset: PreparedDataset, number: int, seconds: float) -> Measure:
 
 
 def loading(dataset: PreparedDataset, config: ConfigDict, seconds: float) -> Measure:
-    """Batches of the loader, used up at once."""
+    """Measure the loader's batches, which are dropped at once."""
     skipped = 2 * threads(config.data.workers) + 1
 
     def measure() -> float:
@@ -86,7 +86,7 @@ def loading(dataset: PreparedDataset, config: ConfigDict, seconds: float) -> Mea
 
 
 def stream(dataset: PreparedDataset, config: ConfigDict) -> Generator:
-    """The loader as training has it, without end."""
+    """Yield the batches that training gets, without end."""
     yield from train_batches(
         dataset,
         batch_size=config.batch_size,
@@ -98,27 +98,26 @@ def stream(dataset: PreparedDataset, config: ConfigDict) -> Generator:
 
 
 def torch_loading(folder: pathlib.Path, decoder: str, batch_size: int, seconds: float) -> Measure:
-    """PyTorch's DataLoader over the files of a folder; its processes begin before it is timed.
+    """Measure PyTorch's DataLoader over the files of a folder, after its processes have begun.
 
-    Raises:
-      LeftOut: a process of its own ended, in the turn that finds it.
+    The measurement raises LeftOut where one of these processes ends.
     """
-    from experiments.bench.torch_loader import batches
+    from experiments.bench.torch_loader import loader
 
     def measure() -> float:
-        made = batches(folder, decoder, batch_size, cores())
+        batches: Any = iter(loader(folder, decoder, batch_size, cores()))
         try:
-            return over_batches(made, lambda batch: len(batch[0]), 2 * cores() + 1, seconds)
-        except RuntimeError as error:  # as where /dev/shm, of 64 MB in Docker, holds too little
+            return over_batches(batches, lambda batch: len(batch[0]), 2 * cores() + 1, seconds)
+        except RuntimeError as error:  # /dev/shm may be too small: 64 MB in Docker
             raise LeftOut(str(error).strip().splitlines()[-1]) from error
         finally:
-            made._shutdown_workers()  # so that the next turn has the cores to itself
+            batches._shutdown_workers()  # so that the next turn has the cores to itself
 
     return measure
 
 
 class Training:
-    """The training loop's pieces: put_batch, the compiled step, and no more steps ahead than it."""
+    """The parts of the training loop: put_batch, the compiled step, IN_FLIGHT steps ahead."""
 
     def __init__(self, config: ConfigDict, dataset: PreparedDataset) -> None:
         arch = resolving.resolve(config.model, len(dataset.class_names))
@@ -131,8 +130,8 @@ class Training:
         self.wait = 0.0  # seconds for data in the last turn
 
     def run(self, batches: Iterable, steps: int) -> float:
-        """Make some steps and return images/s, the last step's end included."""
-        flying: collections.deque[jax.Array] = collections.deque()
+        """Take some steps; return images/s until the end of the last step."""
+        in_flight: collections.deque[jax.Array] = collections.deque()
         self.wait, begin = 0.0, time.perf_counter()
         source = iter(batches)
         for _ in range(steps):
@@ -140,9 +139,9 @@ class Training:
             batch = sharding.put_batch(self.mesh, next(source))
             self.wait += time.perf_counter() - asked
             self.state, loss = self.step(self.state, batch, self.pixel_stats)
-            flying.append(loss)
-            if len(flying) > IN_FLIGHT:
-                flying.popleft().block_until_ready()
+            in_flight.append(loss)
+            if len(in_flight) > IN_FLIGHT:
+                in_flight.popleft().block_until_ready()
         jax.block_until_ready(self.state)
         return steps * self.batch_size / (time.perf_counter() - begin)
 

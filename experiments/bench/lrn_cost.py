@@ -3,10 +3,10 @@
     python -m experiments.bench.lrn_cost --batch=32 [--rounds=7] [--net=False] [--calls=20]
 
 Alone: milliseconds of the forward pass and of the gradient, of both layers and both columns, for
-windows of 3 to 15 maps, for batch normalization and for none (reading and writing the activations
-once). In the net: milliseconds of a training step of the full net with each. All take turns; a
-figure is a median, of timings of --calls calls each that are waited for once. The last line is one
-JSON object.
+windows of 3 to 15 channels, for batch normalization and for none (which reads and writes the
+activations once). In the net: milliseconds of a training step of the full net with each. All take
+turns; a figure is the median of timings, each of --calls calls that are waited for once. On a CPU
+the process keeps freed memory (support/environment.py). The last line is one JSON object.
 """
 
 import functools
@@ -24,15 +24,10 @@ from alexnet_jax.net.layers import ChannelNorm
 from alexnet_jax.system import command_line, sharding
 from experiments.bench.our_step import OurStep, calls_of
 from experiments.bench.turns import Step, take_turns, timed
+from experiments.support.environment import restart_with_kept_memory
 
-_BATCH = flags.DEFINE_integer("batch", 32, "Images a step.")
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Steps that are timed, of each contender.")
-_CALLS = flags.DEFINE_integer(
-    "calls", None, "Of a timing; default: 1 on a CPU, else 20.", lower_bound=1
-)
-_NET = flags.DEFINE_bool("net", True, "Also whole training steps, which take minutes to compile.")
 WINDOWS = (3, 5, 7, 9, 11, 13, 15)
-SHAPES = ((55, 48), (27, 128))  # places a side and maps of a column, of norm1 and norm2
+SHAPES = ((55, 48), (27, 128))  # (height = width, channels of a column) of norm1, norm2
 IN_NET: dict[str, dict[str, Any]] = {
     "none": {"norm": "none"},
     "batch": {"norm": "batch"},
@@ -43,10 +38,10 @@ IN_NET: dict[str, dict[str, Any]] = {
 
 
 def contenders(batch: int, calls: int) -> dict[str, Step]:
-    """Return the steps that run each, with so many calls."""
+    """Return the steps that time each norm, with `calls` calls."""
     xs = [
-        30 * jax.random.normal(jax.random.key(size), (batch, size, size, maps), jnp.float32)
-        for size, maps in SHAPES
+        30 * jax.random.normal(jax.random.key(size), (batch, size, size, channels), jnp.float32)
+        for size, channels in SHAPES
         for _column in range(2)
     ]
     norms: dict[str, Callable] = {
@@ -58,7 +53,7 @@ def contenders(batch: int, calls: int) -> dict[str, Step]:
     norms["none"] = lambda x: x * 2
     mesh = jax.make_mesh((1, 1), (sharding.DATA, sharding.GROUP), devices=jax.devices()[:1])
     jit = functools.partial(jax.jit, compiler_options=sharding.compiler_options(mesh))
-    found = {}
+    steps = {}
     for name, norm in norms.items():
 
         def forward(xs, norm=norm):
@@ -69,8 +64,8 @@ def contenders(batch: int, calls: int) -> dict[str, Step]:
 
         for kind, compiled in (("forward", jit(forward)), ("gradient", jit(gradient))):
             run = functools.partial(compiled, xs)
-            found[f"{name} {kind}"] = timed(run, jax.block_until_ready, calls)
-    return found
+            steps[f"{name} {kind}"] = timed(run, jax.block_until_ready, calls)
+    return steps
 
 
 def milliseconds(seconds: dict[str, list[float]]) -> dict[str, float]:
@@ -78,9 +73,21 @@ def milliseconds(seconds: dict[str, list[float]]) -> dict[str, float]:
     return {name: round(1e3 * statistics.median(times), 3) for name, times in seconds.items()}
 
 
+def define_flags() -> None:
+    """Define the command line."""
+    flags.DEFINE_integer("batch", 32, "Images a step.")
+    flags.DEFINE_integer("rounds", 7, "Timings of each contender.")
+    flags.DEFINE_integer(
+        "calls", None, "Calls of a timing; default: 1 on a CPU, else 20.", lower_bound=1
+    )
+    flags.DEFINE_bool("net", True, "Also whole training steps, which take minutes to compile.")
+
+
 def main(_) -> None:
     """Run what the flags describe."""
-    batch, rounds, calls = _BATCH.value, _ROUNDS.value, calls_of(_CALLS.value)
+    restart_with_kept_memory()
+    batch, rounds = flags.FLAGS.batch, flags.FLAGS.rounds
+    calls = calls_of(flags.FLAGS.calls)
     alone = milliseconds(take_turns(contenders(batch, calls), rounds))
     both = {n: alone[f"lrn_{n} forward"] + alone[f"lrn_{n} gradient"] for n in WINDOWS}
     result = {
@@ -91,11 +98,9 @@ def main(_) -> None:
         "alone_ms": alone,
         "n_15_over_n_3": round(both[15] / both[3], 3),
     }
-    if _NET.value:
+    if flags.FLAGS.net:
         nets = {name: OurStep(batch, "float32", **model) for name, model in IN_NET.items()}
-        steps = {
-            name: timed(arch.train, jax.block_until_ready, calls) for name, arch in nets.items()
-        }
+        steps = {name: timed(net.train, jax.block_until_ready, calls) for name, net in nets.items()}
         step = milliseconds(take_turns(steps, rounds))
         result["step_ms"] = step
         result["share_of_step"] = round(1 - step["none"] / step["lrn_5"], 4)
@@ -103,4 +108,5 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main)

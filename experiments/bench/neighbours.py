@@ -1,11 +1,11 @@
-"""How long the neighbours in the last hidden layer take to find, and how much memory.
+"""The time and memory that the search for neighbours in the last hidden layer takes.
 
     python -m experiments.bench.neighbours --dir=/path/with/room [--vectors=200000] [--queries=5]
 
-Writes --vectors features of 4096 numbers to a file in --dir (as a ReLU leaves them: random, half of
-them zero), which is deleted at the end, and searches it several times: with the file's pages not in
-memory, as at 21 GB they cannot be, and with as many of them as there is room for. Last line: one
-JSON object, with what time and disk come to at 1,281,167 images.
+Writes --vectors features of 4096 numbers to a file in --dir (random and half of them zero, as after
+a ReLU), searches it several times, and deletes it: first with none of the file's pages in memory,
+since 21 GB do not fit there, then with as many as fit. The last line is one JSON object, with the
+time and disk that 1,281,167 images would take.
 """
 
 import json
@@ -25,26 +25,29 @@ from alexnet_jax.analysis.figure4.knn import CHUNK_BYTES, nearest
 from alexnet_jax.system import command_line
 from alexnet_jax.system.cores import cores
 
-_DIR = flags.DEFINE_string("dir", None, "Where the file goes meanwhile.", required=True)
-_VECTORS = flags.DEFINE_integer("vectors", 200_000, "Features in the file.", lower_bound=1)
-_QUERIES = flags.DEFINE_integer("queries", 5, "Searched at a time.", lower_bound=1)
-_REPEATS = flags.DEFINE_integer("repeats", 3, "Of each search.", lower_bound=1)
-WIDTH, NEIGHBOURS, PART = 4096, 24, 4096  # figure 4 asks for 24, of which it takes six
+WIDTH, NEIGHBOURS, PART = 4096, 24, 4096  # figure 4 asks for 24 and shows six
 ILSVRC = 1_281_167
+
+
+def define_flags() -> None:
+    """Define the command line."""
+    flags.DEFINE_string("dir", None, "Folder for the temporary file.", required=True)
+    flags.DEFINE_integer("vectors", 200_000, "Features in the file.", lower_bound=1)
+    flags.DEFINE_integer("queries", 5, "Searched at a time.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 3, "Of each search.", lower_bound=1)
 
 
 def main(_) -> None:
     """Write the file, search it, delete it."""
-    path = pathlib.Path(_DIR.value) / "neighbours.npy"
+    path, count = pathlib.Path(flags.FLAGS.dir) / "neighbours.npy", flags.FLAGS.vectors
     begin = time.perf_counter()
-    shape = (_VECTORS.value, WIDTH)
     try:
-        vectors = write_features(path, shape, _parts(_VECTORS.value))
+        vectors = write_features(path, (count, WIDTH), _parts(count))
         written = time.perf_counter() - begin
         result = _measured(path, vectors)
     finally:
         path.unlink(missing_ok=True)
-    scale = ILSVRC / _VECTORS.value
+    scale = ILSVRC / count
     cold = max(result["seconds_from_disk"])
     result |= {
         "seconds_to_write": round(written, 1),
@@ -52,17 +55,20 @@ def main(_) -> None:
             "vectors": ILSVRC,
             "seconds_from_disk": round(cold * scale, 1),
             "bytes_on_disk": 4 * WIDTH * ILSVRC,
-            "more_memory_mb": result["more_memory_mb"],  # of chunks: it does not grow
+            "more_memory_mb": result[
+                "more_memory_mb"
+            ],  # chunks take it: it does not grow with the file
         },
     }
     print(json.dumps(result))
 
 
 def _measured(path: pathlib.Path, vectors: FeatureFile) -> dict:
-    queries = next(_parts(_QUERIES.value, seed=1))
+    queries = next(_parts(flags.FLAGS.queries, seed=1))
     before = _peak_mb()
-    cold = [_search(path, queries, vectors, drop=True) for _ in range(_REPEATS.value)]
-    warm = [_search(path, queries, vectors, drop=False) for _ in range(_REPEATS.value)]
+    repeats = range(flags.FLAGS.repeats)
+    cold = [_search(path, queries, vectors, drop=True) for _ in repeats]
+    warm = [_search(path, queries, vectors, drop=False) for _ in repeats]
     after = _peak_mb()
     return {
         "vectors": vectors.shape[0],
@@ -75,7 +81,7 @@ def _measured(path: pathlib.Path, vectors: FeatureFile) -> dict:
         "seconds_from_memory": warm,
         "more_memory_mb": round(after - before),
         "cores": cores(),
-        "load_average": round(os.getloadavg()[0], 1),  # 1 of it is this program
+        "load_average": round(os.getloadavg()[0], 1),  # this program is 1 of it
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "python": platform.python_version(),
@@ -93,7 +99,7 @@ def _search(path: pathlib.Path, queries: np.ndarray, vectors: FeatureFile, *, dr
 
 
 def _parts(rows: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """Iterate over rows of features as a ReLU leaves them, a part at a time."""
+    """Yield random features as after a ReLU, PART rows at a time."""
     rng = np.random.default_rng(seed)
     for start in range(0, rows, PART):
         part = rng.standard_normal((min(PART, rows - start), WIDTH), np.float32)
@@ -101,9 +107,10 @@ def _parts(rows: int, seed: int = 0) -> Iterator[np.ndarray]:
 
 
 def _peak_mb() -> float:
-    """Return the most memory that this process has had, pages of files that it mapped counted."""
+    """Return this process's peak memory, with the pages of mapped files."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main)

@@ -1,4 +1,4 @@
-"""Our training step and inference for the benchmarks: what training uses, on images in place."""
+"""Our training step and inference for the benchmarks, as training has them, on resident images."""
 
 import types
 from typing import Any
@@ -16,12 +16,12 @@ from configs import ilsvrc2012
 
 
 def calls_of(asked: int | None) -> int:
-    """Return how many calls a timing has: those asked for, or 1 on a CPU and 20 elsewhere."""
+    """Return how many calls a timing has: the flag's number, or 1 on a CPU and 20 elsewhere."""
     return asked or (1 if jax.default_backend() == "cpu" else 20)
 
 
 class OurStep:
-    """The paper's net on one device, from its first parameters.
+    """The paper's net on one device, from its initial parameters.
 
     Args:
       batch: images a step.
@@ -39,28 +39,28 @@ class OurStep:
         arch = resolving.resolve(config.model)
         mesh = sharding.make_mesh(config.mesh, arch.columns, batch)
         rng = np.random.default_rng(0)
-        whole = types.SimpleNamespace(
+        statistics = types.SimpleNamespace(
             mean_image=np.full((256, 256, 3), 118, np.float32),
             eigenvalues=np.array([14830.0, 1376.0, 389.0]),
             eigenvectors=np.eye(3),
         )
-        pixel_stats = make_pixel_stats(whole, config.data)
-        self._consts = sharding.put_everywhere(mesh, pixel_stats)  # as the training loop does
+        pixel_stats = make_pixel_stats(statistics, config.data)
+        self._pixel_stats = sharding.put_everywhere(mesh, pixel_stats)  # like the training loop
         data = {
             "image": rng.integers(0, 256, (batch, 256, 256, 3), np.uint8),
             "label": rng.integers(0, arch.classes, batch, np.int32),
         }
-        self._data = sharding.put_batch(mesh, data)
+        self._batch = sharding.put_batch(mesh, data)
         self._step = make_train_step(config, arch, mesh)
         self._predict = make_predict(arch, mesh, 1)
         self.state = create_state(config, arch, mesh)
 
     def train(self) -> tuple:
-        """Begin a training step and return what it will give, to be waited for."""
-        self.state, loss = self._step(self.state, self._data, self._consts)
+        """Begin a training step; return its results, which the caller waits for."""
+        self.state, loss = self._step(self.state, self._batch, self._pixel_stats)
         return self.state, loss
 
     def infer(self) -> jax.Array:
-        """Return the probabilities of a batch, to be waited for."""
-        state, images = self.state, self._data["image"]
-        return self._predict(state.params, state.batch_stats, images, self._consts)
+        """Return the probabilities of a batch, which the caller waits for."""
+        state, images = self.state, self._batch["image"]
+        return self._predict(state.params, state.batch_stats, images, self._pixel_stats)

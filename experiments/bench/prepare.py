@@ -1,17 +1,17 @@
-"""Preparation from ILSVRC's archives beside the bare loop: decode, resize, encode.
+"""Preparation from ILSVRC's archives beside a bare loop that decodes, resizes and encodes.
 
     python -m experiments.bench.prepare --photos=/path/to/folder --workers=2 --rounds=3
 
-The folder holds train/<wnid>/<file>. The photographs are packed into a tar of tars, 50 to a class
-whatever they show, some of them into a validation archive with a development kit, in a temporary
-folder. Then in turns:
+The folder holds train/<wnid>/<file>. In a temporary folder the photographs are packed into a tar of
+tars, 50 to a class whatever they show, and some of them into a validation archive with a
+development kit. Then in turns:
 
-    bare         the program's own read_square and encode_jpeg on as many threads, nothing kept
+    bare         our read_square and encode_jpeg on as many threads; the result is thrown away
     plain        Pillow's convert, resize of the whole picture, crop; simplejpeg
-    preparation  the whole of it: reading the archives, statistics, records, checksums, syncing
+    preparation  all of it: reading the archives, statistics, records, checksums, syncing
 
-Images/s of the wall clock, and milliseconds of CPU an image, which other programs on the machine
-disturb less. Last line: one JSON object.
+Gives images/s of wall-clock time, and milliseconds of CPU time an image, which depend less on other
+programs. The last line is one JSON object.
 """
 
 import concurrent.futures
@@ -39,15 +39,10 @@ from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.system import command_line
 from alexnet_jax.system.cores import cores
 
-_PHOTOS = flags.DEFINE_string("photos", None, "Folder with train/<wnid>/<file>.", required=True)
-_WORKERS = flags.DEFINE_integer("workers", cores(), "Threads.")
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "How often each is measured.")
-_VALIDATION = flags.DEFINE_integer("validation", 100, "Photographs that are validation images too.")
-
 
 def pack(photos: list[pathlib.Path], folder: pathlib.Path, validation: int) -> None:
     """Write ILSVRC-2012's three archives of the photographs."""
-    size = 50  # of a class; ILSVRC has 1,300, and opening an archive takes time of its own
+    size = 50  # images of a class; ILSVRC has 1,300, and opening an archive takes time too
     wnids = sorted({path.parent.name for path in photos})[: -(-len(photos) // size)]
     label = {path: k // size for k, path in enumerate(photos)}
     with tarfile.open(folder / "ILSVRC2012_img_train.tar", "w") as outer:
@@ -79,12 +74,12 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def bare(path: pathlib.Path) -> None:
-    """Make what will be stored of one photograph."""
+    """Make the stored form of one photograph."""
     encode_jpeg(read_square(path.read_bytes(), path.name).pixels)
 
 
 def plain(path: pathlib.Path) -> None:
-    """Do the same as one would write it down first."""
+    """Do the same in the way that one would write first."""
     image = Image.open(io.BytesIO(path.read_bytes())).convert("RGB")
     scale = SIZE / min(image.size)
     width, height = (max(SIZE, round(side * scale)) for side in image.size)
@@ -93,19 +88,21 @@ def plain(path: pathlib.Path) -> None:
     encode_jpeg(np.asarray(image.crop((left, top, left + SIZE, top + SIZE))))
 
 
-def in_threads(work: Callable[[pathlib.Path], None], photos: list[pathlib.Path]) -> None:
-    """Do the work on each photograph, as many to a call as the preparation does."""
+def in_threads(
+    work: Callable[[pathlib.Path], None], photos: list[pathlib.Path], workers: int
+) -> None:
+    """Do the work on each photograph, in chunks as large as the preparation's."""
 
     def chunk(start: int) -> None:
         for path in photos[start : start + CHUNK]:
             work(path)
 
-    with concurrent.futures.ThreadPoolExecutor(_WORKERS.value) as pool:
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         list(pool.map(chunk, range(0, len(photos), CHUNK)))
 
 
 def measured(call: Callable[[], object], images: int) -> dict[str, float]:
-    """Return the rate, the CPU time, and how the memory grew in the two halves of the time."""
+    """Return the rate, the CPU time, and the peak memory in each half of the time."""
     sizes: list[int] = []
     done = threading.Event()
 
@@ -130,15 +127,24 @@ def measured(call: Callable[[], object], images: int) -> dict[str, float]:
     }
 
 
+def define_flags() -> None:
+    """Define the command line."""
+    flags.DEFINE_string("photos", None, "Folder with train/<wnid>/<file>.", required=True)
+    flags.DEFINE_integer("workers", cores(), "Threads.")
+    flags.DEFINE_integer("rounds", 3, "Measurements of each.")
+    flags.DEFINE_integer("validation", 100, "Photographs that are validation images too.")
+
+
 def main(_) -> None:
     """Measure the three in turns."""
-    photos = sorted(path for path in pathlib.Path(_PHOTOS.value).glob("train/*/*"))
+    workers, validation = flags.FLAGS.workers, flags.FLAGS.validation
+    photos = sorted(pathlib.Path(flags.FLAGS.photos).glob("train/*/*"))
     rounds: dict[str, list[dict[str, float]]] = {"bare": [], "plain": [], "preparation": []}
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        pack(photos, folder, _VALIDATION.value)
-        images = len(photos) + _VALIDATION.value
-        for number in range(_ROUNDS.value):
+        pack(photos, folder, validation)
+        images = len(photos) + validation
+        for number in range(flags.FLAGS.rounds):
             data = ConfigDict(
                 {
                     "builder": "ilsvrc",
@@ -150,23 +156,26 @@ def main(_) -> None:
                     "resize_filter": "area",
                     "validation_fraction": 0.1,
                     "max_bad_fraction": 0.0,
-                    "workers": _WORKERS.value,
+                    "workers": workers,
                 }
             )
-            rounds["bare"].append(measured(lambda: in_threads(bare, photos), len(photos)))
+            rounds["bare"].append(measured(lambda: in_threads(bare, photos, workers), len(photos)))
             rounds["preparation"].append(measured(functools.partial(prepare, data), images))
-            rounds["plain"].append(measured(lambda: in_threads(plain, photos), len(photos)))
+            rounds["plain"].append(
+                measured(lambda: in_threads(plain, photos, workers), len(photos))
+            )
     result = {
-        name: {key: round(statistics.median(r[key] for r in found), 2) for key in found[0]}
-        for name, found in rounds.items()
+        name: {key: round(statistics.median(r[key] for r in each), 2) for key in each[0]}
+        for name, each in rounds.items()
     }
     ratios = {
         f"{key} against {name}": round(result["preparation"][key] / result[name][key], 3)
         for key in ("images_per_second", "cpu_ms")
         for name in ("bare", "plain")
     }
-    print(json.dumps({"images": images, "workers": _WORKERS.value, **result, **ratios}))
+    print(json.dumps({"images": images, "workers": workers, **result, **ratios}))
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main)

@@ -1,11 +1,12 @@
-"""What comes before a run's speed: the first step, memory, checkpoints. For bench_step.py.
+"""What comes before a run's speed: the first step, memory, checkpoints.
 
     python -m experiments.bench.start_up --batch=32 [--dtype=bfloat16]
 
-The last line is one JSON object: the seconds until the training step has run once, since the
-process began, and of those the compiling and running; of a later step, alone and while a checkpoint
-is written behind it; of the checkpoint, what a save holds training up and when it is on disk; the
-memory that was in use at most. Where JAX_COMPILATION_CACHE_DIR keeps the step, nothing is compiled.
+The benchmark of the step (step.py) starts this program. The last line is one JSON object: the
+seconds from the start of the process to the end of the first training step, and the part of them
+that compiles and runs it; of a later step, alone and while a checkpoint is written; of the
+checkpoint, how long a save delays training and when it is on disk; the peak memory. Where
+JAX_COMPILATION_CACHE_DIR has the step already, nothing is compiled.
 """
 
 import json
@@ -24,7 +25,7 @@ from alexnet_jax.system import command_line
 from experiments.bench.our_step import OurStep
 from experiments.bench.turns import timed
 
-STEPS = 9  # after the first: some of them still ask the system for memory that is then kept
+STEPS = 9  # after the first: some of them still take memory from the system
 
 
 def since_start() -> float:
@@ -34,14 +35,14 @@ def since_start() -> float:
 
 
 def peak_bytes() -> int:
-    """Return the memory that was in use at most: the device's, the process's on a CPU."""
+    """Return the peak memory: the device's, or on a CPU that of the process."""
     stats = jax.devices()[0].memory_stats()
-    own = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return stats["peak_bytes_in_use"] if stats else own
+    of_process = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return stats["peak_bytes_in_use"] if stats else of_process
 
 
 def checkpoint(ours: OurStep, folder: pathlib.Path) -> dict:
-    """Return what a save costs; the first, which makes folders and threads, does not count."""
+    """Return what a save costs; the first save, which makes folders and threads, does not count."""
     step = timed(ours.train, jax.block_until_ready)
     alone = statistics.median(step() for _ in range(STEPS))
     with Checkpoints(folder) as checkpoints:
@@ -64,20 +65,25 @@ def checkpoint(ours: OurStep, folder: pathlib.Path) -> dict:
     }
 
 
+def define_flags() -> None:
+    """Define the command line."""
+    flags.DEFINE_integer("batch", 32, "Images a step.")
+    flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
+
+
 def main(_) -> None:
     """Measure what the flags describe."""
     ours = OurStep(flags.FLAGS.batch, flags.FLAGS.dtype)
     first = timed(ours.train, jax.block_until_ready)()
-    found = {
+    result: dict = {
         "seconds_to_first_step": round(since_start(), 2),
         "compile_and_first_step_seconds": round(first, 2),
     }
     with tempfile.TemporaryDirectory() as folder:
-        found["checkpoint"] = checkpoint(ours, pathlib.Path(folder))
-    print(json.dumps({**found, "peak_bytes": peak_bytes()}))
+        result["checkpoint"] = checkpoint(ours, pathlib.Path(folder))
+    print(json.dumps({**result, "peak_bytes": peak_bytes()}))
 
 
 if __name__ == "__main__":
-    flags.DEFINE_integer("batch", 32, "Images a step.")
-    flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
+    define_flags()
     command_line.run(main)

@@ -4,11 +4,12 @@
 
 The contenders take turns, so that a machine whose speed drifts is the same for all; a rate is of
 the median timing, a ratio the median of the rounds' ratios. A timing is --calls steps that are
-waited for once: 1 on a CPU, 20 on a GPU, where to begin and to wait is much of one. Ours is the
-step that training uses, with its crops, mirrors and colour; PyTorch gets finished float images.
-PyTorch has processes of its own (torch_step.py), so that what our commands tell malloc is not told
-to it; one that ends, for want of memory say, is left out. Before the turns start_up.py says what
-our own step takes to start, in memory and for a checkpoint. The last line is one JSON object.
+waited for once: 1 on a CPU, 20 on a GPU, where to begin and to wait takes much of one step. Ours is
+the step that training uses, with its crops, flips and colour; PyTorch gets finished float images.
+
+PyTorch has processes of its own (torch_step.py); one that ends, for want of memory say, is left
+out. On a CPU all processes keep freed memory (support/environment.py). Before the turns start_up.py
+measures how our step starts, its memory, and a checkpoint. The last line is one JSON object.
 """
 
 import importlib.util
@@ -29,50 +30,45 @@ from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.system import command_line
 from experiments.bench.our_step import OurStep, calls_of
 from experiments.bench.turns import Process, take_turns, timed
+from experiments.support.environment import restart_with_kept_memory
 
-_BATCH = flags.DEFINE_integer("batch", 32, "Images a step.")
-_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Timings of each contender.")
-_CALLS = flags.DEFINE_integer(
-    "calls", None, "Of a timing; default: 1 on a CPU, else 20.", lower_bound=1
-)
-_COMPILE = flags.DEFINE_bool("compile", True, "Also torch.compile.")
 TO_FIRST_STEP = ("seconds_to_first_step", "compile_and_first_step_seconds")
-MATMUL = 16384  # of the product that measures the machine's rate, on an accelerator
+MATMUL = 16384  # size of the product that measures the machine's rate, on an accelerator
 MATMUL_CPU = 2048
 
 
 def started(batch: int, dtype: str) -> dict:
     """Return what start_up.py says of a process that compiles, and of one that need not."""
-    program = [sys.executable, "-m", "experiments.bench.start_up"]
-    program += [f"--batch={batch}", f"--dtype={dtype}"]
+    program = ["-m", "experiments.bench.start_up", f"--batch={batch}", f"--dtype={dtype}"]
     with tempfile.TemporaryDirectory() as cache:
         cold, warm = (once(program, cache) for _ in range(2))
     return {**cold, "compiled_before": {name: warm[name] for name in TO_FIRST_STEP}}
 
 
 def once(program: list[str], cache: str) -> dict:
-    """Return what a program says that keeps what it compiles in the folder `cache`."""
+    """Return the result of a program that keeps what it compiles in the folder `cache`."""
     process = Process(program, {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache})
     process.close()
     return process.hello
 
 
-def torchs(batch: int, dtype: str, calls: int) -> dict[str, Process]:
-    """Return PyTorch's contenders that start, {} where it is not installed."""
+def torchs(batch: int, dtype: str, calls: int, *, compiled: bool) -> dict[str, Process]:
+    """Return PyTorch's contenders that start; {} where it is not installed."""
     if not importlib.util.find_spec("torch"):
-        print("PyTorch is not installed: our own figures only", file=sys.stderr)
+        print("PyTorch is not installed: only our own figures", file=sys.stderr)
         return {}
-    program = [sys.executable, "-m", "experiments.bench.torch_step"]
+    program = ["-m", "experiments.bench.torch_step"]
     program += [f"--batch={batch}", f"--dtype={dtype}", f"--calls={calls}"]
-    more = {"torch_eager": [], "torch_compiled": ["--compiled"]}
-    found = {}
-    for name in more if _COMPILE.value else ("torch_eager",):
+    programs = {"torch_eager": program}
+    if compiled:
+        programs["torch_compiled"] = [*program, "--compiled"]
+    processes = {}
+    for name, arguments in programs.items():
         try:
-            found[name] = Process([*program, *more[name]])
+            processes[name] = Process(arguments)
         except UserError as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
-    return found
+    return processes
 
 
 def matmul(dtype: str):
@@ -84,7 +80,7 @@ def matmul(dtype: str):
 
 
 def operations() -> tuple[int, int]:
-    """Return the operations an image costs, forward and in training; 2 a multiply-add."""
+    """Return the operations of an image, forward and in training; a multiply-add counts as 2."""
     arch = resolving.resolve(resolving.overrides("paper"))
     names = tuple(layer.name for layer in arch.layers)
 
@@ -102,34 +98,46 @@ def operations() -> tuple[int, int]:
 
 
 def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:
-    """Return the figures of one kind of step; None where PyTorch is not there or was left out."""
-    own = seconds["ours"]
-    figures: dict = {"batch": batch, "images_per_second": batch / statistics.median(own)}
+    """Return the figures of one kind of step; None where PyTorch is missing or was left out."""
+    ours = seconds["ours"]
+    figures: dict = {"batch": batch, "images_per_second": batch / statistics.median(ours)}
     for name in ("torch_eager", "torch_compiled"):
         theirs = seconds.get(name)
         figures[name] = batch / statistics.median(theirs) if theirs else None
-        ratios = [b / a for a, b in zip(own, theirs, strict=True)] if theirs else []
+        ratios = [b / a for a, b in zip(ours, theirs, strict=True)] if theirs else []
         figures[f"ratio_to_{name}"] = statistics.median(ratios) if theirs else None
     figures["fraction_of_matmul_rate"] = figures["images_per_second"] * cost / rate
     return figures
 
 
+def define_flags() -> None:
+    """Define the command line."""
+    flags.DEFINE_integer("batch", 32, "Images a step.")
+    flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
+    flags.DEFINE_integer("rounds", 7, "Timings of each contender.")
+    flags.DEFINE_integer(
+        "calls", None, "Steps of a timing; default: 1 on a CPU, else 20.", lower_bound=1
+    )
+    flags.DEFINE_bool("compile", True, "Also torch.compile.")
+
+
 def main(_) -> None:
     """Run the benchmark that the flags describe."""
+    restart_with_kept_memory()
     # JAX would take most of a GPU's memory at once; PyTorch is to have what the step leaves.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    batch, dtype = _BATCH.value, _DTYPE.value
-    start = started(batch, dtype)  # first: while the device is its own
-    calls = calls_of(_CALLS.value)
+    batch, dtype = flags.FLAGS.batch, flags.FLAGS.dtype
+    start = started(batch, dtype)  # first: while nothing else uses the device
+    calls = calls_of(flags.FLAGS.calls)
     ours = OurStep(batch, dtype)
     product, work = matmul(dtype)
-    rivals = torchs(batch, dtype, calls)
+    rivals = torchs(batch, dtype, calls, compiled=flags.FLAGS.compile)
 
-    def turns(kind: str, own) -> dict[str, list[float]]:
-        contenders = {"ours": timed(own, jax.block_until_ready, calls)}
+    def turns(kind: str, run) -> dict[str, list[float]]:
+        contenders = {"ours": timed(run, jax.block_until_ready, calls)}
         contenders |= {name: rival.step(kind) for name, rival in rivals.items()}
         contenders["matmul"] = timed(product, jax.block_until_ready)  # long enough by itself
-        return take_turns(contenders, _ROUNDS.value)
+        return take_turns(contenders, flags.FLAGS.rounds)
 
     train_seconds, infer_seconds = turns("train", ours.train), turns("infer", ours.infer)
     for rival in rivals.values():
@@ -153,4 +161,5 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main)

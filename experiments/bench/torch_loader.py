@@ -1,11 +1,10 @@
-"""PyTorch's DataLoader over JPEG files: what bench_data.py puts beside our loader.
+"""PyTorch's DataLoader over JPEG files, which the benchmark of data sets beside our loader.
 
-A file of its own, since each of its worker processes loads the module anew.
+It has a file of its own because each of its worker processes loads the module again.
 """
 
 import io
 import pathlib
-from collections.abc import Iterator
 
 import numpy as np
 import simplejpeg
@@ -14,10 +13,10 @@ from PIL import Image
 
 
 class JpegFiles(torch.utils.data.Dataset):
-    """Files as (256, 256, 3) uint8, and label 0; decoded by PIL, as torchvision's, or simplejpeg.
+    """Files as (256, 256, 3) uint8 and label 0, decoded by PIL, as in torchvision, or simplejpeg.
 
     Attributes:
-      names: the files, drawn without end in an order that only the index decides.
+      names: the files; the index decides which one is read.
       decoder: "pil" or "simplejpeg".
     """
 
@@ -26,12 +25,12 @@ class JpegFiles(torch.utils.data.Dataset):
         self.decoder = decoder
 
     def __len__(self) -> int:
-        """Return a length that no measurement comes to the end of."""
+        """Return a length that no measurement reaches."""
         return 10**9
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         """Read and decode one file."""
-        # A step that is prime to most numbers of files: neighbours come from far apart.
+        # 7919 is prime: neighbouring indices read files that are far apart.
         data = pathlib.Path(self.names[index * 7919 % len(self.names)]).read_bytes()
         if self.decoder == "pil":
             pixels = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
@@ -40,15 +39,13 @@ class JpegFiles(torch.utils.data.Dataset):
         return torch.from_numpy(pixels), 0
 
 
-def batches(
+def loader(
     folder: pathlib.Path, decoder: str, batch_size: int, workers: int
-) -> Iterator[list[torch.Tensor]]:
-    """Iterate without end over batches (b, 256, 256, 3) uint8, made by so many processes."""
-    return iter(
-        torch.utils.data.DataLoader(
-            JpegFiles(folder, decoder),
-            batch_size=batch_size,
-            num_workers=workers,
-            multiprocessing_context="forkserver",  # a fork of a process with JAX may hang
-        )
+) -> torch.utils.data.DataLoader:
+    """Return an endless loader of batches (b, 256, 256, 3) uint8, made by `workers` processes."""
+    return torch.utils.data.DataLoader(
+        JpegFiles(folder, decoder),
+        batch_size=batch_size,
+        num_workers=workers,
+        multiprocessing_context="forkserver",  # a fork of a process with JAX may hang
     )

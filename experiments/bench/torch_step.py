@@ -1,18 +1,18 @@
-"""PyTorch's training step and inference for bench_step.py, in a process of their own.
+"""PyTorch's training step and inference for the benchmark of the step, in a process of their own.
 
     python -m experiments.bench.torch_step --batch=32 [--dtype=bfloat16] [--compiled] [--calls=20]
 
-The net of torch_net.py with its grouped convolutions, channels_last, on float images that are
-finished. Serves "train" and "infer" (turns.py).
+The net of support/torch_net.py with grouped convolutions, channels_last, on finished float images.
+Serves "train" and "infer" (turns.py).
 """
 
-import argparse
 import functools
 
 import torch
+from absl import app, flags
 
 from experiments.bench.turns import serve, timed
-from experiments.parity.torch_net import TorchAlexNet
+from experiments.support.torch_net import TorchAlexNet
 
 
 def steps(batch: int, dtype: str, *, compiled: bool):
@@ -50,19 +50,25 @@ def steps(batch: int, dtype: str, *, compiled: bool):
     return train, infer, wait
 
 
-def main() -> None:
+def define_flags() -> None:
+    """Define the command line."""
+    flags.DEFINE_integer("batch", 32, "Images a step.")
+    flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
+    flags.DEFINE_bool("compiled", False, "With torch.compile.")
+    flags.DEFINE_integer("calls", 1, "Steps of a timing.")
+
+
+def main(_) -> None:
     """Serve what the flags describe."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--compiled", action="store_true")
-    parser.add_argument("--calls", type=int, default=1)
-    args = parser.parse_args()
-    train, infer, wait = steps(args.batch, args.dtype, compiled=args.compiled)
+    f = flags.FLAGS
+    train, infer, wait = steps(f.batch, f.dtype, compiled=f.compiled)
     runs = {"train": train, "infer": infer}
-    timings = {name: timed(run, wait, args.calls) for name, run in runs.items()}
-    serve({"torch": torch.__version__}, timings)
+    serve(
+        {"torch": torch.__version__},
+        {name: timed(run, wait, f.calls) for name, run in runs.items()},
+    )
 
 
 if __name__ == "__main__":
-    main()
+    define_flags()
+    app.run(main)  # not command_line.run, which would load JAX beside PyTorch

@@ -2,24 +2,26 @@
 
 import contextlib
 import json
+import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from alexnet_jax.errors import UserError
 
+REPOSITORY = pathlib.Path(__file__).parents[2]
 Step = Callable[[], float]  # takes steps, waits for them, and returns the seconds of one
 
 
 def timed(run: Callable[[], Any], wait: Callable[[Any], Any], calls: int = 1) -> Step:
-    """Return so many calls of `run` as a step.
+    """Return a step that calls `run` several times.
 
     Args:
-      run: does not wait; what it computes, the device computes one after another.
-      wait: waits for what `run` returned last.
-      calls: waited for once, since to begin and to wait may take longer than what is timed.
+      run: does not wait; the device computes one call's work after another.
+      wait: waits for the last result of `run`.
+      calls: waited for once, since to begin and to wait may take longer than the work itself.
     """
 
     def step() -> float:
@@ -35,7 +37,7 @@ def timed(run: Callable[[], Any], wait: Callable[[Any], Any], calls: int = 1) ->
 def take_turns(contenders: dict[str, Step], rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each contender's steps, `rounds` of each.
 
-    A turn is two steps, and the second counts: on memory and caches that are the contender's own
+    A turn is two steps, and the second counts: by then memory and caches are the contender's own
     again, as they are in a run. The first round does not count either. A contender whose process
     ends is left out, and named on stderr.
     """
@@ -55,28 +57,35 @@ def take_turns(contenders: dict[str, Step], rounds: int) -> dict[str, list[float
 
 
 def serve(hello: dict, steps: dict[str, Step]) -> None:
-    """Take the steps that the lines of standard input name, until it ends (`Process`)."""
+    """Take the steps named by the lines of standard input, until it ends (`Process`)."""
     print(json.dumps(hello), flush=True)
     for line in sys.stdin:
         print(steps[line.strip()](), flush=True)
 
 
 class Process:
-    """A program that serves: a contender with its own threads, and memory as its users have it.
+    """A Python program that serves: a contender with threads and memory of its own.
 
     Args:
-      command: of the program; the first line that it prints is `hello`, as JSON.
-      environment: its variables, ours where None.
+      arguments: of the interpreter: -m, the module, its flags. The program's first line is JSON.
+      environment: its variables; None: those of this process.
+
+    Attributes:
+      hello: the first line.
 
     Raises:
-      UserError: it ended, here or in a step; what it said stands before.
+      UserError: the program ended, here or in a step; its own message is already on stderr.
     """
 
-    def __init__(self, command: list[str], environment: dict[str, str] | None = None):
-        self._command = command
-        pipe = subprocess.PIPE
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str] | None = None):
+        self._arguments = arguments
         self._process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, text=True, env=environment
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=REPOSITORY,
         )
         self.hello: dict = json.loads(self._line())
 
@@ -85,7 +94,7 @@ class Process:
 
         def step() -> float:
             assert self._process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # it has ended, as reading will say
+            with contextlib.suppress(BrokenPipeError):  # reading says that it has ended
                 self._process.stdin.write(f"{name}\n")
                 self._process.stdin.flush()
             return float(self._line())
@@ -101,5 +110,5 @@ class Process:
         line = self._process.stdout.readline()
         if not line:
             code = self._process.wait()
-            raise UserError(f"{' '.join(self._command)} ended with exit code {code}")
+            raise UserError(f"python {' '.join(self._arguments)} ended with exit code {code}")
         return line

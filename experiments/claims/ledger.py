@@ -1,10 +1,10 @@
-"""The ledger of claims: what the paper says, what the original's log says, and what we found.
+"""The ledger of claims: the paper's figure, the one of the original's log, and ours.
 
     python -m experiments.claims.ledger          # writes the table into experiments/README.md
-    python -m experiments.claims.ledger --check  # exit code 1 where it is not what the records say
+    python -m experiments.claims.ledger --check  # exit code 1 where it differs from the records
 
-Figures of ours are read from records/, the paper's and the log's deltas from ablations.py. A claim
-without a record is "not run", with the command that runs it.
+Our figures come from records/, the paper's and the log's differences from sweeps/ablations.py. A
+claim without a record is "not run", with the command that would run it.
 """
 
 import dataclasses
@@ -13,27 +13,28 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+from alexnet_jax.system import command_line
 from experiments.claims import figures, generated
 from experiments.claims.figures import RECORDS
-from experiments.sweeps.ablations import ABLATIONS, said
+from experiments.sweeps.ablations import ABLATIONS, text
 
 HERE = pathlib.Path(__file__).parents[1]
 README = HERE / "README.md"
 NEEDS_ILSVRC, NOT_RUN = "not run: needs ILSVRC", "not run"
-SWEEP = "experiments.sweeps.ablations"
-SMALL = "ablations/tiny_imagenet.json"  # ablations.py at a scale far below the paper's
+RUN = "python -m experiments."
+SMALL = "ablations/tiny_imagenet.json"  # at a scale far below the paper's
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """One claim and what is known of it.
+    """One claim and its evidence.
 
     Attributes:
-      where: section of the paper, or whose claim it is.
+      where: section of the paper, or who makes the claim.
       claim: in few words.
       paper, log: the paper's figure, the original log's.
-      command: what runs it.
-      ours: returns our figure, with n and scale, from `record`.
+      command: runs the experiment.
+      ours: returns our figure, with n and scale, from the content of `record`.
       record: a file of records/; "": none.
       verdict: agrees, disagrees, too noisy to say, or not run and why.
     """
@@ -49,23 +50,24 @@ class Claim:
 
     def row(self) -> str:
         """Return the claim's line of the table."""
-        found = json.loads((RECORDS / self.record).read_text()) if self.record else None
-        ours = self.ours(found) if self.ours else "-"
+        content = json.loads((RECORDS / self.record).read_text()) if self.record else None
+        ours = self.ours(content) if self.ours else "-"
         record = f"[`{self.record}`](records/{self.record})" if self.record else "-"
-        date = found.get("date", "-") if found else "-"
+        date = content.get("date", "-") if content else "-"
         cells = (self.where, self.claim, self.paper, self.log, ours, f"`{self.command}`")
         return f"| {' | '.join((*cells, record, date, self.verdict))} |"
 
 
 def of_ablation(name: str, where: str, claim: str) -> Claim:
-    """Return the claim of an entry of ablations.py, with our small run of it where there is one."""
+    """Return the claim of an ablation, with our small run of it where there is one."""
     (one,) = [ablation for ablation in ABLATIONS if ablation.name == name]
-    known = (where, claim, said(one.paper), said(one.logged), f"{SWEEP} --names={name}")
+    command = f"{RUN}sweeps.ablations --names={name}"
+    start = (where, claim, text(one.paper), text(one.logged), command)
     run = json.loads((RECORDS / SMALL).read_text())
     if not (rows := [row for row in run["settings"] if row["setting"] == name]):
-        return Claim(*known, verdict=NEEDS_ILSVRC)
+        return Claim(*start, verdict=NEEDS_ILSVRC)
     (row,) = rows
-    return Claim(*known, lambda found: figures.small_run(found, row), SMALL, figures.sign(row))
+    return Claim(*start, lambda record: figures.small_run(record, row), SMALL, figures.sign(row))
 
 
 TRAIN = "python -m alexnet_jax.main --config=configs/"
@@ -73,7 +75,7 @@ TEN_VIEWS = "python -m alexnet_jax.evaluate --views=10"
 CLAIMS = (
     Claim(
         *("3.1, figure 1", "ReLU reaches 25 % training error on CIFAR-10 faster than tanh", "6x"),
-        *("-", "experiments.cifar.relu_tanh", figures.epochs_to_target),
+        *("-", f"{RUN}cifar.relu_tanh", figures.epochs_to_target),
         *("cifar10/figure1.json", "agrees"),
     ),
     of_ablation("columns", "3.2", "two columns against one of about as many parameters, points"),
@@ -81,13 +83,13 @@ CLAIMS = (
     of_ablation("lrn", "3.3", "local response normalization, points"),
     Claim(
         *("3.3", "the same on CIFAR-10: test error without and with it", "13 %, 11 %"),
-        *("cuda-convnet: 18 % with it", "experiments.cifar.cuda_convnet --net=18pct"),
+        *("cuda-convnet: 18 % with it", f"{RUN}cifar.cuda_convnet --net=18pct"),
         figures.cifar_error,
         *("cifar10/18pct.json", "18 % agrees (19.4 % on JPEG copies); without it: not run"),
     ),
     Claim(
         *("program", "its small net without normalization: test error on CIFAR-10", "-"),
-        *("cuda-convnet: 26 %", "experiments.cifar.cuda_convnet --net=80sec", figures.cifar_error),
+        *("cuda-convnet: 26 %", f"{RUN}cifar.cuda_convnet --net=80sec", figures.cifar_error),
         *("cifar10/80sec.json", "agrees"),
     ),
     of_ablation("pooling", "3.4", "overlapping pooling, points"),
@@ -96,7 +98,7 @@ CLAIMS = (
     of_ablation("weight_decay", "5", "weight decay is important for the model to learn"),
     Claim(
         *("5", "ninety epochs on two GTX 580", "5 to 6 days", "-"),
-        *("experiments.bench.time_to_train", figures.clock, "bench_step_cpu.json", "-"),
+        *(f"{RUN}bench.time_to_train", figures.clock, "bench_step_cpu.json", "-"),
     ),
     Claim(
         *("6, table 1", "one net on ILSVRC-2010's test images, ten views", "37.5 / 17.0"),
@@ -114,29 +116,34 @@ CLAIMS = (
         verdict=NEEDS_ILSVRC,
     ),
     Claim(
-        *("6.1, figure 3", "one column becomes blind to colour, the other specific", "words", "-"),
+        *(
+            "6.1, figure 3",
+            "one column becomes blind to colour, the other colour-specific",
+            "words",
+            "-",
+        ),
         *("python -m alexnet_jax.analysis.colour", figures.colour, "tiny_imagenet_40/colour.json"),
         verdict="too noisy to say",
     ),
     of_ablation("no_conv3", "7", "any of the middle layers, points of top-1"),
     Claim(
         *("users", "with the text's initial values training sits at ln(classes)", "-", "-"),
-        *("experiments.start.leaving_chance", figures.starts, "leaving_chance/summary.json"),
+        *(f"{RUN}start.leaving_chance", figures.starts, "leaving_chance/summary.json"),
         verdict="disagrees, at 40 classes: it starts late",
     ),
     Claim(
         *("users", "LRN with k = 1 or 2 stays at chance on normalized input", "-", "-"),
-        *("experiments.start.plateau_map --map=norm", figures.norm_map, "plateau/norm.json"),
+        *(f"{RUN}start.plateau_map --map=norm", figures.norm_map, "plateau/norm.json"),
         verdict="agrees, but it is the input: so does the net without it",
     ),
     Claim(
         *("users", "with an initial deviation of 0.01 training does not start", "-", "-"),
-        *("experiments.start.plateau_map --map=start", figures.start_map, "plateau/start.json"),
+        *(f"{RUN}start.plateau_map --map=start", figures.start_map, "plateau/start.json"),
         verdict="agrees for normalized input only",
     ),
     Claim(
         *("users", "LRN costs far more than batch normalization, and more with n", "-", "-"),
-        *("experiments.bench.lrn_cost", figures.lrn_cost, "lrn_cost_cpu.json"),
+        *(f"{RUN}bench.lrn_cost", figures.lrn_cost, "lrn_cost_cpu.json"),
         verdict="disagrees in the net; alone it grows a little with n",
     ),
 )
@@ -149,9 +156,15 @@ def table() -> str:
 
 
 def written(text: str) -> str:
-    """Return experiments/README.md with the ledger in its place."""
+    """Return experiments/README.md with the new ledger."""
     return generated.replaced(text, "ledger", "python -m experiments.claims.ledger", table())
 
 
+def main(_) -> int:
+    """Write the ledger, or check it."""
+    return generated.write(README, written)
+
+
 if __name__ == "__main__":
-    generated.run(README, written)
+    generated.define_flags()
+    command_line.run(main)

@@ -1,6 +1,6 @@
 """Draw the curve of a run: loss, errors and learning rate by epoch.
 
-python -m experiments.claims.plot_run runs/mine [--out=runs/mine/curve.svg]
+python -m experiments.claims.plot_run --workdir=runs/mine [--out=runs/mine/curve.svg]
 """
 
 import itertools
@@ -9,22 +9,26 @@ import math
 import pathlib
 
 import matplotlib
-from absl import app, flags
+from absl import flags
 from matplotlib import pyplot
 
-_OUT = flags.DEFINE_string("out", None, "Picture to write; default: curve.svg in the run's folder.")
-_CLASSES = flags.DEFINE_integer("classes", None, "For the line of chance; default: the config's.")
+from alexnet_jax.system import command_line
 
 
-def main(argv: list[str]) -> None:
-    """Draw the run whose folder is the argument."""
-    if len(argv) != 2:
-        raise app.UsageError("give the folder of one run")
-    workdir = pathlib.Path(argv[1])
+def define_flags() -> None:
+    """Define the command line."""
+    flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    flags.DEFINE_string("out", None, "Picture to write; default: curve.svg in the run's folder.")
+    flags.DEFINE_integer("classes", None, "For the line of chance; default: the config's.")
+
+
+def main(_) -> None:
+    """Draw the run."""
+    workdir = pathlib.Path(flags.FLAGS.workdir)
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     train = [line for line in lines if line["split"] == "train"]
     val = [line for line in lines if line["split"] == "val"]
-    classes = _CLASSES.value
+    classes = flags.FLAGS.classes
     if classes is None:
         classes = json.loads((workdir / "config.json").read_text())["model"]["classes"]
     matplotlib.rcParams["svg.hashsalt"] = "alexnet"  # the same picture from the same numbers
@@ -39,18 +43,19 @@ def main(argv: list[str]) -> None:
     right.plot(*points(val, "top5_error"), color="tab:green", marker="o", label="validation, top-5")
     for before, line in itertools.pairwise(train):
         if line["learning_rate"] < before["learning_rate"]:
-            left.axvline(before["epoch"], color="lightgrey", label="rate drops")
+            left.axvline(before["epoch"], color="lightgrey", label="learning rate drops")
     for axes in (left, right):
         axes.legend()
-    out = pathlib.Path(_OUT.value or workdir / "curve.svg")
+    out = pathlib.Path(flags.FLAGS.out or workdir / "curve.svg")
     figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
     print(out)
 
 
 def points(lines: list[dict], name: str) -> tuple[list, list]:
-    """Return (epochs, values) of a figure."""
+    """Return (epochs, values) of one column of the log."""
     return [line["epoch"] for line in lines], [line[name] for line in lines]
 
 
 if __name__ == "__main__":
-    app.run(main)
+    define_flags()
+    command_line.run(main)

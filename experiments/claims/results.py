@@ -1,7 +1,7 @@
 """The tables under "Results" in README.md, from the records.
 
 python -m experiments.claims.results          # writes them
-python -m experiments.claims.results --check  # exit code 1 where they are not what the records say
+python -m experiments.claims.results --check  # exit code 1 where they differ from the records
 """
 
 import json
@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from alexnet_jax.system import command_line
 from experiments.claims import figures, generated
 
 HERE = pathlib.Path(__file__).parents[1]
@@ -23,19 +24,19 @@ def read(record: str) -> Any:
 
 
 def rows() -> list[tuple[str, str]]:
-    """Return what was measured, and the figure."""
+    """Return the rows: the measurement in words, and the figure."""
     return [*parity(), *speed(), *loader(), *norms(), *cifar(), *errors()]
 
 
 def parity() -> list[tuple[str, str]]:
     """Return the largest error beside independent programs."""
-    found = read("parity.json")["rows"]
+    compared = read("parity.json")["rows"]
     largest = max(
         max(other["logits"], other.get("largest_gradient", 0.0))
-        for row in found
+        for row in compared
         for other in row["ours_against"]
     )
-    nets = len({row["arch"] for row in found})
+    nets = len({row["arch"] for row in compared})
     what = (
         f"logits and gradients of all {nets} nets against independent programs (PyTorch, OpenCV, "
         "NumPy), same weights, float32, noise and photographs, weights chosen away from ties¹: "
@@ -48,19 +49,19 @@ def speed() -> list[tuple[str, str]]:
     """Return images/s and the ratios to PyTorch, of training and inference, by batch."""
     runs = read("bench_step_cpu.json")["runs"]
     torch = runs[0]["versions"]["torch"].partition("+")[0].rpartition(".")[0]
-    found = []
+    rows = []
     for kind, name in (("train", "training"), ("inference", "inference")):
         for batch in sorted({run[kind]["batch"] for run in runs}, reverse=True):
-            own = [run[kind] for run in runs if run[kind]["batch"] == batch]
-            rate = figures.low_to_high([one["images_per_second"] for one in own], ".0f")
+            these = [run[kind] for run in runs if run[kind]["batch"] == batch]
+            rate = figures.low_to_high([one["images_per_second"] for one in these], ".0f")
             ratios = [
-                figures.low_to_high([one[f"ratio_to_torch_{form}"] for one in own], ".2f") + "x"
+                figures.low_to_high([one[f"ratio_to_torch_{form}"] for one in these], ".2f") + "x"
                 for form in ("eager", "compiled")
             ]
-            times = f", {len(own)} runs" if len(own) > 1 else ""
+            times = f", {len(these)} runs" if len(these) > 1 else ""
             what = f"{name} on 2 CPU cores, batch {batch}{times}, beside PyTorch {torch} eager"
-            found.append((f"{what}; compiled", f"{rate} images/s: {'; '.join(ratios)}"))
-    return found
+            rows.append((f"{what}; compiled", f"{rate} images/s: {'; '.join(ratios)}"))
+    return rows
 
 
 def loader() -> list[tuple[str, str]]:
@@ -77,16 +78,16 @@ def loader() -> list[tuple[str, str]]:
 
 
 def norms() -> list[tuple[str, str]]:
-    """Return what the norms cost."""
-    found = read("lrn_cost_cpu.json")
-    lrn, batch = (figures.shares_of_step(found, name) for name in ("lrn_5", "batch"))
+    """Return the cost of the norms."""
+    record = read("lrn_cost_cpu.json")
+    lrn, batch = (figures.shares_of_step(record, name) for name in ("lrn_5", "batch"))
     what = "local response normalization in a training step; batch normalization in its place"
-    said = f"{figures.low_to_high(lrn, '.1f')} %; {figures.low_to_high(batch, '.0f')} %"
-    return [(f"{what}, {len(found['runs'])} runs", said)]
+    shares = f"{figures.low_to_high(lrn, '.1f')} %; {figures.low_to_high(batch, '.0f')} %"
+    return [(f"{what}, {len(record['runs'])} runs", shares)]
 
 
 def cifar() -> list[tuple[str, str]]:
-    """Return what the small nets gave on all of CIFAR-10."""
+    """Return the results of the small nets on all of CIFAR-10."""
     race = (
         "ReLU beside tanh to 25 % training error on CIFAR-10 (the paper: 6x faster; ours drawn as "
         "its [figure 1](experiments/records/cifar10/figure1.svg))"
@@ -104,9 +105,9 @@ def errors() -> list[tuple[str, str]]:
     """Return the validation errors of the run on real images."""
     text = (RECORDS / "tiny_imagenet_40" / "metrics.jsonl").read_text()
     lines = [line for line in map(json.loads, text.splitlines()) if line["split"] == "val"]
-    said = ", ".join(f"{line['top1_error']:.2f}" for line in lines)
+    listed = ", ".join(f"{line['top1_error']:.2f}" for line in lines)
     what = "40 classes of Tiny ImageNet, the paper's net and recipe, first epochs on a CPU"
-    return [(what, f"top-1 error {said} (chance 0.975)")]
+    return [(what, f"top-1 error {listed} (chance 0.975)")]
 
 
 def table() -> str:
@@ -116,12 +117,12 @@ def table() -> str:
 
 def starts() -> str:
     """Return the table of when each recipe left ln(classes), and its loss then, as Markdown."""
-    found = read("leaving_chance/summary.json")
-    classes = round(math.exp(found["chance"]))
+    record = read("leaving_chance/summary.json")
+    classes = round(math.exp(record["chance"]))
     lines = []
-    for spec, recipe in (("paper", "image_folder"), ("code2012", "ilsvrc2012_code2012")):
-        runs = [found["runs"].get(f"{recipe}_{seed}") for seed in range(SEEDS)]
-        lines.append((f"`{spec}`", *map(_start, runs)))
+    for arch, recipe in (("paper", "image_folder"), ("code2012", "ilsvrc2012_code2012")):
+        runs = [record["runs"].get(f"{recipe}_{seed}") for seed in range(SEEDS)]
+        lines.append((f"`{arch}`", *map(_start, runs)))
     head = f"first step from which the loss stays 2 % below ln({classes}), and the loss at the end"
     return _markdown((head, *(f"seed {seed}" for seed in range(SEEDS))), lines)
 
@@ -141,9 +142,15 @@ def _markdown(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
 def written(text: str) -> str:
     """Return README.md with the tables in their places."""
     for part, body in (("results", table()), ("starts", starts())):
-        text = generated.replaced(text, part, "experiments/claims/results.py", body)
+        text = generated.replaced(text, part, "python -m experiments.claims.results", body)
     return text
 
 
+def main(_) -> int:
+    """Write the tables, or check them."""
+    return generated.write(README, written)
+
+
 if __name__ == "__main__":
-    generated.run(README, written)
+    generated.define_flags()
+    command_line.run(main)

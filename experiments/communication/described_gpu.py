@@ -1,4 +1,4 @@
-"""GPUs that are described, not there: XLA compiles for them, and the program can be read."""
+"""Described GPUs: XLA compiles for them without having them, and the program can be read."""
 
 import jax
 from jax.experimental import topologies
@@ -22,18 +22,18 @@ gpu_device_info {
 
 
 def devices(count: int) -> list[jax.Device]:
-    """Return that many described H100s of one machine, to compile for.
+    """Return `count` described H100s of one machine, to compile for.
 
     Raises:
       RuntimeError: JAX's CUDA plugin (requirements-gpu.txt) is not installed.
     """
     try:
-        found = topologies.get_topology_desc(
+        described = topologies.get_topology_desc(
             "described", platform="cuda", topology=f"1x1x{count}", target_config=H100
         )
-    except Exception as error:  # another exception in each way in which it can be missing
+    except Exception as error:  # which exception depends on what is missing
         raise RuntimeError(
             f"cannot compile for a described GPU ({error}): install requirements-gpu.txt, and on "
             "a machine without a GPU set JAX_PLATFORMS=cpu"
         ) from error
-    return list(found.devices)
+    return list(described.devices)

@@ -1,4 +1,4 @@
-"""What crosses between devices, read from the text of an HLO program, lowered or compiled."""
+"""The transfers between devices, read from the text of an HLO program, lowered or compiled."""
 
 import collections
 import dataclasses
@@ -25,8 +25,8 @@ class Collective:
     kind: str  # of KINDS
     layer: str  # conv1..fc8 or bottleneck, from the named scope; "" outside the layers
     backward: bool
-    devices: int  # that take part in one group
-    stride: int  # between the numbers of neighbours in a group: 1 along the mesh's last axis
+    devices: int  # in one group
+    stride: int  # between neighbouring device numbers in a group: 1 along the mesh's last axis
     shapes: tuple[tuple[str, tuple[int, ...]], ...]  # (dtype, shape) of each result, a device's
 
     @property
@@ -36,7 +36,7 @@ class Collective:
 
     @property
     def received_bytes(self) -> float:
-        """Bytes that each device must receive from others, at least (a ring achieves it)."""
+        """Least bytes that each device must receive from others (a ring achieves it)."""
         n = self.devices
         factor = {"all-gather": (n - 1) / n, "reduce-scatter": n - 1, "all-reduce": 2 * (n - 1) / n}
         return self.result_bytes * factor.get(self.kind, 1)
@@ -48,7 +48,7 @@ def collectives(program: str) -> list[Collective]:
     Args:
       program: `lowered.as_text(dialect="hlo", debug_info=True)` or `compiled.as_text()`.
     """
-    found, callers, inside = [], {}, ""
+    lines, callers, inside = [], {}, ""
     for line in program.splitlines():
         name = _NAME.search(line)
         op_name = name.group(1) if name else ""
@@ -57,22 +57,22 @@ def collectives(program: str) -> list[Collective]:
         elif call := _CALL.search(line):
             callers[call.group(1)] = (inside, op_name)
         elif op := _OP.search(line):
-            found.append((inside, op_name, op, line))
+            lines.append((inside, op_name, op, line))
     return [
         _collective(_whole_name(inside, name, callers), op, line)
-        for inside, name, op, line in found
+        for inside, name, op, line in lines
     ]
 
 
 def added(asked: list[Collective], made: list[Collective]) -> dict[str, int]:
-    """Return kind -> how many more the compiled program has than it was asked for."""
+    """Return kind -> how many more the compiled program has than XLA was asked for."""
     more = collections.Counter(one.kind for one in made)
     more.subtract(one.kind for one in asked)
     return {kind: count for kind, count in more.items() if count > 0}
 
 
 def _whole_name(inside: str, op_name: str, callers: dict) -> str:
-    """Return the scopes of an operation, those of the calls that lead to it first."""
+    """Return an operation's scopes, after those of the calls that lead to it."""
     while inside in callers:
         inside, outer = callers[inside]
         op_name = f"{outer}/{op_name}"
@@ -113,7 +113,7 @@ def _first_group(line: str) -> list[int]:
         devices = np.arange(math.prod(sizes.values())).reshape(list(sizes.values()))
         first = tuple(slice(None) if name in within else 0 for name in sizes)
         return devices[first].ravel().tolist()
-    raise ValueError(f"a collective whose groups are not understood: {line.strip()[:200]}")
+    raise ValueError(f"a collective with groups of an unknown form: {line.strip()[:200]}")
 
 
 def _numbers(text: str) -> list[int]:

@@ -20,7 +20,7 @@ from alexnet_jax.system import sharding
 def lowered_step(
     config: ConfigDict, devices: Sequence[jax.Device] | None = None
 ) -> tuple[architecture.Architecture, jax.stages.Lowered]:
-    """Return the net and its training step, lowered for config.mesh of these devices, or of all."""
+    """Return the net and its training step, lowered for config.mesh on `devices` (None: all)."""
     arch = resolving.resolve(config.model)
     mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size, devices)
     where = sharding.batch_sharding(mesh)
@@ -28,20 +28,20 @@ def lowered_step(
         "image": jax.ShapeDtypeStruct((config.batch_size, 256, 256, 3), jnp.uint8, sharding=where),
         "label": jax.ShapeDtypeStruct((config.batch_size,), jnp.int32, sharding=where),
     }
-    nothing = types.SimpleNamespace(
+    statistics = types.SimpleNamespace(
         mean_image=np.zeros((256, 256, 3)), eigenvalues=np.zeros(3), eigenvectors=np.eye(3)
     )
-    pixel_stats = make_pixel_stats(nothing, config.data)
+    pixel_stats = make_pixel_stats(statistics, config.data)
     step = make_train_step(config, arch, mesh)
     return arch, step.lower(abstract_state(config, arch, mesh), batch, pixel_stats)
 
 
 def minimum(arch: architecture.Architecture, group: int) -> dict[str, tuple[int, int]]:
-    """Return layer -> bytes an image that a device must receive, forward and backward.
+    """Return layer -> bytes that a device must receive for an image, forward and backward.
 
-    Where a layer reads the other column, the activations that it reads, and backward the gradients
-    of its own ones; at fc8 the other column's part of each class, and backward nothing, since the
-    gradient of a sum is the same for both.
+    A layer that reads the other column needs that column's activations, and backward the gradients
+    of its own ones. fc8 needs the other column's part of each class, and backward nothing, since
+    the gradient of a sum is the same for both.
     """
     if group == 1:
         return {}

@@ -1,8 +1,8 @@
-"""What parity.py and its test share: inputs from a seed, our answer, and comparisons.
+"""Inputs from a seed, our answer to them, and comparisons, for the command and its test.
 
-Nothing here needs another program. An answer is the logits and, layer by layer, the gradients of
-the mean cross entropy, in evaluation: dropout is times 1 - rate where the net has that, and
-nothing where it divides in training.
+Nothing here needs another program. An answer is the logits and the gradients of the mean cross
+entropy, layer by layer, in evaluation: dropout multiplies by 1 - rate, or does nothing where the
+net divides in training.
 """
 
 import pathlib
@@ -18,15 +18,16 @@ from alexnet_jax.net import architecture, resolving
 from alexnet_jax.net.alexnet import AlexNet
 
 IMAGES = 2
-GREY = 118  # subtracted from every level, for a mean
+GREY = 118  # subtracted from every level, in place of a mean
 SAMPLES = 2000  # values of each gradient that are stored
 PROJECTIONS = 1  # sums of each whole gradient with random signs
 LIMIT = 1e-5  # of a relative error; float32 itself costs about 1e-6, in PyTorch too
 
-# A ReLU's zero or two largest values of a window within float32's rounding (3e-7 of a layer's
-# deviation) make two right answers, whose gradients differ in one term of a sum. Of the seeds 0 to
-# 5 these are the farthest from it (parity.py --search=6): 1.1e-6 to 5.4e-6.
-SEEDS = {  # (row, columns) -> seed
+# Where a ReLU's input is near zero, or the two largest values of a window are nearly equal (within
+# float32's rounding, 3e-7 of a layer's deviation), there are two right answers, whose gradients
+# differ in one term of a sum. Of the seeds 0 to 5 these are the farthest from such ties
+# (--search=6): 1.1e-6 to 5.4e-6.
+SEEDS = {  # (arch, columns) -> seed
     ("paper", 2): 3,
     ("paper", 1): 4,
     ("code2012", 2): 5,
@@ -40,8 +41,8 @@ SEEDS = {  # (row, columns) -> seed
     ("caffenet", 2): 3,
     ("owt", 1): 1,
 }
-# Rows and columns of which gradients are stored too. All were compared (records/parity.json); these
-# hold every operation, and more would only take the tests' time.
+# (arch, columns) whose gradients are stored too. All were compared (records/parity.json); these
+# have every operation, and more would only lengthen the tests.
 WITH_GRADIENTS = (
     ("paper", 2),
     ("code2012", 2),
@@ -55,7 +56,7 @@ Tensors = dict[str, np.ndarray]
 
 
 def net_of(name: str, columns: int | None = None) -> architecture.Architecture:
-    """Return a row of the table, with its own number of columns or another."""
+    """Return a named architecture, with its own number of columns or another."""
     model = resolving.overrides(name)
     model.columns = columns
     return resolving.resolve(model)
@@ -99,7 +100,7 @@ def photographs(folder: pathlib.Path, size: int) -> np.ndarray:
 
 
 def last_drawn(params: Params, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return a few of the inputs, so that another generator is not taken for another net."""
+    """Return a few of the inputs: they show whether the random generator has changed."""
     kernel, bias = (params["fc8"][name].reshape(-1)[-5:] for name in ("kernel", "bias"))
     return np.concatenate([kernel, bias, images[-1, -1, -1], labels.astype(np.float32)])
 
@@ -119,8 +120,8 @@ def answer_of(
 
     def loss(params, images, labels):
         logits, _ = nnx.merge(graph, params)(images)
-        own = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-        return -own.mean(), logits
+        log_probs = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
+        return -log_probs.mean(), logits
 
     with jax.default_matmul_precision("highest"):
         grads, logits = jax.jit(jax.grad(loss, has_aux=True))(params, images, labels)
@@ -140,13 +141,13 @@ def _abstract(net: architecture.Architecture):
     return jax.eval_shape(lambda: AlexNet(net, key=jax.random.key(0)))
 
 
-def relative_error(found: np.ndarray, reference: np.ndarray) -> float:
-    """Return the largest difference over the largest value."""
-    return float(np.abs(found - reference).max() / np.abs(reference).max())
+def relative_error(ours: np.ndarray, reference: np.ndarray) -> float:
+    """Return the largest difference over the largest value of the reference."""
+    return float(np.abs(ours - reference).max() / np.abs(reference).max())
 
 
 def summary(logits: np.ndarray, grads: Tensors) -> Tensors:
-    """Return what stands for an answer: the logits; of each gradient norm, samples, projections.
+    """Return an answer in short: the logits; of each gradient its norm, samples, projections.
 
     A gradient of at most SAMPLES values is sampled whole.
     """
@@ -155,34 +156,34 @@ def summary(logits: np.ndarray, grads: Tensors) -> Tensors:
     for name, grad in sorted(grads.items()):
         values = grad.reshape(-1).astype(np.float64)
         whole = values.size <= SAMPLES
-        places = np.arange(values.size) if whole else rng.integers(0, values.size, SAMPLES)
+        indices = np.arange(values.size) if whole else rng.integers(0, values.size, SAMPLES)
         signs = np.frombuffer(rng.bytes(PROJECTIONS * values.size), np.int8)
         answer[f"{name}/norm"] = np.asarray(np.linalg.norm(values))
-        answer[f"{name}/samples"] = values[places]
+        answer[f"{name}/samples"] = values[indices]
         answer[f"{name}/projections"] = np.array(
             [values.sum() - 2 * values[row < 0].sum() for row in signs.reshape(PROJECTIONS, -1)]
         )
     return answer
 
 
-def errors(found: Tensors, reference: Tensors) -> dict[str, float]:
-    """Return part of a summary -> relative error.
+def errors(ours: Tensors, reference: Tensors) -> dict[str, float]:
+    """Return the relative error of each part of a summary.
 
-    logits, samples: `relative_error`; norms, and projections, which are about as large: over the
-    norm.
+    It is `relative_error` for logits and samples. For norms and projections, which are about as
+    large as norms, it is the largest difference over the norm.
     """
-    found_errors = {}
+    relative = {}
     for key, value in reference.items():
         tensor = key.partition("/")[0]
         if key.endswith(("/norm", "/projections")):
-            difference = np.abs(found[key] - value).max()
-            found_errors[key] = float(difference / reference[f"{tensor}/norm"])
+            difference = np.abs(ours[key] - value).max()
+            relative[key] = float(difference / reference[f"{tensor}/norm"])
         else:
-            found_errors[key] = relative_error(found[key], value)
-    return found_errors
+            relative[key] = relative_error(ours[key], value)
+    return relative
 
 
 def stored(name: str, columns: int) -> pathlib.Path:
-    """Return where the reference's answer for a net lies."""
+    """Return the file with the reference's answer for a net."""
     column = "_one_column" if name == "paper" and columns == 1 else ""
     return pathlib.Path(__file__).parents[2] / f"tests/net/parity_numbers/parity_{name}{column}.npz"

@@ -1,4 +1,4 @@
-"""Net 145 of the released program in plain NumPy float64, forward: loops, no library of layers.
+"""Net 145 of the released program, forward, in plain NumPy float64 with loops.
 
 Channels last; the two GPUs are "a" = 0 and "b" = 1. Sources: layers-145.cfg, layer-params-145.cfg,
 layer.py:1004 (sizes round up), :1183 (norms divide scale), layer.cu:1126 (dropout at test).
@@ -14,7 +14,7 @@ Array = np.ndarray
 def logits(params: Params, images: Array) -> Array:
     """Return what the softmax reads: (B, 224, 224, 3) -> (B, 1000).
 
-    params: layer -> kernel, bias, the column first; fc6 reads (column, place, map).
+    params: layer -> kernel, bias, the column first; fc6 reads (column, pixel, channel).
     """
     w = {
         k: {name: np.asarray(value, np.float64) for name, value in v.items()}
@@ -27,9 +27,9 @@ def logits(params: Params, images: Array) -> Array:
     both = (0, 1)
     image = np.asarray(images, np.float64)
     x = [conv(image, *kernel("conv1", gpu), stride=4, before=0, after=3) for gpu in both]
-    x = [relu(max_pool(across_maps(a))) for a in x]  # 55 -> 27 places; no ReLU before the norm
+    x = [relu(max_pool(across_channels(a))) for a in x]  # 55 -> 27 pixels; no ReLU before the norm
     x = [relu(conv(a, *kernel("conv2", gpu), before=2, after=2)) for gpu, a in enumerate(x)]
-    x = [max_pool(across_places(across_maps(a))) for a in x]  # 27 -> 13
+    x = [max_pool(across_pixels(across_channels(a))) for a in x]  # 27 -> 13
     joined = np.concatenate(x, axis=-1)
     x = [relu(conv(joined, *kernel("conv3", gpu), before=1, after=1)) for gpu in both]
     x = [relu(conv(a, *kernel("conv4", gpu), before=1, after=1)) for gpu, a in enumerate(x)]
@@ -63,25 +63,25 @@ def relu(x: Array) -> Array:
 
 
 def max_pool(x: Array) -> Array:
-    """Return the maxima of 3x3 windows, 2 apart; 55, 27 and 13 places leave nothing over."""
-    places = (x.shape[1] - 3) // 2 + 1
-    found = np.full((len(x), places, places, x.shape[3]), -np.inf)
+    """Return the maxima of 3x3 windows, 2 apart; with 55, 27 and 13 pixels none overhangs."""
+    size = (x.shape[1] - 3) // 2 + 1
+    y = np.full((len(x), size, size, x.shape[3]), -np.inf)
     for i in range(3):
         for j in range(3):
-            found = np.maximum(found, x[:, i : i + 2 * places - 1 : 2, j : j + 2 * places - 1 : 2])
-    return found
+            y = np.maximum(y, x[:, i : i + 2 * size - 1 : 2, j : j + 2 * size - 1 : 2])
+    return y
 
 
-def across_maps(x: Array) -> Array:
-    """Return cmrnorm: five maps of the same GPU around each, scale 1e-4 / 5, minDiv 2."""
-    maps, total = x.shape[3], np.zeros_like(x)
-    for i in range(maps):
-        total[..., i] = (x[..., max(0, i - 2) : min(maps, i + 3)] ** 2).sum(-1)
+def across_channels(x: Array) -> Array:
+    """Return cmrnorm: five channels of the same GPU around each, scale 1e-4 / 5, minDiv 2."""
+    channels, total = x.shape[3], np.zeros_like(x)
+    for i in range(channels):
+        total[..., i] = (x[..., max(0, i - 2) : min(channels, i + 3)] ** 2).sum(-1)
     return x * (2 + 1e-4 / 5 * total) ** -0.75
 
 
-def across_places(x: Array) -> Array:
-    """Return rnorm: 5x5 places of the same map, scale 1e-3 / 25, minDiv 1; zeros outside."""
+def across_pixels(x: Array) -> Array:
+    """Return rnorm: 5x5 pixels of the same channel, scale 1e-3 / 25, minDiv 1; zeros outside."""
     size = x.shape[1]
     padded = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))) ** 2
     total = np.zeros_like(x)

@@ -12,7 +12,6 @@ import numpy as np
 
 from experiments.parity.cases import Params
 
-# What follows the convolutions; each works in place of the blob before it, or after it.
 _NORM = "LRN lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }"
 _POOL = "Pooling pooling_param { pool: MAX kernel_size: 3 stride: 2 }"
 _CONVOLUTIONS = {
@@ -34,7 +33,7 @@ def logits(name: str, params: Params, images: np.ndarray) -> np.ndarray:
     files = (prototxt(name).encode(), caffemodel(params))
     net = cv2.dnn.readNetFromCaffe(*(np.frombuffer(file, np.uint8) for file in files))
     net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
-    net.enableWinograd(False)  # it rounds more than float32 need
+    net.enableWinograd(False)  # it rounds more than float32 needs to
     net.setInput(np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2)))
     return net.forward("fc8")
 
@@ -91,7 +90,7 @@ def blobs_of(params: Params) -> dict[str, tuple[np.ndarray, np.ndarray]]:
             weights = np.concatenate([kernel[c].T for c in columns], axis=1)
         else:
             weights = np.concatenate([kernel[c].T for c in columns])
-            if name == "fc6":  # (out, column, place, map) -> (out, column, map, place)
+            if name == "fc6":  # (out, column, pixel, channel) -> (out, column, channel, pixel)
                 weights = weights.reshape(4096, 2, 36, 128).transpose(0, 1, 3, 2).reshape(4096, -1)
         blobs[name] = (weights, bias.reshape(-1))
     return blobs

@@ -1,8 +1,8 @@
-"""The layer files of the released program's nets of 2012: their facts, and a reader of the files.
+"""The layer files of the released program's nets of 2012: their contents, and a reader.
 
-A net is sections as in layers-145.cfg, one a layer and GPU (conv1a, conv1b). `sections` holds what
-the files say that the paper's numbers come from; `read_layers` reads such a file itself, with the
-layer-params beside it.
+A net is a list of sections as in layers-145.cfg, one for each layer and GPU (conv1a, conv1b).
+`sections` returns the contents of the files that made the paper's numbers; `read_layers` reads such
+a file itself, with the layer-params beside it.
 """
 
 import configparser
@@ -24,7 +24,7 @@ _CMRNORM = "type=cmrnorm size=5 scale=0.0001 pow=0.75 minDiv=2"
 _RNORM = "type=rnorm size=5 scale=0.001 pow=0.75"
 _POOL = "type=pool sizeX=3 stride=2"
 _HS = "type=hs keep=0.5"
-# An input of a layer is on its own GPU; with *, on both.
+# A layer's input is on the layer's GPU; with *, on both.
 _NET_145 = {
     "conv1": "inputs=data type=conv filters=48 filterSize=11 stride=4 padding=0",
     "rnorm1": f"inputs=conv1 {_CMRNORM}",
@@ -46,7 +46,7 @@ _CONV6 = {
     "conv6": "inputs=pool3* type=conv filters=128 filterSize=3 stride=1 padding=1 neuron=relu",
     "fc2048": "inputs=conv6* type=fc outputs=2048 neuron=relu",
 }
-_CHANGES: dict[str, dict[str, str]] = {  # what stands in place of a section of 145
+_CHANGES: dict[str, dict[str, str]] = {  # in place of a section of 145
     "code2012": {},
     "half": {
         "conv5": "inputs=conv4 type=conv filters=256 filterSize=3 stride=1 padding=1",
@@ -81,7 +81,7 @@ _CHANGES: dict[str, dict[str, str]] = {  # what stands in place of a section of 
 def sections(name: str) -> dict[str, Section]:
     """Return the sections of a net's layer file that lie between the data and the softmax."""
     gpus = "a" if name == "half" else "ab"
-    found: dict[str, Section] = {}
+    listed: dict[str, Section] = {}
     for layer, text in (_NET_145 | _CHANGES[name]).items():
         for gpu in gpus:
             section = dict(pair.split("=") for pair in text.split())
@@ -90,16 +90,16 @@ def sections(name: str) -> dict[str, Section]:
                 section["inputs"] = ",".join(read[:-1] + other for other in gpus)
             elif read != "data":
                 section["inputs"] = read + gpu
-            found[layer + gpu] = section
+            listed[layer + gpu] = section
     if name == "six_conv_fall2011":
         for gpu, outputs in (("a", "10921"), ("b", "10922")):
-            found[f"fc1000{gpu}"] = {"type": "fc", "inputs": "fc1a,fc1b", "outputs": outputs}
-        found["concat"] = {"type": "concat", "inputs": "fc1000a,fc1000b"}
+            listed[f"fc1000{gpu}"] = {"type": "fc", "inputs": "fc1a,fc1b", "outputs": outputs}
+        listed["concat"] = {"type": "concat", "inputs": "fc1000a,fc1000b"}
     else:
         last = ",".join(f"hs2{gpu}" for gpu in gpus)
-        found["fc1000"] = {"type": "fc", "inputs": last, "outputs": "1000"}
-    found["probs"] = {"type": "softmax", "inputs": list(found)[-1]}
-    return {layer: found[layer] for layer in _read(found, "probs")}
+        listed["fc1000"] = {"type": "fc", "inputs": last, "outputs": "1000"}
+    listed["probs"] = {"type": "softmax", "inputs": list(listed)[-1]}
+    return {layer: listed[layer] for layer in _read(listed, "probs")}
 
 
 def read_layers(folder: pathlib.Path, name: str) -> dict[str, Section]:
@@ -111,13 +111,13 @@ def read_layers(folder: pathlib.Path, name: str) -> dict[str, Section]:
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # filterSize, not filtersize
     parser.read([folder / f"{kind}-{FILES[name]}.cfg" for kind in ("layers", "layer-params")])
-    found = {layer: dict(parser[layer]) for layer in parser.sections()}
-    return {layer: found[layer] for layer in _read(found, "probs")}
+    listed = {layer: dict(parser[layer]) for layer in parser.sections()}
+    return {layer: listed[layer] for layer in _read(listed, "probs")}
 
 
-def _read(found: dict[str, Section], layer: str) -> list[str]:
-    """Return the names of `layer` and of all layers that it needs, these first."""
+def _read(listed: dict[str, Section], layer: str) -> list[str]:
+    """Return the names of all layers that `layer` needs, then its own."""
     names: list[str] = []
-    for read in found[layer]["inputs"].split(","):
-        names += [] if read == "data" else _read(found, read)
+    for read in listed[layer]["inputs"].split(","):
+        names += [] if read == "data" else _read(listed, read)
     return list(dict.fromkeys([*names, layer]))

@@ -27,7 +27,7 @@ class Program:
 
     def __init__(self, sections: dict[str, Section], params: dict[str, dict[str, Tensor]]):
         self.sections, self.params = sections, params
-        self.given = 0  # of fc8's outputs, by the sections that made them
+        self.done = 0  # outputs of fc8 that earlier sections made
 
     def logits(self, images: Tensor) -> Tensor:
         """Return what the softmax reads: (B, 3, H, W) -> (B, classes)."""
@@ -49,7 +49,7 @@ class Program:
 
     def conv(self, name: str, section: Section, inputs: dict[str, Tensor]) -> Tensor:
         """Return the sum of a convolution of each input, and one bias."""
-        # A number for each input, and the same for all in these nets.
+        # One number for each input; in these nets they are all the same.
         numbers = {key: value.split(",")[0] for key, value in section.items()}
         size, stride, padding = (int(numbers[key]) for key in ("filterSize", "stride", "padding"))
         gpu = _gpu(name)
@@ -70,27 +70,27 @@ class Program:
         outputs, ours = int(section["outputs"]), _ours(name)
         kernel, bias = self.params[ours]["kernel"], self.params[ours]["bias"]
         if ours == "fc8":  # (columns, in, all outputs)
-            mine = slice(self.given, self.given + outputs)
-            self.given += outputs
-            parts, total = list(kernel[..., mine]), bias[mine]
+            part = slice(self.done, self.done + outputs)
+            self.done += outputs
+            parts, total = list(kernel[..., part]), bias[part]
         else:
             parts, total = list(kernel[_gpu(name)].chunk(len(inputs))), bias[_gpu(name)]
         for read, x in inputs.items():
             weights = parts[_gpu(read) if len(inputs) > 1 else 0]
             assert weights.shape[1] == outputs, name
-            x = x.permute(0, 2, 3, 1) if x.ndim == 4 else x  # our places come before our maps
+            x = x.permute(0, 2, 3, 1) if x.ndim == 4 else x  # we put pixels before channels
             total = total + x.flatten(1) @ weights
         return total
 
     def cmrnorm(self, section: Section, x: Tensor) -> Tensor:
-        """Return x over its size neighbouring maps; scale is divided by size."""
+        """Return x normalized over `size` neighbouring channels; scale is divided by size."""
         size = int(section["size"])
         padded = F.pad(x.square(), (0, 0, 0, 0, size // 2, size // 2))
         around = sum(padded[:, i : i + x.shape[1]] for i in range(size))
         return _normed(x, around, section, float(section["scale"]) / size)
 
     def rnorm(self, section: Section, x: Tensor) -> Tensor:
-        """Return x over size x size places of its own map; scale is divided by all of them."""
+        """Return x normalized over size x size pixels; scale is divided by size ** 2."""
         size = int(section["size"])
         mean = F.avg_pool2d(x.square(), size, 1, size // 2, count_include_pad=True)
         return _normed(x, mean, section, float(section["scale"]))
@@ -100,7 +100,7 @@ class Program:
         return F.max_pool2d(x, int(section["sizeX"]), int(section["stride"]), ceil_mode=True)
 
     def hs(self, section: Section, x: Tensor) -> Tensor:
-        """Return x times what training keeps of it."""
+        """Return x times the share that training keeps."""
         return x * float(section["keep"])
 
 
@@ -109,9 +109,9 @@ def _normed(x: Tensor, squares, section: Section, scale: float) -> Tensor:
 
 
 def _split(name: str) -> tuple[str, str]:
-    found = re.fullmatch(r"(.+?)([ab]?)", name)
-    assert found
-    return found[1], found[2]
+    match = re.fullmatch(r"(.+?)([ab]?)", name)
+    assert match
+    return match[1], match[2]
 
 
 def _ours(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Every row of the table of named nets in PyTorch, with our parameters: logits and gradients."""
+"""Every named architecture in PyTorch, with our parameters: logits and gradients."""
 
 import contextlib
 import pathlib
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, func
 from torch.nn import functional as F
 
-from experiments.parity import torch_net
 from experiments.parity.cases import Params, Tensors, flat
 from experiments.parity.program_layers import FILES, read_layers, sections
 from experiments.parity.torch_program import Program
 from experiments.parity.torch_successors import TORCHVISION_NAMES, CaffeAlexNet, TorchvisionAlexNet
+from experiments.support.torch_net import TorchAlexNet
 
 Weights = dict[str, dict[str, Tensor]]  # layer -> kernel, bias; our layout
 
@@ -27,35 +27,35 @@ def answer(
     dtype: str = "float64",
     layers: pathlib.Path | None = None,
 ) -> tuple[np.ndarray, Tensors]:
-    """Return logits and gradients of the mean cross entropy, as parity_numbers.answer_of does.
+    """Return logits and gradients of the mean cross entropy, as cases.answer_of does.
 
     Args:
-      name: of the row.
-      params, images, labels: as parity_numbers.inputs gives.
+      name: of the architecture.
+      params, images, labels: as cases.inputs returns them.
       dtype: of the arithmetic.
-      layers: folder of the released program's layer files, to run one of them as it is.
+      layers: folder of the released program's layer files, to run the net from its own file.
     """
     kind = getattr(torch, dtype)
     weights = _weights(params, kind)
     leaves = [value.requires_grad_() for layer in weights.values() for value in layer.values()]
     logits = _logits(name, weights, _channels_first(images, kind), layers)
     grads = iter(torch.autograd.grad(F.cross_entropy(logits, torch.tensor(labels).long()), leaves))
-    found = {layer: {key: next(grads) for key in values} for layer, values in weights.items()}
-    return logits.detach().numpy(), flat(found)
+    by_layer = {layer: {key: next(grads) for key in values} for layer, values in weights.items()}
+    return logits.detach().numpy(), flat(by_layer)
 
 
 def nearest_tie(name: str, params: Params, images: np.ndarray) -> float:
     """Return the least distance, in deviations of its layer, at which a gradient would jump.
 
-    There a ReLU's input passes zero, or a window's second largest value the largest. Windows whose
-    two largest are equal do not count: over even parts of a photograph they saw the same pixels,
-    and whichever wins gives the same gradient.
+    There a ReLU's input passes zero, or a window's second largest value passes the largest. Windows
+    whose two largest values are equal do not count: they are over even parts of a photograph, saw
+    the same pixels, and have the same gradient whichever wins.
     """
-    found: list[Tensor] = []
+    distances: list[Tensor] = []
     relu, max_pool2d = F.relu, F.max_pool2d
 
     def watched_relu(x, *args, **kwargs):
-        found.append(x.abs().min() / x.std())
+        distances.append(x.abs().min() / x.std())
         return relu(x, *args, **kwargs)
 
     def watched_pool(x, kernel_size, stride, *args, **kwargs):
@@ -65,7 +65,7 @@ def nearest_tie(name: str, params: Params, images: np.ndarray) -> float:
         windows = padded.unfold(2, kernel_size, stride).unfold(3, kernel_size, stride).flatten(4)
         first, second = windows.topk(2, -1).values.unbind(-1)
         apart = (first - second)[first > 0] / x.std()
-        found.append(apart[apart > 1e-12].min())
+        distances.append(apart[apart > 1e-12].min())
         return y
 
     with contextlib.ExitStack() as stack:
@@ -74,7 +74,7 @@ def nearest_tie(name: str, params: Params, images: np.ndarray) -> float:
         stack.enter_context(mock.patch.object(F, "max_pool2d", watched_pool))
         weights = _weights(params, torch.float64)
         _logits(name, weights, _channels_first(images, torch.float64), None)
-    return float(min(found))
+    return float(min(distances))
 
 
 def _logits(name: str, weights: Weights, x: Tensor, layers: pathlib.Path | None) -> Tensor:
@@ -84,7 +84,7 @@ def _logits(name: str, weights: Weights, x: Tensor, layers: pathlib.Path | None)
     state = _state(weights)
     net: torch.nn.Module
     if name == "paper":
-        net = torch_net.TorchAlexNet(columns=len(weights["conv1"]["kernel"]))
+        net = TorchAlexNet(columns=len(weights["conv1"]["kernel"]))
     elif name == "owt":
         net = TorchvisionAlexNet()
         state = {
@@ -111,7 +111,7 @@ def _state(weights: Weights) -> dict[str, Tensor]:
     """Return our parameters under PyTorch's names and in its layout, the columns as groups.
 
     Kernels (columns, kh, kw, in, out) -> (columns x out, in, kh, kw). fc6 reads
-    (column, place, channel) with us, (column, channel, place) there; fc8's columns lie along its
+    (column, pixel, channel) with us, (column, channel, pixel) there; fc8's columns lie along its
     inputs.
     """
     state: dict[str, Tensor] = {}
@@ -120,9 +120,9 @@ def _state(weights: Weights) -> dict[str, Tensor]:
         columns, out = kernel.shape[0], kernel.shape[-1]
         if kernel.ndim == 5:
             weight = kernel.permute(0, 4, 3, 1, 2).flatten(0, 1)
-        elif layer == "fc6":  # of 6 x 6 places
-            places = kernel.reshape(columns, columns, 36, -1, out)  # reader, read, place, channel
-            weight = places.permute(0, 4, 1, 3, 2).flatten(2).flatten(0, 1)
+        elif layer == "fc6":  # of 6 x 6 pixels
+            pixels = kernel.reshape(columns, columns, 36, -1, out)  # reader, read, pixel, channel
+            weight = pixels.permute(0, 4, 1, 3, 2).flatten(2).flatten(0, 1)
         elif layer == "fc8":
             weight = kernel.flatten(0, 1).T
         else:

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 class CaffeAlexNet(nn.Module):
-    """BVLC's net: (B, 3, 227, 227) -> (B, 1000). CaffeNet's, which pools before it normalizes."""
+    """BVLC's AlexNet, or CaffeNet, which pools first: (B, 3, 227, 227) -> (B, 1000)."""
 
     def __init__(self, pool_first: bool):
         super().__init__()
@@ -30,7 +30,7 @@ class CaffeAlexNet(nn.Module):
         return self.fc8(F.relu(self.fc7(F.relu(self.fc6(x)))))
 
     def normed(self, x: torch.Tensor, conv: nn.Module) -> torch.Tensor:
-        """Return one of the two stages that end in pool and norm, in their order."""
+        """Return one of the two stages that end in pool and norm, in either order."""
         x = F.relu(conv(x))
         return self.norm(_pool(x)) if self.pool_first else _pool(self.norm(x))
 

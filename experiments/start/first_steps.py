@@ -1,5 +1,6 @@
 """The first steps of a recipe: each step's loss, and when it has left ln(classes) for good."""
 
+import collections
 import copy
 import math
 from collections.abc import Iterator, Sequence
@@ -19,11 +20,11 @@ from alexnet_jax.system import sharding
 
 WINDOW = 10  # steps in a mean
 LEFT = 0.98  # of ln(classes)
-ENOUGH = 5  # means in a row: no run that had them came back
+ENOUGH = 5  # means in a row: no run came back after them
 
 
 def losses(config: ConfigDict, steps: int) -> Iterator[tuple[float, float]]:
-    """Yield the loss of each step and ln(classes), at the first rates."""
+    """Yield the loss of each step and ln(classes), at the initial learning rates."""
     dataset = prepare(config.data)
     arch = resolving.resolve(config.model, len(dataset.class_names))
     mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size)
@@ -38,43 +39,43 @@ def losses(config: ConfigDict, steps: int) -> Iterator[tuple[float, float]]:
         yield float(loss), math.log(arch.classes)
 
 
-def windows(found: Iterator[tuple[float, float]]) -> Iterator[dict[str, float]]:
-    """Yield {"step", "loss", "chance"} for the mean of each WINDOW steps."""
-    seen = []
-    for step, (loss, chance) in enumerate(found, start=1):
-        seen.append(loss)
+def windows(each: Iterator[tuple[float, float]]) -> Iterator[dict[str, float]]:
+    """Yield {"step", "loss", "chance"} for every WINDOW steps, with their mean loss."""
+    latest: collections.deque[float] = collections.deque(maxlen=WINDOW)
+    for step, (loss, chance) in enumerate(each, start=1):
+        latest.append(loss)
         if step % WINDOW == 0:
-            mean = round(float(np.mean(seen[-WINDOW:])), 5)
+            mean = round(float(np.mean(latest)), 5)
             yield {"step": step, "loss": mean, "chance": chance}
 
 
 def left_at(lines: Sequence[dict[str, float]]) -> float | None:
-    """Return the first step from which every mean is below LEFT of chance, or None."""
+    """Return the first step from which every mean is below LEFT * chance, or None."""
     below = [line["loss"] < LEFT * line["chance"] for line in lines]
     first = next((i for i in range(len(below)) if all(below[i:])), None)
     return None if first is None else lines[first]["step"]
 
 
 def start(config: ConfigDict, steps: int) -> dict[str, Any]:
-    """Return what the doctor says of a recipe before training, and when it then starts.
+    """Return the doctor's verdict on a recipe before training, and when it then starts.
 
-    On one device. Ends when the loss has left ln(classes), or is no number any more.
+    Runs on one device, until the loss has left ln(classes) or is not finite.
 
     Args:
       config: the recipe.
-      steps: to make at most.
+      steps: the most to take.
 
     Returns:
       pull: of the labels, nats a step (alexnet_jax.doctor).
       verdict: the doctor's.
-      spread: layer -> how far images differ in what it passes on.
-      left_at_step: from where the loss stays below LEFT of ln(classes); None: not in these steps.
-      steps: made.
-      loss: mean of the last WINDOW steps, nats; None: no number.
+      spread: layer -> how far images differ in its output.
+      left_at_step: the loss stays below LEFT * ln(classes) from here; None: not in these steps.
+      steps: taken.
+      loss: mean of the last WINDOW steps, nats; None: not finite.
     """
     config = copy.deepcopy(config)
     config.mesh.data = config.mesh.group = 1
-    found, classes = examine.examine(config)
+    layers, classes = examine.examine(config)
     lines: list[dict[str, float]] = []
     for line in windows(losses(config, steps)):
         lines.append(line)
@@ -83,9 +84,9 @@ def start(config: ConfigDict, steps: int) -> dict[str, Any]:
             break
     loss = lines[-1]["loss"] if lines else math.nan
     return {
-        "pull": _rounded(sum(layer.pull for layer in found.values())),
-        "verdict": examine.judge(found, classes)[0],
-        "spread": {name: _rounded(layer.spread) for name, layer in found.items()},
+        "pull": _rounded(sum(layer.pull for layer in layers.values())),
+        "verdict": examine.judge(layers, classes)[0],
+        "spread": {name: _rounded(layer.spread) for name, layer in layers.items()},
         "left_at_step": left_at(lines),
         "steps": lines[-1]["step"] if lines else 0,
         "loss": loss if math.isfinite(loss) else None,
@@ -93,5 +94,5 @@ def start(config: ConfigDict, steps: int) -> dict[str, Any]:
 
 
 def _rounded(x: float) -> float | None:
-    """Return three digits; None for what is no number, which JSON cannot say."""
+    """Return x with three digits; None where it is not finite, which JSON does not have."""
     return float(f"{x:.3g}") if math.isfinite(x) else None

@@ -1,12 +1,12 @@
-"""Does a recipe leave ln(classes), and when: the first steps of some recipes from some seeds.
+"""Does a recipe leave ln(classes), and when? The first steps of some recipes from some seeds.
 
     python -m experiments.start.leaving_chance --data_dir=/path/to/folder --steps=500 \
         --recipes=image_folder,ilsvrc2012_code2012 --seeds=0,1,2 --out=runs/leaving_chance
 
-Each run's losses go to OUT/<recipe>_<seed>.jsonl, a line for the mean of each ten steps; runs that
-are there, of the same config and as long, are not made again. Ends with a picture, OUT/curves.svg
-(matplotlib), and one JSON object, also OUT/summary.json: for each run the first step from which the
-mean loss stays 2 % below ln(classes).
+Each run's losses go to OUT/<recipe>_<seed>.jsonl, a line for the mean of each ten steps. A run that
+exists with the same config and at least as many steps is not made again. Ends with a picture,
+OUT/curves.svg (matplotlib), and one JSON object, also OUT/summary.json: for each run the first step
+from which the mean loss stays 2 % below ln(classes).
 """
 
 import importlib
@@ -21,12 +21,12 @@ from ml_collections import ConfigDict
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
 from experiments.start.first_steps import WINDOW, left_at, losses, windows
+from experiments.support.recipe import digest
 from experiments.support.run_lines import Line, RunLines
-from experiments.sweeps.runs import digest
 
 
 def config_of(recipe: str, seed: int, data_dir: str, prepared_dir: str = "") -> ConfigDict:
-    """Return a recipe of configs/ on a folder of images, one device, the rate as it starts."""
+    """Return a recipe of configs/ for a folder of images, on one device."""
     config = importlib.import_module(f"configs.{recipe}").get_config()
     config.seed = seed
     config.data.builder, config.data.dir = "image_folder", data_dir
@@ -37,20 +37,20 @@ def config_of(recipe: str, seed: int, data_dir: str, prepared_dir: str = "") -> 
 
 
 def run(config: ConfigDict, path: pathlib.Path, steps: int) -> list[Line]:
-    """Make one run, or find it made as long; return its lines up to `steps`."""
-    own = {"recipe": digest(config)}
-    lines = [line for line in RunLines(path).lines if own.items() <= line.items()]
+    """Make one run, unless it exists with enough steps; return its lines up to `steps`."""
+    recipe = digest(config)
+    lines = [line for line in RunLines(path).lines if line.get("recipe") == recipe]
     if not lines or lines[-1]["step"] < steps // WINDOW * WINDOW:
         lines = []
         for line in windows(losses(config, steps)):
-            lines.append({**line, **own})
+            lines.append({**line, "recipe": recipe})
             print(path.stem, json.dumps(line), flush=True)
         write_atomic(path, "".join(json.dumps(line) + "\n" for line in lines))
     return [line for line in lines if line["step"] <= steps]
 
 
 def draw(curves: dict[str, list[dict]], path: pathlib.Path) -> None:
-    """Draw all curves, a colour a recipe."""
+    """Draw all curves; each recipe has a colour."""
     import matplotlib
     from matplotlib import pyplot
 
@@ -74,15 +74,15 @@ def draw(curves: dict[str, list[dict]], path: pathlib.Path) -> None:
 def define_flags() -> None:
     """Define the command line."""
     flags.DEFINE_string("data_dir", None, "Folder of class folders.", required=True)
-    flags.DEFINE_string("prepared_dir", "", "Where its 256x256 copy lives.")
-    flags.DEFINE_list("recipes", ["image_folder", "ilsvrc2012_code2012"], "Of configs/.")
-    flags.DEFINE_list("seeds", ["0", "1", "2"], "One run each.")
+    flags.DEFINE_string("prepared_dir", "", "Folder of its 256x256 copy.")
+    flags.DEFINE_list("recipes", ["image_folder", "ilsvrc2012_code2012"], "Files of configs/.")
+    flags.DEFINE_list("seeds", ["0", "1", "2"], "A run of each recipe for each.")
     flags.DEFINE_integer("steps", 500, "Of each run.", lower_bound=WINDOW)
     flags.DEFINE_string("out", None, "Folder of the curves.", required=True)
 
 
 def main(_) -> None:
-    """Make what runs are missing, in turns over the recipes, and sum up."""
+    """Make the missing runs, the recipes in turns, and sum up."""
     given, out = flags.FLAGS, pathlib.Path(flags.FLAGS.out)
     curves, runs = {}, {}
     for seed in map(int, given.seeds):

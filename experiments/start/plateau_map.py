@@ -1,4 +1,4 @@
-"""Why a net sits at ln(classes): a map of the recipes that start, and of those that do not.
+"""Why a net stays at ln(classes): a map of the recipes that start, and of those that do not.
 
     python -m experiments.start.plateau_map --map=start --seeds=3 --steps=300 --out=runs/plateau \
         --config=configs/quickstart.py --config.batch_size=32
@@ -7,13 +7,13 @@
 conv3 to conv5), the biases that the text sets to 1 (0, 0.1, 1), pixels as they are or divided by
 their deviation, and normalization (the paper's, Caffe's, none). --map=norm: response normalization
 with n of 1 to 11 and k of 0 to 2, batch normalization and none, on either kind of pixels, with the
-text's initial values. In a narrower net the deviations are larger, so that its signal is the full
-net's.
+text's initial values. A narrower net gets larger deviations, so that its signal is that of the full
+net.
 
-A run is over when the mean loss of ten steps has been 2 % below ln(classes) five times in a row.
-Each is a line of OUT/MAP.jsonl, with what the doctor said before, and is not made again; the first
-seed of all recipes comes first. --steps=0 asks the doctor only. Ends with a table, OUT/MAP.svg
-(matplotlib), and one JSON object, also OUT/MAP.json.
+A run ends when the mean loss of ten steps has been 2 % below ln(classes) five times in a row. Each
+run is a line of OUT/MAP.jsonl, with the doctor's verdict before it, and is not made again; the
+first seed of all recipes comes first. --steps=0 asks only the doctor. Ends with a table,
+OUT/MAP.svg (matplotlib), and one JSON object, also OUT/MAP.json.
 """
 
 import json
@@ -31,65 +31,66 @@ from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
 from experiments.start.first_steps import start
 from experiments.start.plateau_recipes import MAPS, Map, map_of
+from experiments.support.recipe import given, read_config
 from experiments.support.run_lines import Line, RunLines
-from experiments.sweeps import flags as sweep_flags
-from experiments.sweeps.runs import Setting, plan, read_config
+from experiments.support.terminal import say, show
+from experiments.sweeps.runs import Setting, plan
 
 DOCTOR_STARTS = ("starts", "starts late")  # verdicts that a run can prove wrong
 
 
 def run_all(
-    settings: Sequence[Setting], given: Sequence[str], runs: RunLines, seeds: int, steps: int
+    settings: Sequence[Setting], recipe: Sequence[str], runs: RunLines, seeds: int, steps: int
 ) -> list[Line]:
-    """Make the runs that are missing; return all that these settings and seeds have.
+    """Make the missing runs; return all runs of these settings and seeds.
 
     Args:
-      settings: the recipes.
-      given: flags of the config, for all.
-      runs: those that are done.
-      seeds: of each.
-      steps: of each, at most.
+      settings: what differs.
+      recipe: flags of the config, for all runs.
+      runs: the finished runs.
+      seeds: runs of each setting.
+      steps: of each run, at most.
     """
-    planned = plan(settings, given, seeds, runs.path.parent)
-    found = []
+    planned = plan(settings, recipe, seeds, runs.path.parent)
+    lines = []
     for k, one in enumerate(planned, start=1):
         asked = {"setting": one.setting.name, "seed": one.seed, "steps_asked": steps}
-        asked |= {"given": " ".join(given), "recipe": one.recipe}
+        asked |= {"given": " ".join(recipe), "recipe": one.recipe}
         line = runs.find(**asked)
         if line is None:
             config = read_config([flag for flag in one.flags if flag.startswith("--config")])
             line = runs.add({**asked, **start(config, steps)})
-            said = json.dumps({name: line[name] for name in ("pull", "left_at_step", "loss")})
-            sweep_flags.say(f"{k}/{len(planned)} {one.setting.name}, seed {one.seed}: {said}")
-        found.append(line)
-    return found
+            short = json.dumps({name: line[name] for name in ("pull", "left_at_step", "loss")})
+            say(f"{k}/{len(planned)} {one.setting.name}, seed {one.seed}: {short}")
+        lines.append(line)
+    return lines
 
 
 def summary(settings: Sequence[Setting], lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Return a row for each setting: the doctor's pulls and verdicts, and when its runs left."""
+    """Return a row for each setting: the doctor's pulls and verdicts, and when its runs started."""
     rows = []
     for setting in settings:
-        own = [line for line in lines if line["setting"] == setting.name]
-        left = [line["left_at_step"] for line in own]
+        runs = [line for line in lines if line["setting"] == setting.name]
+        left = [line["left_at_step"] for line in runs]
         rows.append(
             {
                 "setting": setting.name,
                 "overrides": dict(setting.overrides),
-                "runs": len(own),
+                "runs": len(runs),
                 "left": sum(step is not None for step in left),
                 "left_at_step": left,
-                "losses": [line["loss"] for line in own],
-                "made": sum(line["steps"] for line in own),
-                "pulls": [line["pull"] for line in own],
-                "verdicts": [line["verdict"] for line in own],
-                "spread": own[0]["spread"] if own else None,
+                "losses": [line["loss"] for line in runs],
+                "made": sum(line["steps"] for line in runs),
+                "pulls": [line["pull"] for line in runs],
+                "verdicts": [line["verdict"] for line in runs],
+                "spread": runs[0]["spread"] if runs else None,
             }
         )
     return rows
 
 
 def agreement(lines: Sequence[Line]) -> dict[str, int]:
-    """Return how many runs the doctor was right about, of those that could tell."""
+    """Return how many runs were made, and for how many of them the doctor was right."""
     runs = [line for line in lines if line["steps"]]
     right = [
         (line["verdict"] in DOCTOR_STARTS) == (line["left_at_step"] is not None) for line in runs
@@ -98,7 +99,7 @@ def agreement(lines: Sequence[Line]) -> dict[str, int]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
-    """Return the rows for a terminal."""
+    """Return the rows as a table for a terminal."""
     shown = Table(
         *("recipe", "the doctor's pull, nats", "its verdict", "left", "from step", "last loss"),
         title="Runs that left ln(classes)",
@@ -145,31 +146,31 @@ def _cell(row: dict[str, Any]) -> str:
     if None in row["losses"]:
         return "no number"
     steps = [step for step in row["left_at_step"] if step is not None]
-    said = f"\n{statistics.median(steps):g}" if steps else ""
-    return f"{row['left']}/{row['runs']}{said}"
+    median = f"\n{statistics.median(steps):g}" if steps else ""
+    return f"{row['left']}/{row['runs']}{median}"
 
 
 def define_flags() -> None:
     """Define the command line."""
     command_line.define_config_flag()
-    flags.DEFINE_enum("map", "start", list(MAPS), "Which.")
+    flags.DEFINE_enum("map", "start", list(MAPS), "Which map.")
     flags.DEFINE_integer("seeds", 3, "Runs of each recipe.", lower_bound=1)
     flags.DEFINE_integer("steps", 300, "Of each run, at most; 0: the doctor only.", lower_bound=0)
     flags.DEFINE_string("out", None, "Folder of the runs.", required=True)
 
 
 def main(_) -> None:
-    """Make the runs that are missing, and sum up."""
+    """Make the missing runs, and sum up."""
     name, out = flags.FLAGS.map, pathlib.Path(flags.FLAGS.out)
-    # Recipes share most of what is compiled, unless the user keeps it somewhere.
+    # Recipes share most of what is compiled; the user may have chosen a folder for it.
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(out.absolute() / "compiled"))
     drawn = map_of(name, flags.FLAGS.config)
     settings = drawn.settings()
     runs = RunLines(out / f"{name}.jsonl")
-    lines = run_all(settings, sweep_flags.given(), runs, flags.FLAGS.seeds, flags.FLAGS.steps)
+    lines = run_all(settings, given(), runs, flags.FLAGS.seeds, flags.FLAGS.steps)
     rows = summary(settings, lines)
-    sweep_flags.show(table(rows))
+    show(table(rows))
     draw(drawn, rows, out / f"{name}.svg")
     result = {
         "map": name,

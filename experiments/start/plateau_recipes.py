@@ -1,4 +1,4 @@
-"""The recipes of plateau_map.py: which choices there are, and what each sets in a config."""
+"""The recipes of plateau_map.py: the choices, and the config fields that each of them sets."""
 
 import dataclasses
 import itertools
@@ -10,9 +10,9 @@ from alexnet_jax.net import architecture, resolving
 from experiments.sweeps.runs import Setting
 
 Overrides = tuple[tuple[str, str], ...]  # (field, value as on the command line)
-Factor = dict[str, Overrides]  # name of a choice -> what it sets
+Factor = dict[str, Overrides]  # name of a choice -> its fields
 
-# Of pixels less their mean, in ILSVRC and its like: PyTorch's, times 255.
+# Deviations of pixels of ILSVRC and similar images: PyTorch's, times 255.
 NORMALIZED = "(58.4,57.1,57.4)"
 INPUT: Factor = {
     "pixels 0-255": (("data.divide_by", "(1.0,1.0,1.0)"),),
@@ -28,7 +28,7 @@ WINDOWS, CONSTANTS = (1, 3, 5, 11), (0, 1, 2)  # paper 3.3: n = 10 reaches 5 map
 
 @dataclasses.dataclass(frozen=True)
 class Map:
-    """Every combination of some factors; those of `rows` are drawn one below the other."""
+    """Every combination of some factors; those in `rows` are drawn one below the other."""
 
     rows: tuple[Factor, ...]
     columns: tuple[Factor, ...]
@@ -44,11 +44,11 @@ class Map:
     def settings(self) -> list[Setting]:
         """Return a setting for each cell, row by row, named "row; column"."""
         factors = (*self.rows, *self.columns)
-        found = []
+        settings = []
         for names in itertools.product(*factors):
             chosen = [factor[name] for factor, name in zip(factors, names, strict=True)]
-            found.append(Setting(_name(names), tuple(itertools.chain(*chosen))))
-        return found
+            settings.append(Setting(_name(names), tuple(itertools.chain(*chosen))))
+        return settings
 
 
 def _name(names: Sequence[str]) -> str:
@@ -75,7 +75,7 @@ def _start(arch: architecture.Architecture) -> Map:
             {name: 0.03 if name in ("conv3", "conv4", "conv5") else 0.01 for name in layers},
         ),
     }
-    # The layers whose biases the text sets to 1.
+    # The layers whose biases the text sets to 1 (paper 5).
     raised = [name for name in layers if getattr(architecture.Init().bias, name)]
     biases: Factor = {
         f"bias {value}": tuple((f"model.init.bias.{name}", value) for name in raised)
@@ -85,10 +85,14 @@ def _start(arch: architecture.Architecture) -> Map:
 
 
 def _deviations(arch: architecture.Architecture, wanted: dict[str, float]) -> Overrides:
-    """Return deviations of a net of this width that make the full net's signal of those wanted.
+    """Return deviations with which a net of this width has the signal of the full net.
 
-    A layer whose inputs are fewer by a factor adds up fewer products: its weights are larger by
-    the root of that. Those of conv1 are the three colours in any net.
+    A layer with fewer inputs adds up fewer products: its weights must be larger by the root of the
+    ratio. conv1 reads three colours in every net.
+
+    Args:
+      arch: the net.
+      wanted: layer -> the full net's deviation.
     """
     larger = arch.width**-0.5
     std = {name: one if name == "conv1" else one * larger for name, one in wanted.items()}
@@ -105,7 +109,7 @@ def _norm(arch: architecture.Architecture) -> Map:
     }
     norms["batch norm"] = (("model.norm", "batch"),)
     norms["no norm"] = (("model.norm", "none"),)
-    return Map(({name: (*init, *own) for name, own in norms.items()},), (INPUT,))
+    return Map(({name: (*init, *fields) for name, fields in norms.items()},), (INPUT,))
 
 
 MAPS = {"start": _start, "norm": _norm}

@@ -1,4 +1,4 @@
-"""A file with a JSON line for each run that is done, so that none is made twice."""
+"""A file with a JSON line for each finished run, so that no run is made twice."""
 
 import json
 import pathlib
@@ -10,10 +10,10 @@ Line = dict[str, Any]
 
 
 class RunLines:
-    """The lines of a file, read once and written whole with each that is added.
+    """The lines of a file, read once and written whole with each new line.
 
     Args:
-      path: the file; it need not be there.
+      path: the file; it need not exist.
     """
 
     def __init__(self, path: pathlib.Path):
@@ -26,7 +26,7 @@ class RunLines:
         return next((line for line in self.lines if asked.items() <= line.items()), None)
 
     def add(self, line: Line) -> Line:
-        """Keep a line; return it."""
+        """Add a line to the file; return it."""
         self.lines.append(line)
         write_atomic(self.path, "".join(json.dumps(each) + "\n" for each in self.lines))
         return line

@@ -1,7 +1,7 @@
-"""What some seeds of two settings say: means, deviations, and the difference with its interval."""
+"""What several seeds of two settings show: means, deviations, and the difference's interval."""
 
 import dataclasses
-import math
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +12,7 @@ CONFIDENCE = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A mean difference and its 95 % interval (Student's t); None where seeds are too few."""
+    """A mean difference and its 95 % interval (Student's t); None where there are too few seeds."""
 
     mean: float
     low: float | None
@@ -22,7 +22,7 @@ class Difference:
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return mean and sample standard deviation (n - 1); of one value there is no deviation."""
+    """Return mean and sample standard deviation (n - 1); None for the deviation of one value."""
     array = np.asarray(values, np.float64)
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else None
 
@@ -31,36 +31,20 @@ def difference(first: Mapping[int, float], other: Mapping[int, float]) -> Differ
     """Return other - first.
 
     Two runs of one seed see the same images in the same order, with the same crops and masks, so
-    seeds that both have are paired. Where there are not two of those, means are compared without
-    taking the variances for equal (Welch).
+    seeds that both settings have are paired. Where there are fewer than two of those, the means
+    are compared without assuming equal variances (Welch).
 
     Args:
       first, other: seed -> error; at least one each.
     """
-    if len(both := sorted(first.keys() & other.keys())) > 1:
-        mean, deviation = mean_and_deviation([other[seed] - first[seed] for seed in both])
-        assert deviation is not None
-        half = _half_width(deviation / math.sqrt(len(both)), len(both) - 1)
-        return Difference(mean, mean - half, mean + half, len(both), paired=True)
-    return _unpaired(list(first.values()), list(other.values()))
-
-
-def _unpaired(first: list[float], other: list[float]) -> Difference:
-    found = [mean_and_deviation(values) for values in (first, other)]
-    mean = found[1][0] - found[0][0]
-    parts = [
-        deviation**2 / len(values)
-        for values, (_, deviation) in zip((first, other), found, strict=True)
-        if deviation is not None
-    ]
-    n = min(len(first), len(other))
-    if len(parts) < 2 or sum(parts) == 0:
-        return Difference(mean, None, None, n, paired=False)
-    of_each = zip(parts, (first, other), strict=True)
-    freedom = sum(parts) ** 2 / sum(part**2 / (len(values) - 1) for part, values in of_each)
-    half = _half_width(math.sqrt(sum(parts)), freedom)
-    return Difference(mean, mean - half, mean + half, n, paired=False)
-
-
-def _half_width(error_of_mean: float, freedom: float) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error_of_mean
+    shared = sorted(first.keys() & other.keys())
+    paired = len(shared) > 1
+    a, b = ([one[seed] for seed in (shared if paired else one)] for one in (first, other))
+    mean, n = float(np.mean(b) - np.mean(a)), min(len(a), len(b))
+    if n < 2:
+        return Difference(mean, None, None, n, paired)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # runs that all agree have no variance
+        test = stats.ttest_rel(b, a) if paired else stats.ttest_ind(b, a, equal_var=False)
+        interval = test.confidence_interval(CONFIDENCE)
+    return Difference(mean, float(interval.low), float(interval.high), n, paired)

@@ -3,13 +3,14 @@
     python -m experiments.sweeps.ablations --config=configs/ilsvrc2012.py --out=runs/ablations \
         --config.data.dir=/path/to/imagenet --names=lrn,pooling,columns,dropout --seeds=3
 
-A sweep (sweep.py: resuming, --jobs, --where=slurm) of the recipe as it is and of each ablation
-named; --names=help lists all, without --out. Net147 and its like are the nets of the released
-program to the letter, and go with --config=configs/ilsvrc2012_code2012.py.
+A sweep of the whole recipe and of each ablation in --names (sweep.py describes resuming, --jobs and
+--where=slurm). --names=help lists them all, without --out. net147 and its like are exactly the nets
+of the released program, and need --config=configs/ilsvrc2012_code2012.py.
 
-Ends with sweep.py's table; the last top-1 and top-5 errors less those of the whole recipe beside
-the paper's and the original log's; and one JSON object, also OUT/ablations.json. Those numbers are
-of ILSVRC, ten views and 90 epochs: of another dataset or a shorter run only the sign compares.
+Ends with sweep.py's table; a table of our last top-1 and top-5 errors less those of the whole
+recipe, beside the paper's and the original log's; and one JSON object, also OUT/ablations.json. The
+paper's numbers are of ILSVRC, ten views and 90 epochs: with another dataset or a shorter run only
+the sign can be compared.
 """
 
 import dataclasses
@@ -24,16 +25,18 @@ from rich.table import Table
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
-from experiments.sweeps import flags as sweep_flags
-from experiments.sweeps.results import said_difference
-from experiments.sweeps.runs import Setting, read_config
+from experiments.support.recipe import given, read_config
+from experiments.support.terminal import show
+from experiments.sweeps import command
+from experiments.sweeps.results import interval_text
+from experiments.sweeps.runs import Setting
 
 Points = tuple[float, float | None]  # more top-1 and top-5 error without the idea, in % points
 
 
 @dataclasses.dataclass(frozen=True)
 class Ablation:
-    """One idea taken away: the fields that do it, and what its authors found."""
+    """One idea taken away: the fields that do it, and its authors' numbers."""
 
     name: str
     overrides: dict[str, str]
@@ -41,12 +44,12 @@ class Ablation:
     paper: Points | None = None  # None: no number
     logged: Points | None = None  # the released program's runs, less net 145's
     log: str = ""  # where
-    arch: str = ""  # the row of the table that it is an ablation of; "": any
+    arch: str = ""  # the architecture that it is an ablation of; "": any
 
 
-# Errors of the released runs, ten views: net 145 .406640, .182100 on the validation set of 2012
-# (layer-params-145.cfg:182) and .374727, .169987 on the test set of 2010
-# (layer-params-145-2010.cfg:178). What is subtracted from them:
+# Differences to net 145, whose errors with ten views are .406640, .182100 on the validation set of
+# 2012 (layer-params-145.cfg:182) and .374727, .169987 on the test set of 2010
+# (layer-params-145-2010.cfg:178):
 _147 = (0.39, 0.30), "net 147, layer-params-147.cfg:174: .410580, .185100 (2012)"
 _148 = (1.37, 1.15), "net 148, layer-params-148.cfg:148: .420340, .193620 (2012)"
 _150 = (1.16, 1.12), "net 150, layer-params-150.cfg:179: .418280, .193300 (2012)"
@@ -75,7 +78,7 @@ ABLATIONS = (
     Ablation(
         "communication",
         {"model.cross_columns": "False"},
-        "paper 3.2: a pattern of connections is a matter of cross-validation",
+        "paper 3.2: the pattern of connections needs cross-validation",
         None,
         *_150,
     ),
@@ -98,7 +101,9 @@ ABLATIONS = (
     ),
     Ablation("net147", {"model.arch": "nonoverlapping"}, _POOLING, (0.4, 0.3), *_147, "code2012"),
     Ablation("net148", {"model.arch": "no_norm"}, _LRN, (1.4, 1.2), *_148, "code2012"),
-    Ablation("net150", {"model.arch": "no_communication"}, "no word", None, *_150, "code2012"),
+    Ablation(
+        "net150", {"model.arch": "no_communication"}, "paper: no number", None, *_150, "code2012"
+    ),
     Ablation("net145-half", {"model.arch": "half"}, _COLUMNS, (1.7, 1.2), *_HALF, "code2012"),
 )
 
@@ -112,14 +117,14 @@ def named(names: Sequence[str], arch: str) -> list[Ablation]:
     known = {ablation.name: ablation for ablation in ABLATIONS}
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"--names takes {', '.join(known)}; got {', '.join(unknown)}")
-    found = [known[name] for name in names]
-    for ablation in found:
+    ablations = [known[name] for name in names]
+    for ablation in ablations:
         if ablation.arch not in ("", arch):
             raise ConfigError(
                 f"{ablation.name} is an ablation of arch {ablation.arch}, but the config's is "
                 f"{arch}: take --config=configs/ilsvrc2012_code2012.py"
             )
-    return found
+    return ablations
 
 
 def settings(ablations: Sequence[Ablation]) -> list[Setting]:
@@ -131,12 +136,12 @@ def settings(ablations: Sequence[Ablation]) -> list[Setting]:
 
 
 def listing() -> Table:
-    """Return all there are, for a terminal."""
+    """Return all ablations, for a terminal."""
     shown = Table("name", "fields", "the paper, points", "its log", "source")
     for one in ABLATIONS:
         fields = ", ".join(f"{field}={value}" for field, value in one.overrides.items())
         source = "; ".join(filter(None, (one.source, one.log)))
-        shown.add_row(one.name, fields, said(one.paper), said(one.logged), source)
+        shown.add_row(one.name, fields, text(one.paper), text(one.logged), source)
     return shown
 
 
@@ -144,7 +149,7 @@ def beside(ablations: Sequence[Ablation], rows: Sequence[dict[str, Any]]) -> Tab
     """Return our differences beside the paper's and the log's.
 
     Args:
-      ablations: which.
+      ablations: the rows.
       rows: of the sweep's summary, the whole recipe first.
     """
     shown = Table(
@@ -153,37 +158,37 @@ def beside(ablations: Sequence[Ablation], rows: Sequence[dict[str, Any]]) -> Tab
         title_justify="left",
     )
     for one, row in zip(ablations, rows[1:], strict=True):
-        ours = [said_difference(row[f"final_{name}_error"]) or "-" for name in ("top1", "top5")]
+        ours = [interval_text(row[f"final_{name}_error"]) or "-" for name in ("top1", "top5")]
         n = str(row["final_top1_error"]["n"])
-        shown.add_row(one.name, n, *ours, said(one.paper), said(one.logged), one.source)
+        shown.add_row(one.name, n, *ours, text(one.paper), text(one.logged), one.source)
     return shown
 
 
-def said(points: Points | None) -> str:
-    """Return "1.4 / 1.2"; "-" where nothing is known."""
+def text(points: Points | None) -> str:
+    """Return "1.4 / 1.2"; "-" where there is no number."""
     return " / ".join("-" if x is None else f"{x:g}" for x in points) if points else "-"
 
 
 def define_flags() -> None:
     """Define the command line."""
-    sweep_flags.define()
-    flags.DEFINE_list("names", ["lrn", "pooling", "columns", "dropout"], "Or: help.")
+    command.define_flags()
+    flags.DEFINE_list("names", ["lrn", "pooling", "columns", "dropout"], "Ablations, or help.")
 
 
 def main(_) -> None:
     """Run the ablations named."""
     if flags.FLAGS.names == ["help"]:
-        sweep_flags.show(listing())
+        show(listing())
         return
-    arch = read_config(sweep_flags.given()).model.arch
+    arch = read_config(given()).model.arch
     ablations = named(flags.FLAGS.names, arch)
-    result = sweep_flags.sweep(settings(ablations))
-    sweep_flags.show(beside(ablations, result["settings"]))
+    result = command.sweep(settings(ablations))
+    show(beside(ablations, result["settings"]))
     for one, row in zip(ablations, result["settings"][1:], strict=True):
         row["ablation"] = dataclasses.asdict(one)
     path = pathlib.Path(result["figure"]).with_name("ablations.json")
     write_atomic(path, json.dumps(result, indent=2) + "\n")
-    sweep_flags.end(result)
+    command.end(result)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The runs of a sweep on this machine: a process each, several at once, each with its devices."""
+"""The runs of a sweep on this machine: processes, several at once, each with its own devices."""
 
 import concurrent.futures
 import contextlib
@@ -29,50 +29,50 @@ def gpus() -> list[str]:
         return [name for name in visible.split(",") if name]
     command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         return []
-    return found.stdout.split()
+    return listed.stdout.split()
 
 
-def places(jobs: int, found: Sequence[str]) -> list[dict[str, str]]:
-    """Return, for each of the runs at once, the environment that gives it its devices.
+def devices(jobs: int, gpus: Sequence[str]) -> list[dict[str, str]]:
+    """Return for each of the runs at once the variables that give it its devices.
 
     Args:
       jobs: runs at once; 0: one for each GPU, or one where there is none.
-      found: the GPUs, of which each run gets its own, as many as all can have.
+      gpus: each run gets an equal number of them.
 
     Raises:
       UserError: more runs at once than GPUs.
     """
-    jobs = jobs or max(1, len(found))
-    if not found:
+    jobs = jobs or max(1, len(gpus))
+    if not gpus:
         return [{}] * jobs
-    if jobs > len(found):
-        raise UserError(f"--jobs is at most the number of GPUs, {len(found)}; got {jobs}")
-    each = len(found) // jobs
-    return [{VISIBLE: ",".join(found[k * each : (k + 1) * each])} for k in range(jobs)]
+    if jobs > len(gpus):
+        raise UserError(f"--jobs is at most the number of GPUs, {len(gpus)}; got {jobs}")
+    each = len(gpus) // jobs
+    return [{VISIBLE: ",".join(gpus[k * each : (k + 1) * each])} for k in range(jobs)]
 
 
 class Local:
-    """Runs what is not finished; one that fails does not stop the others.
+    """Runs processes; one that fails does not stop the others.
 
     Args:
-      places: an environment for each of the runs at once.
-      say: takes a line for the user.
-      command: what a run's flags are appended to.
+      environments: the variables of each of the runs at once.
+      say: prints a line for the user.
+      command: the command line before a run's flags.
     """
 
     def __init__(
         self,
-        places: Sequence[dict[str, str]],
+        environments: Sequence[dict[str, str]],
         say: Callable[[str], None],
         command: Sequence[str] = MAIN,
     ):
-        self.say, self.command, self.jobs = say, command, len(places)
+        self.say, self.command, self.jobs = say, command, len(environments)
         self.free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
-        for place in places:
-            self.free.put(place)
+        for environment in environments:
+            self.free.put(environment)
         self.stopping = threading.Event()
 
     def __call__(self, runs: Sequence[Run]) -> dict[str, str]:
@@ -88,7 +88,7 @@ class Local:
                     else:
                         failed[run.name] = why
                     self.say(f"{'finished' if why is None else 'FAILED'} {run.name} {why or ''}")
-            except BaseException:  # a signal: the runs save, then this process leaves
+            except BaseException:  # a signal: the runs save, then this process ends
                 self.stopping.set()
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -96,26 +96,26 @@ class Local:
 
     def _run(self, run: Run) -> str | None:
         """Run one to its end; return None, or why it failed."""
-        place = self.free.get()
+        environment = self.free.get()
         run.workdir.mkdir(parents=True, exist_ok=True)
         output = run.workdir / OUTPUT
         try:
             with self._alone(run) as lock, output.open("ab") as file:
-                self.say(f"begins {run.name} {place.get(VISIBLE, '')}")
+                self.say(f"begins {run.name} {environment.get(VISIBLE, '')}")
                 child = subprocess.Popen(
                     [*self.command, *run.flags],
-                    env={**os.environ, **place},
+                    env=environment,
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     pass_fds=[lock],
                 )
                 code = self._wait(child)
         finally:
-            self.free.put(place)
+            self.free.put(environment)
         return None if code == 0 else f"exit code {code}: {last_line(output)} (see {output})"
 
     def _wait(self, child: subprocess.Popen) -> int:
-        """Wait for a run, or ask it to save and leave; return its exit code."""
+        """Wait for a run, or ask it to save and end; return its exit code."""
         asked = False
         while (code := child.poll()) is None:
             if self.stopping.is_set() and not asked:
@@ -126,17 +126,16 @@ class Local:
 
     @contextlib.contextmanager
     def _alone(self, run: Run) -> Iterator[int]:
-        """Hold the folder, through a file that the run inherits: a sweep that was killed leaves
-        runs behind, and two processes in one folder would spoil it.
+        """Lock the folder through a file that the run inherits.
+
+        The runs of a killed sweep go on, and two processes in one folder would spoil it.
         """
         with (run.workdir / "lock").open("w") as file:
-            waited = False
+            if not _locked(file.fileno()):
+                self.say(f"waits for {run.name}, which an earlier sweep began")
             while not _locked(file.fileno()):
                 if self.stopping.is_set():
                     raise UserError(f"{run.name} is still running")
-                if not waited:
-                    self.say(f"waits for {run.name}, which an earlier sweep began")
-                waited = True
                 time.sleep(POLL_SECONDS)
             yield file.fileno()
 
@@ -150,6 +149,6 @@ def _locked(file: int) -> bool:
 
 
 def last_line(path: pathlib.Path) -> str:
-    """Return the last line of a file that says something."""
+    """Return the last line of a file that is not empty."""
     lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
-    return next((line for line in reversed(lines) if line), "it said nothing")
+    return next((line for line in reversed(lines) if line), "no output")

@@ -1,4 +1,4 @@
-"""What a sweep found: errors of each setting, the differences to the first, a table, a picture."""
+"""Results of a sweep: errors of each setting, differences to the first, a table, a picture."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from rich.table import Table
 from experiments.support.seed_statistics import difference, mean_and_deviation
 from experiments.sweeps.runs import Run, Setting
 
-# Of a run's validations: the last, and the one of the lowest top-1 error (the checkpoint "best").
+# Of the last validation, and of the one with the lowest top-1 error (the checkpoint "best").
 FIGURES = ("final_top1_error", "final_top5_error", "best_top1_error", "best_top5_error")
 
 
@@ -24,40 +24,40 @@ def validations(run: Run) -> list[dict[str, Any]]:
 def figures(run: Run) -> dict[str, float]:
     """Return the errors of a finished run, fractions."""
     lines = validations(run)
-    # Of equal ones the latest, as Orbax has it.
+    # Of equal ones the latest, like Orbax.
     best = min(lines, key=lambda line: (line["top1_error"], -line["step"]))
-    found = {}
-    for kind, line in (("final", lines[-1]), ("best", best)):
-        for name in ("top1_error", "top5_error"):
-            found[f"{kind}_{name}"] = line[name]
-    return found
+    return {
+        f"{kind}_{name}": line[name]
+        for kind, line in (("final", lines[-1]), ("best", best))
+        for name in ("top1_error", "top5_error")
+    }
 
 
 def summary(settings: Sequence[Setting], finished: Sequence[Run]) -> list[dict[str, Any]]:
     """Return a row for each setting: for each figure n, mean, sd, and the difference to the first.
 
-    Differences and their 95 % intervals are None for the first setting, and where runs lack.
+    Differences and their 95 % intervals are None for the first setting, and where runs are missing.
     """
-    found = {run: figures(run) for run in finished}
+    errors = {run: figures(run) for run in finished}
     rows = []
     for setting in settings:
         row: dict[str, Any] = {"setting": setting.name, "overrides": dict(setting.overrides)}
         for name in FIGURES:
-            of_first, own = (
-                {run.seed: values[name] for run, values in found.items() if run.setting == one}
+            first, these = (
+                {run.seed: values[name] for run, values in errors.items() if run.setting == one}
                 for one in (settings[0], setting)
             )
-            row[name] = _figure(own)
-            if setting != settings[0] and of_first and own:
-                row[name]["difference"] = dataclasses.asdict(difference(of_first, own))
+            row[name] = _figure(these)
+            if setting != settings[0] and first and these:
+                row[name]["difference"] = dataclasses.asdict(difference(first, these))
         rows.append(row)
     return rows
 
 
-def _figure(own: dict[int, float]) -> dict[str, Any]:
-    mean, deviation = mean_and_deviation(list(own.values())) if own else (None, None)
-    values = [own[seed] for seed in sorted(own)]
-    return {"n": len(own), "mean": mean, "sd": deviation, "values": values, "difference": None}
+def _figure(errors: dict[int, float]) -> dict[str, Any]:
+    values = [errors[seed] for seed in sorted(errors)]
+    mean, deviation = mean_and_deviation(values) if values else (None, None)
+    return {"n": len(values), "mean": mean, "sd": deviation, "values": values, "difference": None}
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
@@ -70,26 +70,27 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
         title_justify="left",
     )
     for row in rows:
-        cells = [f"{_said(row[name])}\n{said_difference(row[name])}".strip() for name in FIGURES]
+        cells = [f"{_mean_text(row[name])}\n{interval_text(row[name])}".strip() for name in FIGURES]
         shown.add_row(row["setting"], str(row[FIGURES[0]]["n"]), *cells)
     return shown
 
 
-def _said(figure: dict[str, Any]) -> str:
+def _mean_text(figure: dict[str, Any]) -> str:
     if not figure["n"]:
         return "-"
     sd = "" if figure["sd"] is None else f" ± {100 * figure['sd']:.2f}"
     return f"{100 * figure['mean']:.2f}{sd}"
 
 
-def said_difference(figure: dict[str, Any]) -> str:
-    """Return a difference in percent points with its interval; nothing where there is none."""
-    if (found := figure["difference"]) is None:
+def interval_text(figure: dict[str, Any]) -> str:
+    """Return a difference in percent points with its interval; "" where there is none."""
+    if (delta := figure["difference"]) is None:
         return ""
-    text = f"{100 * found['mean']:+.2f}"
-    if found["low"] is not None:
-        text += f" [{100 * found['low']:+.2f}, {100 * found['high']:+.2f}]"
-    return text if found["paired"] or found["low"] is None else f"{text} u"
+    text = f"{100 * delta['mean']:+.2f}"
+    if delta["low"] is None:
+        return text
+    text += f" [{100 * delta['low']:+.2f}, {100 * delta['high']:+.2f}]"
+    return text if delta["paired"] else f"{text} u"
 
 
 def draw(settings: Sequence[Setting], finished: Sequence[Run], path: pathlib.Path) -> None:

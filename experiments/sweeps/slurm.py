@@ -10,7 +10,7 @@ from experiments.sweeps.local import MAIN
 from experiments.sweeps.runs import Run
 
 POLL_SECONDS = 5
-JOB = "slurm_job"  # in a run's folder: the id of its job
+JOB = "slurm_job"  # file in a run's folder with the id of its job
 
 
 def options(given: Sequence[str]) -> dict[str, Any]:
@@ -19,26 +19,26 @@ def options(given: Sequence[str]) -> dict[str, Any]:
     Raises:
       UserError: a value without a name.
     """
-    found: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise UserError(f"--slurm is name=value,name=value; got {text!r}")
-        found[name] = int(value) if value.isdigit() else value
-    return found
+        parameters[name] = int(value) if value.isdigit() else value
+    return parameters
 
 
 class Slurm:
-    """Submits what is not finished, waits for it; one that fails does not stop the others.
+    """Submits runs and waits for them; one that fails does not stop the others.
 
     Args:
       out: the sweep's folder; SLURM's own logs go to out/slurm.
-      jobs: at most so many at once; 0: as many as SLURM likes.
+      jobs: the most at once; 0: SLURM chooses.
       given: parameters of the jobs.
-      say: takes a line for the user.
+      say: prints a line for the user.
 
     Raises:
-      UserError: no submitit, no SLURM, or a parameter that they do not know.
+      UserError: submitit or SLURM is missing, or a parameter is unknown to them.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Slurm:
         try:
             self.executor = submitit.AutoExecutor(folder=self.logs, cluster="slurm")
             self.executor.update_parameters(name="alexnet", **at_once, **given)
-        except Exception as error:  # whatever submitit has against it
+        except Exception as error:  # submitit raises many kinds
             raise UserError(f"--where=slurm: {error}") from error
 
     def __call__(self, runs: Sequence[Run]) -> dict[str, str]:
@@ -107,7 +107,7 @@ class Slurm:
 
 
 def _reason(text: str) -> str:
-    """Return of submitit's report the line of alexnet_jax.main, else its last."""
+    """Return the error line of alexnet_jax.main in submitit's report, or the report's last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    ours = [line[line.index("error:") :] for line in lines if "error:" in line]
-    return (ours or lines or [""])[-1]
+    errors = [line[line.index("error:") :] for line in lines if "error:" in line]
+    return (errors or lines or [""])[-1]

@@ -5,12 +5,12 @@
         --vary=model.lrn.enabled=True,False --vary=model.pool.window=3,2
 
 Each run is a process of alexnet_jax.main in a folder of its own, OUT/<field>=<value>,...,seed=<n>,
-which also keeps what it said (output.txt). The same command again repeats nothing that is finished
-and goes on with the rest; more seeds add to what is there. A run that fails stops no other and is
-named at the end; the exit code is then 1. --jobs runs several at once, each on its own GPUs;
---where=slurm makes each a job (pip install submitit; --slurm=timeout_min=600,gpus_per_node=1).
-Without --vary it trains the recipe itself from several seeds. A value with a comma in it stands in
-double quotes: --vary='model.drop_layers=conv3,"conv3,conv4"'.
+which also keeps the run's output (output.txt). The same command again repeats no finished run and
+goes on with the rest; more seeds add runs. A run that fails stops no other; it is named at the end,
+and the exit code is then 1. --jobs runs several at once, each on its own GPUs. --where=slurm makes
+each a job (pip install submitit; --slurm=timeout_min=600,gpus_per_node=1). Without --vary the
+recipe itself is trained from several seeds. A value that has a comma stands in double quotes:
+--vary='model.drop_layers=conv3,"conv3,conv4"'.
 
 Ends with a table of the validation errors, last and best: mean, standard deviation, and the
 difference to the first combination with its 95 % interval, paired by seed; a picture,
@@ -20,19 +20,21 @@ OUT/sweep.svg (matplotlib); and one JSON object, also OUT/summary.json.
 from absl import flags
 
 from alexnet_jax.system import command_line
-from experiments.sweeps import flags as sweep_flags
+from experiments.sweeps import command
 from experiments.sweeps.runs import grid
 
 
 def define_flags() -> None:
     """Define the command line."""
-    sweep_flags.define()
-    flags.DEFINE_multi_string("vary", [], "field=value,value,...; the first is the reference.")
+    command.define_flags()
+    flags.DEFINE_multi_string(
+        "vary", [], "field=value,value,...; the first value is the reference."
+    )
 
 
 def main(_) -> None:
     """Run the grid."""
-    sweep_flags.end(sweep_flags.sweep(grid(flags.FLAGS.vary)))
+    command.end(command.sweep(grid(flags.FLAGS.vary)))
 
 
 if __name__ == "__main__":

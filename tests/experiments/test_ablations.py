@@ -5,8 +5,9 @@ from rich.console import Console
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
-from experiments.sweeps.ablations import ABLATIONS, beside, named, said, settings
-from experiments.sweeps.runs import plan, read_config
+from experiments.support.recipe import read_config
+from experiments.sweeps.ablations import ABLATIONS, beside, named, settings, text
+from experiments.sweeps.runs import plan
 from tests.support import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -105,4 +106,4 @@ def test_our_difference_stands_beside_the_papers():
     lrn, colour = (line for line in lines if "paper" in line and "without" not in line)
     assert "+2.13 [+0.10, +4.16]" in lrn and "1.4 / 1.2" in lrn and "1.37 / 1.15" in lrn
     assert "│ -" in colour and "1 / -" in colour
-    assert said(None) == "-"
+    assert text(None) == "-"

@@ -1,4 +1,4 @@
-"""experiments/bench/data.py as a user starts it: what it measures, and what it says of it."""
+"""The benchmark of data as a user starts it: what it measures, and its report."""
 
 import json
 import os
@@ -32,14 +32,13 @@ def test_the_report(tmp_path):
     values = FLAGS | {"data.dir": tmp_path / "images", "data.prepared_dir": tmp_path / "prepared"}
     done = subprocess.run(
         [
-            sys.executable,
-            "experiments/bench/data.py",
+            *(sys.executable, "-m", "experiments.bench.data"),
             "--config=configs/quickstart.py",
             *(f"--config.{name}={value}" for name, value in values.items()),
             *("--rounds=2", "--seconds=0.1", "--steps=2"),
         ],
         cwd=tiny.REPOSITORY,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{tiny.REPOSITORY}"},
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
     )

@@ -1,4 +1,4 @@
-"""relu_tanh.py and cuda_convnet_cifar.py: what is chosen, what is repeated, what goes on."""
+"""experiments.cifar: what is chosen, what is repeated, what goes on."""
 
 import itertools
 import json

@@ -176,5 +176,5 @@ metadata={op_name="jit(step)/transpose(jvp())/shard_map/fc7/psum"}
     assert gather.received_bytes == 32
     assert dataclasses.astuple(reduce)[:5] == ("all-reduce", "fc7", True, 2, 1)
     assert reduce.received_bytes == 32
-    with pytest.raises(ValueError, match="groups are not understood"):
+    with pytest.raises(ValueError, match="groups of an unknown form"):
         collectives("  %c = f32[8]{0} all-reduce(%p), channel_id=1")

@@ -14,8 +14,9 @@ from experiments.start import first_steps, plateau_map
 from experiments.start.first_steps import start
 from experiments.start.plateau_map import agreement, draw, run_all, summary, table
 from experiments.start.plateau_recipes import MAPS, map_of
+from experiments.support.recipe import read_config
 from experiments.support.run_lines import RunLines
-from experiments.sweeps.runs import plan, read_config
+from experiments.sweeps.runs import plan
 from tests.support import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")

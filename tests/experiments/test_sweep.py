@@ -15,9 +15,8 @@ import pytest
 from rich.console import Console
 
 from alexnet_jax.errors import ConfigError, UserError
-from experiments.sweeps import flags
-from experiments.sweeps import local as sweep_local
-from experiments.sweeps import slurm as sweep_slurm
+from experiments.support import recipe
+from experiments.sweeps import command, local, slurm
 from experiments.sweeps.results import draw, figures, summary, table
 from experiments.sweeps.runs import Setting, grid, plan
 from tests.support import tiny
@@ -39,9 +38,9 @@ def names(path: pathlib.Path) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
-def run_all(runs, places=({},)) -> dict[str, str]:
+def run_all(runs, jobs: int = 1) -> dict[str, str]:
     todo = [run for run in runs if not run.finished()]
-    return sweep_local.Local(places, lambda _: None, FAKE)(todo)
+    return local.Local([{**os.environ}] * jobs, lambda _: None, FAKE)(todo)
 
 
 def until(true) -> None:
@@ -121,7 +120,7 @@ def test_what_no_run_can_have_is_refused_before_any_begins(tmp_path, given, vari
 def test_one_that_fails_stops_no_other_and_only_it_is_run_again(tmp_path):
     _, runs = planned(tmp_path)
     (tmp_path / "FAIL").write_text(runs[1].name)
-    failed = run_all(runs, places=({}, {}))
+    failed = run_all(runs, jobs=2)
     assert list(failed) == [runs[1].name]
     output = f"{runs[1].workdir}/output.txt"
     assert failed[runs[1].name] == f"exit code 2: error: this one fails (see {output})"
@@ -166,14 +165,13 @@ def test_the_best_of_equal_validations_is_the_one_whose_checkpoint_is_kept(tmp_p
 
 
 DRIVER = """
-import pathlib, sys
+import os, pathlib, sys
 config, vary, out, *fake = sys.argv[1:]
-sys.path[:0] = [".", "experiments"]
-from sweep_local import Local
-from sweep_runs import grid, plan
-from alexnet_jax.interrupt import stop_at_once
+from experiments.sweeps.local import Local
+from experiments.sweeps.runs import grid, plan
+from alexnet_jax.system.interrupt import stop_at_once
 stop_at_once()
-Local([{}], print, fake)(plan(grid([vary]), [config], 2, pathlib.Path(out)))
+Local([{**os.environ}], print, fake)(plan(grid([vary]), [config], 2, pathlib.Path(out)))
 """
 
 
@@ -211,8 +209,8 @@ def test_killed_half_way_it_finishes_without_repeating(tmp_path):
             assert names(tmp_path / "BEGAN").count(runs[1].name) == 1
             (tmp_path / "GO").touch()
 
-    local = sweep_local.Local([{}], say, FAKE)
-    assert local([run for run in runs if not run.finished()]) == {}
+    again = local.Local([{**os.environ}], say, FAKE)
+    assert again([run for run in runs if not run.finished()]) == {}
     assert f"waits for {runs[1].name}, which an earlier sweep began" in said
     times = {name: names(tmp_path / "BEGAN").count(name) for name in names(tmp_path / "BEGAN")}
     # The one that was on its way is asked again: alexnet_jax.main finds it done.
@@ -230,21 +228,21 @@ def test_stopped_it_lets_the_run_save_and_begins_no_other(tmp_path):
 
 
 def test_each_run_at_once_has_gpus_of_its_own():
-    visible = sweep_local.VISIBLE
-    assert sweep_local.places(0, []) == [{}]
-    assert sweep_local.places(3, []) == [{}, {}, {}]
-    assert sweep_local.places(0, ["0", "1"]) == [{visible: "0"}, {visible: "1"}]
-    assert sweep_local.places(2, ["3", "4", "5", "6", "7"]) == [{visible: "3,4"}, {visible: "5,6"}]
+    visible = local.VISIBLE
+    assert local.devices(0, []) == [{}]
+    assert local.devices(3, []) == [{}, {}, {}]
+    assert local.devices(0, ["0", "1"]) == [{visible: "0"}, {visible: "1"}]
+    assert local.devices(2, ["3", "4", "5", "6", "7"]) == [{visible: "3,4"}, {visible: "5,6"}]
     with pytest.raises(UserError, match="at most the number of GPUs, 2; got 3"):
-        sweep_local.places(3, ["0", "1"])
+        local.devices(3, ["0", "1"])
 
 
 def test_gpus_are_those_that_the_environment_shows(monkeypatch):
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    monkeypatch.setenv(sweep_local.VISIBLE, "2,5")
-    assert sweep_local.gpus() == ["2", "5"]
+    monkeypatch.setenv(local.VISIBLE, "2,5")
+    assert local.gpus() == ["2", "5"]
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    assert sweep_local.gpus() == []
+    assert local.gpus() == []
 
 
 def test_errors_are_of_the_last_and_the_best_validation_and_differences_are_paired(tmp_path):
@@ -318,36 +316,36 @@ def test_slurm_runs_the_same_runs_as_an_array(tmp_path, monkeypatch):
     for run in runs:
         run.workdir.mkdir()
     (tmp_path / "FAIL").write_text(runs[1].name)
-    given = sweep_slurm.options(["timeout_min=60", "slurm_partition=gpu"])
-    slurm = sweep_slurm.Slurm(tmp_path, 2, given, lambda _: None, FAKE)
-    assert slurm.executor.parameters == {
+    given = slurm.options(["timeout_min=60", "slurm_partition=gpu"])
+    jobs = slurm.Slurm(tmp_path, 2, given, lambda _: None, FAKE)
+    assert jobs.executor.parameters == {
         **{"folder": tmp_path / "slurm", "cluster": "slurm", "name": "alexnet"},
         **{"slurm_array_parallelism": 2, "timeout_min": 60, "slurm_partition": "gpu"},
     }
-    assert slurm(runs) == {runs[1].name: "error: this one fails (see log.err)"}
+    assert jobs(runs) == {runs[1].name: "error: this one fails (see log.err)"}
     assert [run.finished() for run in runs] == [True, False, True, True]
 
 
 def test_slurm_without_submitit_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(UserError, match="pip install submitit"):
-        sweep_slurm.Slurm(tmp_path, 0, {}, print)
+        slurm.Slurm(tmp_path, 0, {}, print)
     with pytest.raises(UserError, match="name=value; got 'fast'"):
-        sweep_slurm.options([*("fast",)])
+        slurm.options([*("fast",)])
 
 
 def test_flags_of_the_runs_are_in_one_word(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["sweep.py", CONFIG, "--out=x", "--config.epochs=2"])
-    assert flags.given() == [CONFIG, "--config.epochs=2"]
+    assert recipe.given() == [CONFIG, "--config.epochs=2"]
     monkeypatch.setattr(sys, "argv", ["sweep.py", CONFIG, "--config.epochs", "2"])
     with pytest.raises(UserError, match="one word; got --config.epochs"):
-        flags.given()
+        recipe.given()
 
 
 def test_a_real_sweep_of_which_one_run_fails(tmp_path):
     tiny.write_images(tmp_path)
     values = tiny.run_flags(tmp_path, tmp_path, epochs=1, mesh__cpu_devices=1)
-    command = [
+    arguments = [
         *(sys.executable, "-m", "experiments.sweeps.sweep"),
         *(f"--out={tmp_path / 'out'}", "--seeds=1"),
         "--vary=model.pool.window=3,9",  # after two pools of 9 there are not 9 pixels left
@@ -355,9 +353,9 @@ def test_a_real_sweep_of_which_one_run_fails(tmp_path):
     ]
     quick = {**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     done = subprocess.run(
-        command, cwd=tiny.REPOSITORY, env=quick, capture_output=True, text=True, timeout=300
+        arguments, cwd=tiny.REPOSITORY, env=quick, capture_output=True, text=True, timeout=300
     )
-    assert done.returncode == flags.FAILED, done.stderr
+    assert done.returncode == command.FAILED, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     (name,) = result["failed"]
     assert name == "model.pool.window=9,seed=0"

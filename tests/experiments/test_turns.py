@@ -1,7 +1,6 @@
 """Contenders of a benchmark: whose turn it is, what counts, and a process that ends."""
 
 import itertools
-import sys
 
 import pytest
 
@@ -10,8 +9,7 @@ from experiments.bench import turns
 
 PROGRAM = """
 import sys, time
-sys.path.insert(0, "experiments")
-from turns import serve, timed
+from experiments.bench.turns import serve, timed
 runs = {"train": lambda: time.sleep(0.05), "infer": lambda: sys.exit(3)}
 serve({"version": "1.2"}, {name: timed(run, lambda _: None) for name, run in runs.items()})
 """
@@ -44,7 +42,7 @@ def test_several_calls_are_waited_for_once(monkeypatch):
 
 
 def test_a_contender_that_ends_is_left_out(capsys):
-    process = turns.Process([sys.executable, "-c", PROGRAM])
+    process = turns.Process(["-c", PROGRAM])
     contenders = {"ours": lambda: 1.0, "torch": process.step("infer"), "matmul": lambda: 2.0}
     assert turns.take_turns(contenders, 2) == {"ours": [1.0, 1.0], "matmul": [2.0, 2.0]}
     said = capsys.readouterr().err
@@ -53,7 +51,7 @@ def test_a_contender_that_ends_is_left_out(capsys):
 
 
 def test_a_process_takes_steps_until_it_ends():
-    process = turns.Process([sys.executable, "-c", PROGRAM])
+    process = turns.Process(["-c", PROGRAM])
     assert process.hello == {"version": "1.2"}
     train = process.step("train")
     assert 0.05 <= train() < 5 and 0.05 <= train() < 5
@@ -64,7 +62,7 @@ def test_a_process_takes_steps_until_it_ends():
 
 
 def test_a_process_has_the_environment_that_it_is_given():
-    program = [sys.executable, "-c", "import os; print([*map(int, os.environ['ONE'])])"]
-    process = turns.Process(program, {"ONE": "12"})
+    program = "import os; print([*map(int, os.environ['ONE'])])"
+    process = turns.Process(["-c", program], {"ONE": "12"})
     assert process.hello == [1, 2]
     process.close()

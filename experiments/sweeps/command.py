@@ -1,45 +1,47 @@
-"""What sweep.py and ablations.py share: their flags, and a sweep from plan to picture."""
+"""The command line of sweep.py and ablations.py: their flags, and a sweep from plan to picture."""
 
 import json
 import os
 import pathlib
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags
-from rich.console import Console
-from rich.table import Table
 
 from alexnet_jax.errors import UserError
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from experiments.support.environment import with_kept_memory
+from experiments.support.recipe import given
+from experiments.support.terminal import say, show
 from experiments.sweeps import local, results
 from experiments.sweeps.runs import Run, Setting, plan
 from experiments.sweeps.slurm import Slurm, options
 
-WIDTH = 160  # characters, where no terminal says
-FAILED = 1  # exit code where some run did
+FAILED = 1  # exit code where some run failed
 
 
-def define() -> None:
-    """Define the flags."""
+def define_flags() -> None:
+    """Define the flags that both commands have."""
     command_line.define_config_flag()
     flags.DEFINE_string("out", None, "Folder of the runs' folders.")
     flags.DEFINE_integer("seeds", 3, "Runs of each setting.", lower_bound=1)
-    flags.DEFINE_enum("where", "local", ["local", "slurm"], "Who runs them.")
+    flags.DEFINE_enum("where", "local", ["local", "slurm"], "Where the runs are made.")
     flags.DEFINE_integer(
-        "jobs", 0, "Runs at once; 0: one for each GPU, one on a CPU, SLURM's choice.", lower_bound=0
+        "jobs",
+        0,
+        "Runs at once; 0: one for each GPU, one on a CPU, or SLURM's choice.",
+        lower_bound=0,
     )
     flags.DEFINE_list("slurm", [], "Of each job: timeout_min=600,gpus_per_node=1,...")
 
 
 def sweep(settings: Sequence[Setting]) -> dict[str, Any]:
-    """Run what is not finished, print the table, draw; return what is to be the last line.
+    """Run what is not finished, print the table, draw the picture; return the result.
 
     Args:
-      settings: the first is what the others are compared with.
+      settings: the first is compared with all others.
     """
     if not flags.FLAGS.out:
         raise UserError("give --out=FOLDER for the runs' folders")
@@ -60,41 +62,18 @@ def sweep(settings: Sequence[Setting]) -> dict[str, Any]:
     return result
 
 
-def given() -> list[str]:
-    """Return what of the command line is for all runs: --config=FILE, --config.field=value.
-
-    Raises:
-      UserError: one of them is not in one word.
-    """
-    found = [word for word in sys.argv[1:] if re.match(r"--?(no)?config([.=]|$)", word)]
-    if wrong := [word for word in found if not re.match(r"--config[^=]*=", word)]:
-        raise UserError(f"write it as --config...=value, in one word; got {wrong[0]}")
-    return found
-
-
 def _runner(out: pathlib.Path) -> Callable[[Sequence[Run]], dict[str, str]]:
     if flags.FLAGS.where == "slurm":
         return Slurm(out, flags.FLAGS.jobs, options(flags.FLAGS.slurm), say)
-    # Settings and seeds share most of what is compiled, unless the user keeps it somewhere.
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(out.absolute() / "compiled"))
-    places = local.places(flags.FLAGS.jobs, local.gpus())
-    shared = {"JAX_COMPILATION_CACHE_DIR": cache}
-    return local.Local([{**place, **shared} for place in places], say)
-
-
-def say(line: str) -> None:
-    """Print a line about the runs."""
-    print(line.strip(), file=sys.stderr, flush=True)
-
-
-def show(table: Table) -> None:
-    """Print a table, not folded where no terminal says how wide it is."""
-    width = None if sys.stdout.isatty() else WIDTH
-    Console(width=width, markup=False, emoji=False, highlight=False).print(table)
+    # Settings and seeds share most of what is compiled; the user may have chosen a folder for it.
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(out.absolute() / "compiled")}
+    environment = with_kept_memory({**cache, **os.environ})
+    devices = local.devices(flags.FLAGS.jobs, local.gpus())
+    return local.Local([{**environment, **one} for one in devices], say)
 
 
 def end(result: dict[str, Any]) -> None:
-    """Print the result as the last line; leave with 1 where some run failed, named."""
+    """Name the failed runs and print the result as the last line; exit with 1 where some failed."""
     for name, why in result["failed"].items():
         say(f"failed: {name}: {why}")
     print(json.dumps(result))

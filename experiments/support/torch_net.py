@@ -1,4 +1,4 @@
-"""The net of arch `paper` in PyTorch: the rival of the benchmarks and the reference of parity.
+"""The net of arch `paper` in PyTorch, for the benchmark of the step and for parity.
 
 Channels first, the two columns as two groups of channels: convolutions 2, 4 and 5 are grouped.
 """
@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 
 def pool(x: torch.Tensor) -> torch.Tensor:
-    """Return the overlapping maxima of the paper."""
+    """Return the paper's overlapping max pooling."""
     return F.max_pool2d(x, kernel_size=3, stride=2)
 
 
 def dropout(x: torch.Tensor, training: bool) -> torch.Tensor:
-    """Return the paper's: a mask in training, half of all at test; PyTorch doubles the mask."""
+    """Return the paper's dropout: a mask in training, half at test; PyTorch doubles the mask."""
     return F.dropout(x, 0.5, training) * 0.5
 
 
@@ -38,9 +38,8 @@ class TorchAlexNet(nn.Module):
 
     def __init__(self, columns: int = 2, classes: int = 1000):
         super().__init__()
-        last, hidden = (256, 4096)
-        maps = (96, 256, 384, 384, last) if columns == 2 else (48, 128, 192, 192, last)
-        c1, c2, c3, c4, c5 = maps
+        c5, hidden = 256, 4096
+        c1, c2, c3, c4 = (96, 256, 384, 384) if columns == 2 else (48, 128, 192, 192)
         self.conv1 = nn.Conv2d(3, c1, 11, stride=4)
         self.conv2 = nn.Conv2d(c1, c2, 5, padding=2, groups=columns)
         self.conv3 = nn.Conv2d(c2, c3, 3, padding=1)

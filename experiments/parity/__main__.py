@@ -1,18 +1,17 @@
 """Our nets against independent programs: same parameters and images, logits and every gradient.
 
-    python -m experiments.parity.parity --arch=code2012 [--columns=N] [--images=FOLDER] \
-        [--layers=FOLDER]
+    python -m experiments.parity --arch=code2012 [--columns=N] [--images=FOLDER] [--layers=FOLDER]
 
-The references, none of which knows our table: PyTorch in float64 for every row; for the released
-program's nets with --layers that program's own layer files, run by PyTorch; for code2012 plain
-NumPy in float64; for caffe and caffenet OpenCV, which reads Caffe's files, logits only. PyTorch's
-float32 stands beside them, to show what float32 costs anybody. Images are seeded noise, or the
-centres of the first photographs of a folder.
+None of the references reads our table of architectures. They are PyTorch in float64, for every
+architecture; with --layers the layer files of the released program, run by PyTorch, for its nets;
+plain NumPy in float64, for code2012; OpenCV, which reads Caffe's files, for caffe and caffenet,
+logits only. PyTorch in float32 stands beside them, to show the error of float32 itself. Images are
+seeded noise, or the centres of the first photographs of a folder.
 
 --write stores the answer (tests/net/parity_numbers/parity_*.npz), so that tests/net/test_parity.py
-needs none of these programs; --record adds the errors to records/parity.json, under "rows", or
-where one reaches the limit (inputs on a tie, --search finds others) under "beyond_limit". The last
-line is JSON, and the exit status 1 if an error reaches the limit.
+needs none of these programs. --record adds the errors to records/parity.json: to "rows", or to
+"beyond_limit" where an error reaches the limit (inputs on a tie; --search looks for others). The
+last line is JSON. The exit code is 1 if an error reaches the limit.
 """
 
 import json
@@ -34,17 +33,6 @@ from experiments.parity import cases, numpy_code2012, torch_references
 from experiments.parity.cases import Tensors, relative_error
 from experiments.parity.program_layers import FILES
 
-_SPEC = flags.DEFINE_enum(
-    "arch", "code2012", list(architectures.ARCHITECTURES), "Row of the table."
-)
-_COLUMNS = flags.DEFINE_integer("columns", None, "Of the net; default: the row's own.")
-_IMAGES = flags.DEFINE_string("images", None, "Folder of JPEGs, at any depth; default: noise.")
-_LAYERS = flags.DEFINE_string("layers", None, "Folder of the released program's layer files.")
-_SEED = flags.DEFINE_integer("seed", None, "Of parameters and noise; default: the stored one.")
-_SEARCH = flags.DEFINE_integer("search", 0, "Of so many seeds take the farthest from a tie.")
-_WRITE = flags.DEFINE_bool("write", False, "Store the answer for tests/net/test_parity.py.")
-_RECORD = flags.DEFINE_bool("record", False, "Add the errors to records/parity.json.")
-
 RECORD = pathlib.Path(__file__).parents[1] / "records/parity.json"
 
 Answer = tuple[np.ndarray, Tensors]  # logits, gradients
@@ -52,17 +40,17 @@ Answer = tuple[np.ndarray, Tensors]  # logits, gradients
 
 def images_for(arch: architecture.Architecture, noise: np.ndarray) -> np.ndarray:
     """Return the photographs that --images names, or the noise."""
-    if _IMAGES.value is None:
+    if flags.FLAGS.images is None:
         return noise
-    return cases.photographs(pathlib.Path(_IMAGES.value), arch.image_size)
+    return cases.photographs(pathlib.Path(flags.FLAGS.images), arch.image_size)
 
 
 def chosen_seed(arch: architecture.Architecture) -> int:
     """Return the seed of the flag, the farthest from a tie of a search, or the stored one."""
-    if _SEED.value is not None:
-        return _SEED.value
+    if flags.FLAGS.seed is not None:
+        return flags.FLAGS.seed
     distances = {}
-    for seed in range(_SEARCH.value):
+    for seed in range(flags.FLAGS.search):
         params, noise, _ = cases.inputs(arch, seed)
         distances[seed] = torch_references.nearest_tie(arch.name, params, images_for(arch, noise))
     if distances:
@@ -74,9 +62,9 @@ def references(name: str, params, images, labels) -> Iterator[tuple[str, Answer]
     """Yield each independent program and its answer; OpenCV and NumPy give logits only."""
     exact = torch_references.answer(name, params, images, labels)
     yield f"PyTorch {torch.__version__}, float64", exact
-    if _LAYERS.value and name in FILES:
+    if flags.FLAGS.layers and name in FILES:
         file = f"layers-{FILES[name]}.cfg"
-        layers = pathlib.Path(_LAYERS.value)
+        layers = pathlib.Path(flags.FLAGS.layers)
         answer = torch_references.answer(name, params, images, labels, layers=layers)
         yield f"released {file} by PyTorch {torch.__version__}, float64", answer
     if name == "code2012":
@@ -91,19 +79,19 @@ def references(name: str, params, images, labels) -> Iterator[tuple[str, Answer]
 def compared(ours: Answer, reference: Answer) -> dict:
     """Return the errors of the logits and of the worst gradient, and that gradient's name."""
 
-    def error(found: np.ndarray, right: np.ndarray) -> float:
-        return float(f"{relative_error(found, right):.2g}")
+    def error(one: np.ndarray, right: np.ndarray) -> float:
+        return float(f"{relative_error(one, right):.2g}")
 
-    found: dict = {"logits": error(ours[0], reference[0])}
+    errors: dict = {"logits": error(ours[0], reference[0])}
     if reference[1]:
         table = {name: error(ours[1][name], grad) for name, grad in reference[1].items()}
         worst = max(table, key=table.__getitem__)
-        found |= {"gradients": len(table), "largest_gradient": table[worst], "of": worst}
-    return found
+        errors |= {"gradients": len(table), "largest_gradient": table[worst], "of": worst}
+    return errors
 
 
 def store(arch: architecture.Architecture, inputs, answer: Answer) -> None:
-    """Write what the tests compare with: the summary, or the logits alone."""
+    """Write the numbers that the tests compare with: the summary, or the logits alone."""
     kept = answer[1] if (arch.name, arch.columns) in cases.WITH_GRADIENTS else {}
     summary = cases.summary(answer[0], kept)
     rounded = {name: value.astype(np.float32) for name, value in summary.items()}
@@ -113,7 +101,7 @@ def store(arch: architecture.Architecture, inputs, answer: Answer) -> None:
 
 
 def record(row: dict, *, within: bool) -> None:
-    """Put a row into the record in place of an older one of the same net and images."""
+    """Put a row into the record; it replaces an older one of the same net and images."""
     kept = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     names = list(architectures.ARCHITECTURES)
 
@@ -124,7 +112,7 @@ def record(row: dict, *, within: bool) -> None:
     mine = "rows" if within else "beyond_limit"
     tables[mine] = [old for old in tables[mine] if key(old) != key(row)] + [row]
     head = {
-        "command": "python -m experiments.parity.parity --arch=NAME [--columns=1] "
+        "command": "python -m experiments.parity --arch=NAME [--columns=1] "
         "[--images=FOLDER] [--layers=FOLDER] --record",
         "what": "relative error (largest difference over the largest value) of our float32",
         "limit": cases.LIMIT,
@@ -139,40 +127,55 @@ def record(row: dict, *, within: bool) -> None:
     write_atomic(RECORD, text + "\n}\n")
 
 
-def main(_):
+def define_flags() -> None:
+    """Define the command line."""
+    names = list(architectures.ARCHITECTURES)
+    flags.DEFINE_enum("arch", "code2012", names, "Architecture.")
+    flags.DEFINE_integer("columns", None, "Of the net; default: the architecture's.")
+    flags.DEFINE_string("images", None, "Folder of JPEGs, at any depth; default: noise.")
+    flags.DEFINE_string("layers", None, "Folder of the released program's layer files.")
+    flags.DEFINE_integer("seed", None, "Of parameters and noise; default: the stored seed.")
+    flags.DEFINE_integer("search", 0, "Take the seed farthest from a tie, of this many.")
+    flags.DEFINE_bool("write", False, "Store the answer for tests/net/test_parity.py.")
+    flags.DEFINE_bool("record", False, "Add the errors to records/parity.json.")
+
+
+def main(_) -> None:
     """Compare, print a line for each reference, and store if asked."""
-    arch = cases.net_of(_SPEC.value, _COLUMNS.value)
+    given = flags.FLAGS
+    arch = cases.net_of(given.arch, given.columns)
     seed = chosen_seed(arch)
     params, noise, labels = cases.inputs(arch, seed)
     images = images_for(arch, noise)
-    if _WRITE.value and _IMAGES.value:
-        raise UserError("--write stores answers to noise: photographs are nobody's to hand on")
+    if given.write and given.images:
+        raise UserError("--write stores answers to noise only; leave out --images")
     ours = cases.answer_of(arch, params, images, labels)
-    found: list[dict] = []
+    rows: list[dict] = []
     for program, answer in references(arch.name, params, images, labels):
-        if not found:
+        if not rows:
             exact = answer
-        found.append({"program": program, **compared(ours, answer)})
-        print(json.dumps(found[-1]))
-    if _WRITE.value:
+        rows.append({"program": program, **compared(ours, answer)})
+        print(json.dumps(rows[-1]))
+    if given.write:
         store(arch, (params, noise, labels), exact)
     single = torch_references.answer(arch.name, params, images, labels, dtype="float32")
     result = {
         "arch": arch.name,
         "columns": arch.columns,
-        "images": "photographs" if _IMAGES.value else "noise",
+        "images": "photographs" if given.images else "noise",
         "seed": seed,
         "nearest_tie": float(f"{torch_references.nearest_tie(arch.name, params, images):.2g}"),
-        "ours_against": found,
+        "ours_against": rows,
         "pytorch_float32_against_float64": compared(single, exact),
     }
-    errors = [row.get("largest_gradient", 0.0) for row in found] + [row["logits"] for row in found]
+    errors = [row.get("largest_gradient", 0.0) for row in rows] + [row["logits"] for row in rows]
     within = all(error < cases.LIMIT for error in errors)  # NaN is not
-    if _RECORD.value:
+    if given.record:
         record(result, within=within)
     print(json.dumps(result | {"largest_error": max(errors)}))
     sys.exit(not within)
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main)
