@@ -106,7 +106,11 @@ def test_runs_have_a_folder_each_that_tells_setting_and_seed(tmp_path):
             "model.pool.windo=3",
             "model.pool.windo=3: a name in .* is not in the config: 'windo' Did you mean",
         ),
-        (CONFIG, "model.lrn.n=3,4", "model.lrn.n=4: model.lrn.n is an odd number of maps; got 4"),
+        (
+            CONFIG,
+            "model.lrn.n=3,4",
+            "model.lrn.n=4: model.lrn.n is an odd number of channels; got 4",
+        ),
         (CONFIG, "model.lrn.n=many", "model.lrn.n=many: .*many"),
         (CONFIG, "data.dir=a/b,a_b", "one folder"),
         ("--config=nowhere.py", "model.lrn.n=3", "nowhere.py"),
@@ -351,7 +355,7 @@ def test_a_real_sweep_of_which_one_run_fails(tmp_path):
         "--vary=model.pool.window=3,9",  # after two pools of 9 there are not 9 pixels left
         *(flag for flag in values if flag.startswith("--config")),
     ]
-    quick = {**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    quick = {**os.environ, "XLA_FLAGS": tiny.QUICK}
     done = subprocess.run(
         arguments, cwd=tiny.REPOSITORY, env=quick, capture_output=True, text=True, timeout=300
     )
