@@ -13,7 +13,6 @@ import json
 
 import jax
 from absl import flags
-from ml_collections import config_flags
 from rich.table import Table
 
 from alexnet_jax.errors import ConfigError
@@ -61,7 +60,7 @@ def summary(rows: list[Collective], needs: dict, images: int) -> dict:
 
 def define_flags() -> None:
     """Define the command line."""
-    config_flags.DEFINE_config_file("config", "configs/ilsvrc2012.py", "The recipe.")
+    command_line.define_config_flag("ilsvrc2012")
     flags.DEFINE_string("mesh", "1x2", "Devices: data x group.")
     flags.DEFINE_enum("arch", None, list(ARCHITECTURES), "Default: the config's.")
     flags.DEFINE_bool("gpu", False, "Compile for described H100s.")

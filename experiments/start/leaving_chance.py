@@ -9,7 +9,6 @@ OUT/curves.svg (matplotlib), and one JSON object, also OUT/summary.json: for eac
 from which the mean loss stays 2 % below ln(classes).
 """
 
-import importlib
 import json
 import math
 import pathlib
@@ -21,13 +20,13 @@ from ml_collections import ConfigDict
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
 from experiments.start.first_steps import WINDOW, left_at, losses, windows
-from experiments.support.recipe import digest
+from experiments.support.recipe import digest, read_config
 from experiments.support.run_lines import Line, RunLines
 
 
 def config_of(recipe: str, seed: int, data_dir: str, prepared_dir: str = "") -> ConfigDict:
     """Return a recipe of configs/ for a folder of images, on one device."""
-    config = importlib.import_module(f"configs.{recipe}").get_config()
+    config = read_config([f"--config={recipe}"])
     config.seed = seed
     config.data.builder, config.data.dir = "image_folder", data_dir
     config.data.prepared_dir = prepared_dir

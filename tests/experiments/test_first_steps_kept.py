@@ -5,11 +5,12 @@ import math
 from unittest import mock
 
 import pytest
-from absl import flags
 
 from configs import quickstart
 from experiments.start import doctor_check, leaving_chance
 
+# ml_collections loads a config's file in a way that Python will drop.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 CHANCE = math.log(40)
 
 
@@ -30,7 +31,7 @@ def leave(out, capsys, **given):
     """Run leaving_chance.py; return its last line."""
     values = {"data_dir": "/a", "prepared_dir": "", "recipes": ["image_folder"], "seeds": ["0"]}
     values |= {"steps": 60, "out": str(out)} | given
-    with mock.patch.object(flags, "FLAGS", mock.Mock(**values)):
+    with mock.patch.object(leaving_chance, "flags", mock.Mock(FLAGS=mock.Mock(**values))):
         leaving_chance.main([])
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
@@ -72,7 +73,8 @@ def test_the_doctors_check_is_kept_for_its_recipe_and_its_steps(tmp_path, capsys
         config = quickstart.get_config()
         config.batch_size = batch
         values = {"config": config, "factors": factors, "seeds": 1, "steps": steps}
-        with mock.patch.object(flags, "FLAGS", mock.Mock(**values, out=str(tmp_path))):
+        given = mock.Mock(**values, out=str(tmp_path))
+        with mock.patch.object(doctor_check, "flags", mock.Mock(FLAGS=given)):
             doctor_check.main([])
         return json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
 
