@@ -1,11 +1,11 @@
-"""Weights of other programs in, weights for other programs out.
+"""Import weights of other programs, export weights for other programs.
 
     python -m alexnet_jax.weights import FILE --out=DIR [--arch=NAME] [--mean=FILE]
     python -m alexnet_jax.weights export --workdir=DIR --out=FILE.safetensors [--checkpoint=best]
 
-import makes a run's folder, for `python -m alexnet_jax.evaluate --workdir=DIR --data_dir=IMAGES`,
-of a .caffemodel, .npy, .npz, .safetensors, .pth or .pt file (files.py). export writes what PyTorch
-can load (exporting.py). The last line is one JSON object.
+import reads a .caffemodel, .npy, .npz, .safetensors, .pth or .pt file (files.py) and makes a run's
+folder of it, for `python -m alexnet_jax.evaluate --workdir=DIR --data_dir=IMAGES`. export writes a
+file that PyTorch can load (exporting.py). The last line is one JSON object.
 """
 
 import dataclasses
@@ -24,18 +24,19 @@ from alexnet_jax.weights.importing import import_weights
 from alexnet_jax.weights.mean import read_mean
 from alexnet_jax.weights.runs import read_run
 
-_OUT = flags.DEFINE_string("out", None, "Where the result goes.", required=True)
-_SPEC = flags.DEFINE_enum(
-    "arch", None, list(architectures.ARCHITECTURES), "import: the net, if the file cannot say"
-)
-_MEAN = flags.DEFINE_string("mean", None, "import: the net's mean, .binaryproto or .npy.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "export: folder of the run.")
-_CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "export: best, latest, or a step.")
-# What an imported run is evaluated with, and what the weights do not decide.
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", recipes.find("ilsvrc2012"), "import: the recipe."
-)
 _USAGE = "import FILE --out=DIR, or export --workdir=DIR --out=FILE.safetensors"
+
+
+def define_flags() -> None:
+    """Define the flags of both commands."""
+    archs = list(architectures.ARCHITECTURES)
+    flags.DEFINE_string("out", None, "The run's folder, or the file.", required=True)
+    flags.DEFINE_enum("arch", None, archs, "import: the net, if the file does not name it.")
+    flags.DEFINE_string("mean", None, "import: the net's mean, .binaryproto or .npy.")
+    flags.DEFINE_string("workdir", None, "export: folder of the run.")
+    flags.DEFINE_string("checkpoint", "best", "export: best, latest, or a step.")
+    # An imported run is evaluated with this recipe's settings, where the weights do not set them.
+    config_flags.DEFINE_config_file("config", recipes.find("ilsvrc2012"), "import: the recipe.")
 
 
 def main(argv: list[str]) -> None:
@@ -43,8 +44,8 @@ def main(argv: list[str]) -> None:
     words = argv[1:]
     if words[:1] == ["import"] and len(words) == 2:
         result = _import(pathlib.Path(words[1]).expanduser())
-    elif words == ["export"] and _WORKDIR.value:
-        result = _export(pathlib.Path(_WORKDIR.value))
+    elif words == ["export"] and flags.FLAGS.workdir:
+        result = _export(pathlib.Path(flags.FLAGS.workdir))
     else:
         raise ConfigError(f"expected {_USAGE}; got {' '.join(words) or 'neither'}")
     print(json.dumps(result))
@@ -52,11 +53,11 @@ def main(argv: list[str]) -> None:
 
 def _import(path: pathlib.Path) -> dict:
     weights = files.read(path)
-    if _MEAN.value:
-        mean = read_mean(pathlib.Path(_MEAN.value).expanduser(), bgr=weights.bgr)
+    if flags.FLAGS.mean:
+        mean = read_mean(pathlib.Path(flags.FLAGS.mean).expanduser(), bgr=weights.bgr)
         weights = dataclasses.replace(weights, mean=mean)
-    out = pathlib.Path(_OUT.value)
-    config, arch = import_weights(weights, _CONFIG.value, out, _SPEC.value or "")
+    out = pathlib.Path(flags.FLAGS.out)
+    config, arch = import_weights(weights, flags.FLAGS.config, out, flags.FLAGS.arch or "")
     return {
         "workdir": str(out),
         "arch": arch.name,
@@ -68,20 +69,18 @@ def _import(path: pathlib.Path) -> dict:
 
 
 def _export(workdir: pathlib.Path) -> dict:
-    which = _CHECKPOINT.value
-    if which not in ("best", "latest") and not which.isdigit():
-        raise ConfigError(f"--checkpoint is best, latest or a step; got {which!r}")
-    weights = read_run(workdir, which)
-    out = pathlib.Path(_OUT.value)
-    said = export_weights(weights, out)
+    weights = read_run(workdir, flags.FLAGS.checkpoint)
+    out = pathlib.Path(flags.FLAGS.out)
+    metadata = export_weights(weights, out)
     return {
         "file": str(out),
-        "arch": said["arch"],
-        "classes": int(said["classes"]),
+        "arch": metadata["arch"],
+        "classes": int(metadata["classes"]),
         "parameters": sum(tensor.size for tensor in weights.tensors.values()),
-        "step": int(said["step"]),
+        "step": int(metadata["step"]),
     }
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main, words=True)

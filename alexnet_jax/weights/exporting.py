@@ -1,15 +1,16 @@
-"""Weights into a .safetensors file, named and laid out as a plain grouped PyTorch module's are.
+"""Write weights into a .safetensors file, with the names and shapes of a grouped PyTorch module.
 
-conv1.weight (96, 3, 11, 11), conv1.bias, ..., fc8.weight (1000, 4096), fc8.bias; of the net `owt`
-as torchvision.models.alexnet has them: features.0.weight, .... mean_image (3, 256, 256) is there
-where the mean is one for each pixel. The header says how to use them:
+conv1.weight (96, 3, 11, 11), conv1.bias, ..., fc8.weight (1000, 4096), fc8.bias. The net `owt` has
+the names of torchvision.models.alexnet: features.0.weight, .... If the mean has a value for each
+pixel, there is a tensor mean_image (3, 256, 256). The header says how to use them:
 
-input         what the net reads: RGB 0-255, less the mean, divided by divide_by
-mean          [R, G, B]; where mean_image is there, its means
-mean_of       centre: any crop loses mean_image's centre; not there: the place that it was cut from
+input         the net's input: RGB 0-255, less the mean, divided by divide_by
+mean          [R, G, B]; the channels' means of mean_image, if it is there
+mean_of       "centre": every crop loses the centre of mean_image. Without this field, a crop loses
+              the part of mean_image at its own position
 divide_by     [R, G, B]
-keep          times this, at test, go the activations that had dropout in training (paper 4.2); 1
-              where dropout is inverted, as PyTorch's is
+keep          at test, activations that had dropout in training are multiplied by it (paper 4.2); 1
+              where dropout is inverted, as in PyTorch
 arch, classes, image_size, model (all fields of config.model that are set), step, class_names
 """
 
@@ -24,22 +25,22 @@ from alexnet_jax.errors import WeightsError
 from alexnet_jax.net import resolving
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.system.atomic_file import atomic_file
+from alexnet_jax.weights.container import Weights, mean_rgb
 from alexnet_jax.weights.files import MEAN_IMAGE, TORCHVISION
-from alexnet_jax.weights.weights import Weights, mean_rgb
 
 
 def export_weights(weights: Weights, out: pathlib.Path) -> dict[str, str]:
     """Write a .safetensors file.
 
     Args:
-      weights: of a run.
+      weights: what `read_run` gave, with its mean.
       out: the file; it appears when it is whole.
 
     Returns:
-      Its header.
+      The header.
 
     Raises:
-      WeightsError: it could not be written.
+      WeightsError: the file could not be written.
     """
     if out.suffix != ".safetensors":
         raise WeightsError(f"--out ends in .safetensors; got {out}")
@@ -50,17 +51,17 @@ def export_weights(weights: Weights, out: pathlib.Path) -> dict[str, str]:
     if weights.mean.ndim == 3:
         tensors[MEAN_IMAGE] = weights.mean.transpose(2, 0, 1)
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    said = header(weights, arch)
+    metadata = header(weights, arch)
     with atomic_file(out, WeightsError) as half:
         try:
-            save_file(tensors, half, said)
-        except SafetensorError as error:  # which is no OSError, also where the system refuses
+            save_file(tensors, half, metadata)
+        except SafetensorError as error:  # which hides errors of the system
             raise OSError(str(error)) from error
-    return said
+    return metadata
 
 
 def header(weights: Weights, arch: Architecture) -> dict[str, str]:
-    """Return what the file says of itself."""
+    """Return the file's metadata."""
     assert weights.mean is not None
     dropped = any("dropout" in layer.then for layer in arch.layers)
     keep = 1.0 if arch.dropout.inverted or not dropped else 1 - arch.dropout.rate
@@ -80,7 +81,7 @@ def header(weights: Weights, arch: Architecture) -> dict[str, str]:
 
 
 def _net_of(weights: Weights) -> Architecture:
-    model = resolving.overrides(weights.specs[0])
+    model = resolving.overrides(weights.archs[0])
     model.update(weights.model)
     return resolving.resolve(model)
 

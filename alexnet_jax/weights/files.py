@@ -1,13 +1,13 @@
-"""Files of weights, recognised by their ending and then by the names and shapes inside.
+"""Read files of weights: the ending names the format, the tensors inside name the net.
 
 .caffemodel     Caffe's AlexNet and CaffeNet (BVLC)
-.npy .npz       the same nets as caffe-tensorflow (a dict of [W, b]) and tensorpack (conv1/W,
-                conv1/b) convert them
-.safetensors    what this program exports, torchvision's alexnet
-.pth .pt        the same two, read by torch.load(weights_only=True), where PyTorch is installed
+.npy .npz       the same nets, converted by caffe-tensorflow (a dict of [W, b]) or tensorpack
+                (conv1/W, conv1/b)
+.safetensors    exports of this program, torchvision's alexnet
+.pth .pt        the same two, read by torch.load(weights_only=True) if PyTorch is installed
 
-Caffe reads blue, green, red: conv1 is turned around, and its mean with it (mean.py), so that the
-net reads RGB as all nets here do. Nothing in a file is ever executed.
+Caffe's images are blue, green, red. The input of conv1 is turned around, and the mean with it
+(mean.py): all nets here read RGB. Nothing in a file is ever executed.
 """
 
 import json
@@ -21,8 +21,8 @@ from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.run.config import renamed
 from alexnet_jax.weights import caffe, numpy_files
+from alexnet_jax.weights.container import Weights, checked
 from alexnet_jax.weights.layout import Tensors
-from alexnet_jax.weights.weights import Weights, checked
 
 # torchvision.models.alexnet; its images are in [0, 1] less (.485, .456, .406) over (.229, ...).
 TORCHVISION = {
@@ -34,15 +34,15 @@ TORCHVISION_DIVIDE_BY = (58.395, 57.12, 57.375)
 CAFFE_MEAN = (123.0, 117.0, 104.0)  # of ILSVRC-2012, as Caffe's scripts have it (104, 117, 123 BGR)
 MEAN_IMAGE = "mean_image"  # a tensor of our exports, (3, 256, 256)
 _LAYERS = tuple(TORCHVISION)
-_LONGEST = 200  # letters of a library's own message
+_LONGEST = 200  # letters of a library's message
 
 
 def read(path: pathlib.Path) -> Weights:
     """Return the weights in a file.
 
     Raises:
-      WeightsError: it cannot be read, is no whole file of its kind, holds another net, or numbers
-        that are not finite.
+      WeightsError: the file cannot be read, is damaged, holds another net, or numbers that are not
+        finite.
     """
     readers = {
         ".caffemodel": _caffemodel,
@@ -68,44 +68,44 @@ def _caffemodel(path: pathlib.Path) -> Weights:
     names = [name for name, blobs in net.layers if blobs]
     if not {"conv1", "fc8"} <= set(names):
         raise _unknown(path, names)
-    return _of_caffe(path, caffe.tensors_of(net), caffe.specs_of(net))
+    return _of_caffe(path, caffe.tensors_of(net), caffe.archs_of(net))
 
 
-def _of_caffe(path: pathlib.Path, tensors: Tensors, specs: tuple[str, ...]) -> Weights:
+def _of_caffe(path: pathlib.Path, tensors: Tensors, archs: tuple[str, ...]) -> Weights:
     mean = np.array(CAFFE_MEAN, np.float32)
-    return Weights(str(path), _float32(tensors), specs, bgr=True, mean=mean)
+    return Weights(str(path), _float32(tensors), archs, bgr=True, mean=mean)
 
 
 def _numpy(path: pathlib.Path) -> Weights:
-    """Read kernels (kh, kw, in, out) and matrices (in, out), fc6's input as (row, column, map)."""
+    """Read kernels (kh, kw, in, out) and matrices (in, out); fc6 reads (row, column, channel)."""
     reader = numpy_files.read_npz if path.suffix == ".npz" else numpy_files.read_npy
-    found = reader(path.read_bytes())
-    if not isinstance(found, dict):
+    content = reader(path.read_bytes())
+    if not isinstance(content, dict):
         raise _unknown(path, ["one array"])
-    pairs = _pairs(found)
+    pairs = _pairs(content)
     if not {"conv1", "fc8"} <= pairs.keys():
-        if path.suffix == ".npz" and all(isinstance(v, np.ndarray) for v in found.values()):
-            return _named(path, found, {})
-        raise _unknown(path, list(found))
+        if path.suffix == ".npz" and all(isinstance(v, np.ndarray) for v in content.values()):
+            return _named(path, content, {})
+        raise _unknown(path, list(content))
     tensors: Tensors = {}
     for name, (weight, bias) in pairs.items():
         if weight.ndim == 4:
             weight = weight.transpose(3, 2, 0, 1)
         elif name == "fc6" and "conv5" in pairs and not len(weight) % pairs["conv5"][1].size:
-            maps = pairs["conv5"][1].size
-            weight = weight.reshape(-1, maps, weight.shape[-1]).transpose(2, 1, 0)
+            channels = pairs["conv5"][1].size
+            weight = weight.reshape(-1, channels, weight.shape[-1]).transpose(2, 1, 0)
             weight = weight.reshape(len(weight), -1)
         else:
             weight = weight.T
         tensors |= {f"{name}.weight": weight, f"{name}.bias": bias}
-    return _of_caffe(path, caffe.turned(tensors), caffe.specs_named(path.stem))
+    return _of_caffe(path, caffe.bgr_to_rgb(tensors), caffe.archs_named(path.stem))
 
 
-def _pairs(found: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return layer -> (weight, bias), whichever of three ways they are named."""
+def _pairs(content: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return layer -> (weight, bias), named in any of three ways."""
     pairs = {}
     for layer in _LAYERS:
-        value = found.get(layer, [found.get(f"{layer}/W"), found.get(f"{layer}/b")])
+        value = content.get(layer, [content.get(f"{layer}/W"), content.get(f"{layer}/b")])
         if isinstance(value, dict):
             value = [value.get("weights"), value.get("biases")]
         if isinstance(value, list) and [type(v) for v in value] == [np.ndarray] * 2:
@@ -132,27 +132,27 @@ def _pytorch(path: pathlib.Path) -> Weights:
             "save the state dict with safetensors.torch.save_file"
         ) from None
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of pickle, zip, and its own
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # errors of pickle, of zip, and PyTorch's
         raise ValueError(str(error) or "it is cut off") from error
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
-    if not isinstance(found, dict) or not all(torch.is_tensor(v) for v in found.values()):
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(torch.is_tensor(v) for v in content.values()):
         raise _unknown(path, ["no state dict"])
     # DataParallel puts "module." before or inside its names.
-    arrays = {k.replace("module.", ""): v.detach().float().numpy() for k, v in found.items()}
+    arrays = {k.replace("module.", ""): v.detach().float().numpy() for k, v in content.items()}
     return _named(path, arrays, {})
 
 
-def _named(path: pathlib.Path, found: Tensors, metadata: dict[str, str]) -> Weights:
-    """Return what is named as this program's exports are, or as torchvision's alexnet is."""
-    arrays = _float32(found)
+def _named(path: pathlib.Path, tensors: Tensors, metadata: dict[str, str]) -> Weights:
+    """Return weights with the names of this program's exports, or of torchvision's alexnet."""
+    arrays = _float32(tensors)
     image = arrays.pop(MEAN_IMAGE, None)
     facts: dict[str, Any] = {}
     if {"features.0.weight", "classifier.6.weight"} <= arrays.keys():
         ours = {f"{theirs}.": f"{name}." for name, theirs in TORCHVISION.items()}
         facts = {
-            "specs": ("owt",),
+            "archs": ("owt",),
             "names": {_renamed(name, ours): name for name in arrays},
             "mean": np.array(TORCHVISION_MEAN, np.float32),
             "divide_by": TORCHVISION_DIVIDE_BY,
@@ -161,7 +161,7 @@ def _named(path: pathlib.Path, found: Tensors, metadata: dict[str, str]) -> Weig
     elif not {"conv1.weight", "fc8.weight"} <= arrays.keys():
         raise _unknown(path, [name.removesuffix(".weight") for name in arrays])
     if "model" in metadata:
-        facts |= _said(metadata)
+        facts |= _facts_of_export(metadata)
     if image is not None:
         if image.shape != (3, SIZE, SIZE):
             raise ValueError(f"{MEAN_IMAGE} expected (3, {SIZE}, {SIZE}), found {image.shape}")
@@ -169,16 +169,17 @@ def _named(path: pathlib.Path, found: Tensors, metadata: dict[str, str]) -> Weig
     return Weights(str(path), arrays, **facts)
 
 
-def _said(metadata: dict[str, str]) -> dict[str, Any]:
-    """Return what one of our exports says of itself (exporting.py)."""
+def _facts_of_export(metadata: dict[str, str]) -> dict[str, Any]:
+    """Return the facts in the header of an export (exporting.py)."""
     try:
+        metadata = renamed(metadata)
         model = renamed(json.loads(metadata["model"]))
         mean, divide_by = (json.loads(metadata[name]) for name in ("mean", "divide_by"))
         numbers = np.array([mean, divide_by], np.float64)
         if numbers.shape != (2, 3) or not numbers[1].min() > 0:
             raise ValueError("mean and divide_by are three numbers each")
         return {
-            "specs": (str(model["arch"]),),
+            "archs": (str(model["arch"]),),
             "model": model,
             "mean": numbers[0].astype(np.float32),
             "divide_by": tuple(map(float, divide_by)),
@@ -192,12 +193,12 @@ def _renamed(name: str, prefixes: dict[str, str]) -> str:
     return next((new + name[len(p) :] for p, new in prefixes.items() if name.startswith(p)), name)
 
 
-def _float32(found: dict) -> Tensors:
-    """Return floats of any width as float32; what is none stays, to be refused by name."""
-    with np.errstate(over="ignore"):  # too large: becomes infinite, which is refused
+def _float32(tensors: dict) -> Tensors:
+    """Return floats of any width as float32; `checked` refuses what is not float."""
+    with np.errstate(over="ignore"):  # a number that is too large becomes infinite, and is refused
         return {
             name: value.astype(np.float32) if value.dtype.kind in "fV" else value
-            for name, value in found.items()
+            for name, value in tensors.items()
         }
 
 

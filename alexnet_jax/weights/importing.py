@@ -1,4 +1,4 @@
-"""Weights into a run's folder, which evaluation and all that follows take as any other."""
+"""Write weights into a run's folder, which evaluate, predict and analysis read like any other."""
 
 import copy
 import dataclasses
@@ -22,7 +22,7 @@ from alexnet_jax.step.create import initial_state
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system.atomic_file import atomic_file
 from alexnet_jax.weights import layout
-from alexnet_jax.weights.weights import CENTRE, MEAN_OF, Weights, listed, misfits
+from alexnet_jax.weights.container import CENTRE, MEAN_OF, Weights, listed, misfits
 
 
 def import_weights(
@@ -31,17 +31,16 @@ def import_weights(
     """Write a run's folder: config.json, a checkpoint at step 0, mean_image.npy if there is one.
 
     Args:
-      weights: what a file holds.
-      recipe: a config; its model and data are made those of the weights.
+      weights: what `files.read` gave.
+      recipe: a config; its model and data are changed to those of the weights.
       out: the folder; it appears when it is whole.
-      name: the row of net/architectures.py; "": the one that the weights say.
+      name: the row of net/architectures.py; "": the weights name it.
 
     Returns:
       The run's config and net.
 
     Raises:
-      WeightsError: the weights are of another net or cannot say of which, or the folder holds
-        something already.
+      WeightsError: the weights do not fit the net or do not name it, or the folder is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WeightsError(f"{out} is there already and not empty: choose another --out")
@@ -53,7 +52,7 @@ def import_weights(
         run_folder.write_run(folder, config)
         if weights.mean is not None and config.data.mean in OF_A_FILE:
             np.save(folder / MEAN_FILE, weights.mean)
-        dataset_info.write(folder, _known(weights, arch))
+        dataset_info.write(folder, _classes(weights, arch))
         params, stats = layout.from_torch(arch, weights.tensors)
         rest = jax.jit(lambda: _without_parameters(initial_state(config, arch)))()
         state = dataclasses.replace(
@@ -69,11 +68,13 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
     """Return the recipe with the model and the mean of the weights.
 
     Raises:
-      WeightsError: nothing says which net it is, or what its images lose.
+      WeightsError: the weights do not name their net, or have no mean.
     """
     name = name or _only(weights)
     if weights.mean is None:
-        raise WeightsError(f"{weights.source} does not say what its images lose: give it by --mean")
+        raise WeightsError(
+            f"{weights.source} does not say which mean to subtract: give it by --mean"
+        )
     config = copy.deepcopy(recipe)
     config.init_from = weights.source
     config.data.divide_by = weights.divide_by
@@ -89,22 +90,23 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
     try:
         config.model.update(weights.model)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{weights.source} sets what no net here has: {error}") from error
+        raise WeightsError(
+            f"{weights.source} sets a field that config.model does not have: {error}"
+        ) from error
     config.model.arch = name
     return config
 
 
-def _known(weights: Weights, arch: architecture.Architecture) -> DatasetInfo:
-    """Return the names of the classes, if the file says them."""
-    said = weights.extra.get("class_names")
-    names = tuple(json.loads(said)) if said else ()
+def _classes(weights: Weights, arch: architecture.Architecture) -> DatasetInfo:
+    """Return the names of the classes, if the file has them."""
+    names = tuple(json.loads(weights.extra.get("class_names", "[]")))
     return DatasetInfo(names, names) if len(names) == arch.classes else DatasetInfo()
 
 
 def _only(weights: Weights) -> str:
-    if len(weights.specs) == 1:
-        return weights.specs[0]
-    which = " or ".join(f"--arch={name}" for name in weights.specs or architectures.ARCHITECTURES)
+    if len(weights.archs) == 1:
+        return weights.archs[0]
+    which = " or ".join(f"--arch={name}" for name in weights.archs or architectures.ARCHITECTURES)
     raise WeightsError(f"{weights.source} does not say which net it is: give {which}")
 
 

@@ -11,8 +11,8 @@ from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from alexnet_jax.weights import files, layout
+from alexnet_jax.weights.container import describe, listed, misfits
 from alexnet_jax.weights.runs import read_run
-from alexnet_jax.weights.weights import describe, listed, misfits
 
 
 def initialised(

@@ -1,8 +1,8 @@
-"""Parameters as a plain grouped PyTorch module has them, and back.
+"""Convert parameters to the layout of a grouped PyTorch module, and back.
 
-Kernels (columns, kh, kw, in, out) are weights (columns x out, in, kh, kw) there, column 0 first as
-group 0 is. What the first matrix reads is (column, row x column, channel) with us and
-(column, channel, row x column) there. The columns of fc8 lie along its input.
+Our kernels (columns, kh, kw, in, out) are PyTorch's weights (columns x out, in, kh, kw): column 0
+is group 0. The input of the first matrix is (column, y x x, channel) here and (column, channel,
+y x x) there. The columns of fc8 lie along its input.
 """
 
 from typing import Any
@@ -28,11 +28,11 @@ def abstract(arch: Architecture) -> tuple[dict, dict]:
 
 
 def to_torch(arch: Architecture, params: dict, stats: dict) -> dict[str, Any]:
-    """Return parameters and batch statistics under PyTorch's names and in its order of axes.
+    """Return parameters and batch statistics with PyTorch's names and axes.
 
     Args:
-      net: whose they are.
-      params: layer -> {kernel, bias}; of a norm {scale, bias}.
+      arch: the net.
+      params: layer -> {kernel, bias}, norm -> {scale, bias}.
       stats: norm -> {mean, var}, or empty.
     """
     rows = {layer.name: layer for layer in arch.layers}
@@ -47,11 +47,11 @@ def to_torch(arch: Architecture, params: dict, stats: dict) -> dict[str, Any]:
 
 
 def from_torch(arch: Architecture, tensors: Tensors) -> tuple[dict, dict]:
-    """Return (params, stats) of the layers that `tensors` name; their shapes are the net's."""
+    """Return (params, stats) of the layers in `tensors`, in the net's shapes."""
     rows = {layer.name: layer for layer in arch.layers}
 
     def of(section: dict) -> dict:
-        found: dict[str, dict[str, np.ndarray]] = {}
+        arrays: dict[str, dict[str, np.ndarray]] = {}
         for name, values in section.items():
             for ours, like in values.items():
                 if ours == "kernel" and f"{name}.weight" in tensors:
@@ -60,8 +60,8 @@ def from_torch(arch: Architecture, tensors: Tensors) -> tuple[dict, dict]:
                     value = tensors[f"{name}.{_VECTORS[ours]}"].reshape(like.shape)
                 else:
                     continue
-                found.setdefault(name, {})[ours] = np.ascontiguousarray(value)
-        return found
+                arrays.setdefault(name, {})[ours] = np.ascontiguousarray(value)
+        return arrays
 
     params, stats = abstract(arch)
     return of(params), of(stats)
@@ -103,10 +103,10 @@ def _kernel(
 
 
 def _flat(arch: Architecture) -> tuple[str, int]:
-    """Return the name of the first matrix, and the channels of a column that it reads."""
-    there = [layer for layer in arch.layers if not layer.identity]
-    last = [layer for layer in there if layer.kernel][-1]
-    return next(layer.name for layer in there if not layer.kernel), arch.features(last.name)
+    """Return the name of the first matrix, and how many channels of each column it reads."""
+    layers = [layer for layer in arch.layers if not layer.identity]
+    last = [layer for layer in layers if layer.kernel][-1]
+    return next(layer.name for layer in layers if not layer.kernel), arch.features(last.name)
 
 
 def _reads(arch: Architecture, layer: Layer) -> int:

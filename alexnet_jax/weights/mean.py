@@ -1,4 +1,4 @@
-"""A net's mean from a file of its own: Caffe's .binaryproto, or .npy."""
+"""Read a net's mean from a separate file: Caffe's .binaryproto, or .npy."""
 
 import pathlib
 
@@ -15,10 +15,10 @@ def read_mean(path: pathlib.Path, *, bgr: bool) -> np.ndarray:
     Args:
       path: a .binaryproto (BlobProto), or an .npy of (3, 256, 256) or (3,), such as Caffe's
         ilsvrc_2012_mean.npy.
-      bgr: whether the file's channels are blue, green, red, as Caffe's are; else red, green, blue.
+      bgr: whether the file's channels are blue, green, red (Caffe) and not red, green, blue.
 
     Raises:
-      WeightsError: it cannot be read, has another shape, or numbers that are not finite.
+      WeightsError: the file cannot be read, or has another shape, or numbers that are not finite.
     """
     readers = {".binaryproto": caffe.read_blob, ".npy": numpy_files.read_npy}
     if path.suffix not in readers:

@@ -1,8 +1,8 @@
-"""Arrays from .npy and .npz files, whoever wrote them: nothing in a file is ever called.
+"""Read .npy and .npz files from untrusted sources: nothing in a file is ever called.
 
-A dict saved with numpy.save is a pickle, which may name any function for the reader to call. The
-reader here knows three names, those of which a pickled array is made, and has a stand-in of its
-own for each: arrays, dicts, lists, tuples, text and numbers come through; all else is refused.
+A dict saved with numpy.save is a pickle, and a pickle may name any function for the reader to call.
+This reader accepts the three names that a pickled array consists of, and calls stand-ins for them.
+It reads arrays, dicts, lists, tuples, text and numbers, and refuses everything else.
 """
 
 import io
@@ -18,15 +18,15 @@ _DTYPES = ("f2", "f4", "f8", "i4", "i8", "O8", "O4", "O")
 
 
 def read_npy(data: bytes) -> Any:
-    """Return what an .npy file holds: an array, or the dict that was saved.
+    """Return the array of an .npy file, or the dict that was saved.
 
     Raises:
-      ValueError: it is cut off, or holds what is not made of arrays.
+      ValueError: the file is cut off, or holds other objects than arrays.
     """
     stream = io.BytesIO(data)
     version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"version {version} of the format is not known")
+        raise ValueError(f"version {version} of the format cannot be read")
     header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = header(stream)
     if not dtype.hasobject:
@@ -39,7 +39,7 @@ def read_npy(data: bytes) -> Any:
         return _whole(_Reader(stream, encoding="latin1").load())
     except ValueError:
         raise
-    except Exception as error:  # a damaged pickle ends in almost any error
+    except Exception as error:  # a damaged pickle may raise any error
         raise ValueError(f"its pickle is damaged: {error}") from error
 
 
@@ -47,7 +47,7 @@ def read_npz(data: bytes) -> dict[str, Any]:
     """Return name -> array of an .npz file.
 
     Raises:
-      ValueError: it is cut off, or holds what is not made of arrays.
+      ValueError: the file is cut off, or holds other objects than arrays.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
@@ -56,7 +56,7 @@ def read_npz(data: bytes) -> dict[str, Any]:
             }
     except ValueError:
         raise
-    except Exception as error:  # a damaged archive ends in almost any error
+    except Exception as error:  # a damaged archive may raise any error
         raise ValueError(f"it is damaged: {error}") from error
 
 
@@ -71,7 +71,7 @@ class _Dtype:
 
 
 class _Array:
-    """What numpy.ndarray.__setstate__ would be given."""
+    """The state that numpy.ndarray.__setstate__ would get."""
 
     def __setstate__(self, state: Any) -> None:
         _, self.shape, self.dtype, self.fortran, self.raw = state
@@ -79,23 +79,23 @@ class _Array:
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        known: dict[tuple[str, str], Any] = {
+        allowed: dict[tuple[str, str], Any] = {
             ("multiarray", "_reconstruct"): lambda *_: _Array(),
             ("numpy", "ndarray"): None,  # the first argument of _reconstruct
             ("numpy", "dtype"): _Dtype,
         }
         short = module if module == "numpy" else module.removeprefix("numpy.")
         short = short.removeprefix("_core.").removeprefix("core.")
-        if not module.startswith("numpy") or (short, name) not in known:
+        if not module.startswith("numpy") or (short, name) not in allowed:
             raise ValueError(f"its pickle asks for {module}.{name}; only arrays are read")
-        return known[short, name]
+        return allowed[short, name]
 
     def persistent_load(self, pid: Any) -> Any:
         raise ValueError("its pickle refers to another file")
 
 
 def _whole(value: Any) -> Any:
-    """Return the value with each _Array made an array, and one object in an array unpacked."""
+    """Return the value with NumPy's arrays for each _Array; an array of one object is unpacked."""
     if isinstance(value, _Array):
         if isinstance(value.raw, list):  # of objects
             if len(value.raw) != 1:

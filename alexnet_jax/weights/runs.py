@@ -13,7 +13,7 @@ from alexnet_jax.errors import DataError
 from alexnet_jax.run.restore import restore
 from alexnet_jax.system import sharding
 from alexnet_jax.weights import layout
-from alexnet_jax.weights.weights import CENTRE, MEAN_OF, Weights, checked
+from alexnet_jax.weights.container import CENTRE, MEAN_OF, Weights, checked
 
 
 def read_run(

@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
     """A place for the pictures of the quickstart, a few of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "SPLIT_SIZES", {"train": TRAIN, "validation": VALIDATION})
-        yield tmp_path_factory.mktemp("specs")
+        yield tmp_path_factory.mktemp("archs")
 
 
 def config(folder, name: str):

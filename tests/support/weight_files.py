@@ -11,8 +11,8 @@ from jax import lax
 
 from alexnet_jax.net import resolving
 from alexnet_jax.weights import layout
+from alexnet_jax.weights.container import Weights
 from alexnet_jax.weights.importing import import_weights
-from alexnet_jax.weights.weights import Weights
 from tests.support import tiny
 from tests.support.narrow_nets import make_arch
 

@@ -34,7 +34,7 @@ def same(found: dict, expected: dict) -> None:
 def test_both_forms_are_read_and_turned_to_rgb(old, write):
     weights = files.read(write(caffemodel(bgr(TENSORS), old=old)))
     same(weights.tensors, TENSORS)
-    assert weights.specs == ("caffe",) and weights.bgr
+    assert weights.archs == ("caffe",) and weights.bgr
     np.testing.assert_array_equal(weights.mean, [123, 117, 104])
 
 
@@ -48,7 +48,7 @@ def test_the_net_answers_rgb_as_caffe_answers_bgr(write):
 
 
 @pytest.mark.parametrize(
-    ("order", "name", "specs"),
+    ("order", "name", "archs"),
     [
         (("norm1", "pool1"), "whatever", ("caffe",)),
         (("pool1", "norm1"), "whatever", ("caffenet",)),
@@ -58,9 +58,9 @@ def test_the_net_answers_rgb_as_caffe_answers_bgr(write):
         ((), "whatever", ("caffe", "caffenet")),
     ],
 )
-def test_caffenet_pools_first(order, name, specs, write):
+def test_caffenet_pools_first(order, name, archs, write):
     data = caffemodel(TENSORS, old=False, order=order, name=name)
-    assert files.read(write(data)).specs == specs
+    assert files.read(write(data)).archs == archs
 
 
 @pytest.mark.parametrize("double", [False, True])

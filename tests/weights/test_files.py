@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import json
 import pathlib
 import pickle
 import zipfile
@@ -81,9 +82,9 @@ def test_the_converted_caffe_nets_are_read(form, tmp_path):
         np.save(path, layers)
     weights = files.read(path)
     same(weights.tensors, TENSORS)
-    assert weights.specs == ("caffe",) and weights.bgr
+    assert weights.archs == ("caffe",) and weights.bgr
     renamed = path.rename(path.with_stem("weights"))
-    assert files.read(renamed).specs == ("caffe", "caffenet")
+    assert files.read(renamed).archs == ("caffe", "caffenet")
 
 
 def test_a_pickle_of_python_2_is_read():
@@ -138,7 +139,7 @@ def test_safetensors_of_torchvisions_net(tmp_path):
     save_file(as_torchvision(OWT), tmp_path / "alexnet.safetensors")
     weights = files.read(tmp_path / "alexnet.safetensors")
     same(weights.tensors, OWT)
-    assert weights.specs == ("owt",) and not weights.bgr
+    assert weights.archs == ("owt",) and not weights.bgr
     np.testing.assert_allclose(weights.mean, np.array([0.485, 0.456, 0.406]) * 255, rtol=1e-6)
     np.testing.assert_allclose(weights.divide_by, np.array([0.229, 0.224, 0.225]) * 255)
 
@@ -148,7 +149,7 @@ def test_half_precision_is_widened(tmp_path):
     save_file(halves, tmp_path / "net.safetensors")
     weights = files.read(tmp_path / "net.safetensors")
     same(weights.tensors, {k: v.astype(np.float32) for k, v in halves.items()})
-    assert weights.specs == () and weights.mean is None  # nothing says which net
+    assert weights.archs == () and weights.mean is None  # nothing says which net
 
 
 def resnet() -> dict[str, np.ndarray]:
@@ -190,6 +191,19 @@ def test_a_damaged_safetensors_is_refused_in_one_line(kind, tmp_path):
     with pytest.raises(WeightsError, match=said) as caught:
         files.read(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["arch", "spec"])
+def test_the_header_names_the_net_also_where_an_older_version_wrote_it(name, tmp_path):
+    model = {name: "caffe", "width": 0.0625}
+    header = {name: "caffe", "step": "7", "model": json.dumps(model)}
+    header |= {"mean": "[1, 2, 3]", "divide_by": "[1, 1, 1]"}
+    save_file(TENSORS, tmp_path / "net.safetensors", header)
+    weights = files.read(tmp_path / "net.safetensors")
+    assert weights.archs == ("caffe",) and weights.model == {"arch": "caffe", "width": 0.0625}
+    assert weights.extra["arch"] == "caffe" and weights.extra["step"] == "7"
+    assert "spec" not in weights.extra
+    same(weights.tensors, TENSORS)
 
 
 def test_a_header_that_lies_is_refused(tmp_path):

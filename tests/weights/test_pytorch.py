@@ -5,8 +5,8 @@ import pytest
 
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.weights import files, layout
+from alexnet_jax.weights.container import Weights
 from alexnet_jax.weights.exporting import export_weights
-from alexnet_jax.weights.weights import Weights
 from tests.support import tiny, weight_files
 from tests.support.narrow_nets import draw_images, run
 from tests.weights.test_files import Hostile, as_torchvision, resnet, same
@@ -55,7 +55,7 @@ def test_torchvisions_alexnet_comes_in_and_answers_alike(form, tmp_path):
         state = {"epoch": 90, "state_dict": state}
     torch.save(state, path, _use_new_zipfile_serialization=form != "legacy")
     weights = files.read(path)
-    assert weights.specs == ("owt",)
+    assert weights.archs == ("owt",)
     images = draw_images()
     logits, _ = run(net, layout.from_torch(net, weights.tensors)[0], images)
     with torch.no_grad():

@@ -17,11 +17,11 @@ from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.restore import restore
 from alexnet_jax.step.create import abstract_state
 from alexnet_jax.weights import files, layout
+from alexnet_jax.weights.container import Weights
 from alexnet_jax.weights.exporting import export_weights
 from alexnet_jax.weights.importing import import_weights
 from alexnet_jax.weights.mean import read_mean
 from alexnet_jax.weights.runs import read_run
-from alexnet_jax.weights.weights import Weights
 from tests.support import tiny, weight_files
 from tests.support.narrow_nets import draw_images, run
 from tests.support.weight_files import bgr, blob, caffemodel
@@ -97,7 +97,7 @@ def test_a_file_of_the_version_that_said_spec_is_read(folder, tmp_path):
     assert "arch" not in header["model"]
     save_file(files.read(new).tensors, old, header)
     assert files.read(old).model == files.read(new).model
-    assert files.read(old).specs == files.read(new).specs == ("paper",)
+    assert files.read(old).archs == files.read(new).archs == ("paper",)
 
 
 @pytest.mark.parametrize("name", ["paper", "owt", "six_conv"])

@@ -1,4 +1,4 @@
-"""What a file of weights or a run's folder holds, and how it is compared with a net."""
+"""The weights of a net with what its images need, from whatever file; compared with a net."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -11,30 +11,30 @@ from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.weights import layout
 
 RGB = tuple[float, float, float]
-MEAN_OF, CENTRE = "mean_of", "centre"  # in `extra`: of every view the mean image's centre is taken
-_SHOWN = 3  # of the tensors that differ
+MEAN_OF, CENTRE = "mean_of", "centre"  # in `extra`: every view loses the mean image's centre
+_LISTED = 3  # differing tensors that a message names
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """The numbers of a net, in PyTorch's layout (layout.py), float32, reading RGB.
+    """The weights of a net, in PyTorch's layout (layout.py), float32, for RGB images.
 
     Attributes:
       source: the file or folder, for messages.
       tensors: "conv1.weight" (out, in, kh, kw), "conv1.bias" (out,), ...
-      specs: the rows of net/architectures.py that it can be; () where the source does not say.
+      archs: the rows of net/architectures.py that it can be; () where the source does not say.
       model: the fields of config.model that the source sets.
-      names: our name of a tensor -> the source's, where that is another.
-      bgr: whether the source's own channels, and so its mean files, are blue, green, red.
-      mean: what an image loses, (256, 256, 3), or (3,) the same everywhere; RGB 0-255. None: the
-        source does not say.
-      divide_by: of each channel, after the mean.
-      extra: what else an export says of itself.
+      names: our name of a tensor -> the source's name, where they differ.
+      bgr: whether the source's channels, and so its mean files, are blue, green, red.
+      mean: to be subtracted from an image, (256, 256, 3), or (3,) for all pixels; RGB 0-255. None:
+        the source does not say.
+      divide_by: each channel is divided by it, after the mean.
+      extra: the other metadata of a file that this program exported.
     """
 
     source: str
     tensors: layout.Tensors
-    specs: tuple[str, ...] = ()
+    archs: tuple[str, ...] = ()
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     bgr: bool = False
@@ -44,10 +44,10 @@ class Weights:
 
 
 def checked(weights: Weights) -> Weights:
-    """Return the weights as they are, if all are finite numbers.
+    """Return the weights unchanged.
 
     Raises:
-      WeightsError: naming the tensor that is not.
+      WeightsError: a tensor has numbers that are not finite, or no floats.
     """
     everything = {**weights.tensors, "mean": np.zeros(3) if weights.mean is None else weights.mean}
     for name, tensor in everything.items():
@@ -66,33 +66,33 @@ def checked(weights: Weights) -> Weights:
 def misfits(
     weights: Weights, arch: Architecture, layers: Collection[str] | None = None
 ) -> dict[str, str]:
-    """Return a phrase for each tensor, by our name, that is not as the net needs it.
+    """Return a phrase for each tensor, by our name, that does not fit the net.
 
     Args:
-      weights: whose.
+      weights: the weights.
       arch: the net.
-      layers: the only ones to compare; None: all, and then none may be left over.
+      layers: the layers to compare; None: all, and then no tensor may be left over.
     """
-    found = {}
+    phrases = {}
     expected = layout.shapes(arch)
     if layers is not None:
         expected = {k: v for k, v in expected.items() if k.rpartition(".")[0] in layers}
     for name, shape in expected.items():
         label = _named(weights, name)
         if name not in weights.tensors:
-            found[name] = f"{label} expected {shape}, found none"
+            phrases[name] = f"{label} expected {shape}, found none"
         elif weights.tensors[name].shape != shape:
-            found[name] = f"{label} expected {shape}, found {weights.tensors[name].shape}"
+            phrases[name] = f"{label} expected {shape}, found {weights.tensors[name].shape}"
     if layers is None:
         for name in sorted(weights.tensors.keys() - expected.keys()):
-            found[name] = f"{_named(weights, name)} {weights.tensors[name].shape} not expected"
-    return found
+            phrases[name] = f"{_named(weights, name)} {weights.tensors[name].shape} not expected"
+    return phrases
 
 
 def listed(phrases: Mapping[str, str]) -> str:
     """Return the first few phrases of `misfits`, and how many more there are."""
-    more = len(phrases) - _SHOWN
-    return "; ".join(list(phrases.values())[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    more = len(phrases) - _LISTED
+    return "; ".join(list(phrases.values())[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def mean_rgb(mean: np.ndarray) -> list[float]:
@@ -101,7 +101,7 @@ def mean_rgb(mean: np.ndarray) -> list[float]:
 
 
 def describe(weights: Weights) -> str:
-    """Return in words what images the net of these weights was given."""
+    """Return in words which images the net was trained on."""
     if weights.mean is None:
         return "does not say what images it was given"
     mean = ", ".join(f"{value:.2f}" for value in mean_rgb(weights.mean))
