@@ -1,6 +1,6 @@
 """What local response normalization costs: alone and in the net, beside batch normalization.
 
-    python -m experiments.bench.lrn_cost --batch=32 [--rounds=7] [--net=False] [--calls=20]
+    python -m experiments.bench.lrn_cost --batch=32 [--dtype=bfloat16] [--net=False] [--calls=20]
 
 Alone: milliseconds of the forward pass and of the gradient, of both layers and both columns, for
 windows of 3 to 15 channels, for batch normalization and for none (which reads and writes the
@@ -22,6 +22,7 @@ from absl import flags
 from alexnet_jax.net import ops
 from alexnet_jax.net.layers import ChannelNorm
 from alexnet_jax.system import command_line, sharding
+from experiments.bench import turns
 from experiments.bench.our_step import OurStep, calls_of
 from experiments.bench.turns import Step, take_turns, timed
 from experiments.support.environment import restart_with_kept_memory
@@ -37,10 +38,11 @@ IN_NET: dict[str, dict[str, Any]] = {
 }
 
 
-def contenders(batch: int, calls: int) -> dict[str, Step]:
+def contenders(batch: int, dtype: str, calls: int) -> dict[str, Step]:
     """Return the steps that time each norm, with `calls` calls."""
     xs = [
-        30 * jax.random.normal(jax.random.key(size), (batch, size, size, channels), jnp.float32)
+        30
+        * jax.random.normal(jax.random.key(size), (batch, size, size, channels), jnp.dtype(dtype))
         for size, channels in SHAPES
         for _column in range(2)
     ]
@@ -75,23 +77,21 @@ def milliseconds(seconds: dict[str, list[float]]) -> dict[str, float]:
 
 def define_flags() -> None:
     """Define the command line."""
-    flags.DEFINE_integer("batch", 32, "Images a step.")
-    flags.DEFINE_integer("rounds", 7, "Timings of each contender.")
-    flags.DEFINE_integer(
-        "calls", None, "Calls of a timing; default: 1 on a CPU, else 20.", lower_bound=1
-    )
+    turns.define_flags()
+    turns.define_turns()
     flags.DEFINE_bool("net", True, "Also whole training steps, which take minutes to compile.")
 
 
 def main(_) -> None:
     """Run what the flags describe."""
     restart_with_kept_memory()
-    batch, rounds = flags.FLAGS.batch, flags.FLAGS.rounds
+    batch, dtype, rounds = flags.FLAGS.batch, flags.FLAGS.dtype, flags.FLAGS.rounds
     calls = calls_of(flags.FLAGS.calls)
-    alone = milliseconds(take_turns(contenders(batch, calls), rounds))
+    alone = milliseconds(take_turns(contenders(batch, dtype, calls), rounds))
     both = {n: alone[f"lrn_{n} forward"] + alone[f"lrn_{n} gradient"] for n in WINDOWS}
     result = {
         "batch": batch,
+        "dtype": dtype,
         "calls": calls,
         "device": f"{jax.devices()[0].platform}:{jax.devices()[0].device_kind}",
         "jax": jax.__version__,
@@ -99,7 +99,7 @@ def main(_) -> None:
         "n_15_over_n_3": round(both[15] / both[3], 3),
     }
     if flags.FLAGS.net:
-        nets = {name: OurStep(batch, "float32", **model) for name, model in IN_NET.items()}
+        nets = {name: OurStep(batch, dtype, **model) for name, model in IN_NET.items()}
         steps = {name: timed(net.train, jax.block_until_ready, calls) for name, net in nets.items()}
         step = milliseconds(take_turns(steps, rounds))
         result["step_ms"] = step

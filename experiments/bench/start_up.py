@@ -23,7 +23,7 @@ from absl import flags
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.system import command_line
 from experiments.bench.our_step import OurStep
-from experiments.bench.turns import timed
+from experiments.bench.turns import define_flags, timed
 
 STEPS = 9  # after the first: some of them still take memory from the system
 
@@ -63,12 +63,6 @@ def checkpoint(ours: OurStep, folder: pathlib.Path) -> dict:
         "on_disk_ms": round(1e3 * on_disk),
         "bytes": size // 2,  # two are kept
     }
-
-
-def define_flags() -> None:
-    """Define the command line."""
-    flags.DEFINE_integer("batch", 32, "Images a step.")
-    flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
 
 
 def main(_) -> None:

@@ -28,6 +28,7 @@ from alexnet_jax.errors import UserError
 from alexnet_jax.net import resolving
 from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.system import command_line
+from experiments.bench import turns
 from experiments.bench.our_step import OurStep, calls_of
 from experiments.bench.turns import Process, take_turns, timed
 from experiments.support.environment import restart_with_kept_memory
@@ -112,12 +113,8 @@ def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:
 
 def define_flags() -> None:
     """Define the command line."""
-    flags.DEFINE_integer("batch", 32, "Images a step.")
-    flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
-    flags.DEFINE_integer("rounds", 7, "Timings of each contender.")
-    flags.DEFINE_integer(
-        "calls", None, "Steps of a timing; default: 1 on a CPU, else 20.", lower_bound=1
-    )
+    turns.define_flags()
+    turns.define_turns()
     flags.DEFINE_bool("compile", True, "Also torch.compile.")
 
 
@@ -133,13 +130,13 @@ def main(_) -> None:
     product, work = matmul(dtype)
     rivals = torchs(batch, dtype, calls, compiled=flags.FLAGS.compile)
 
-    def turns(kind: str, run) -> dict[str, list[float]]:
+    def measured(kind: str, run) -> dict[str, list[float]]:
         contenders = {"ours": timed(run, jax.block_until_ready, calls)}
         contenders |= {name: rival.step(kind) for name, rival in rivals.items()}
         contenders["matmul"] = timed(product, jax.block_until_ready)  # long enough by itself
         return take_turns(contenders, flags.FLAGS.rounds)
 
-    train_seconds, infer_seconds = turns("train", ours.train), turns("infer", ours.infer)
+    train_seconds, infer_seconds = measured("train", ours.train), measured("infer", ours.infer)
     for rival in rivals.values():
         rival.close()
     rate = work / statistics.median(train_seconds["matmul"] + infer_seconds["matmul"])

@@ -11,7 +11,7 @@ import functools
 import torch
 from absl import app, flags
 
-from experiments.bench.turns import serve, timed
+from experiments.bench import turns
 from experiments.support.torch_net import TorchAlexNet
 
 
@@ -52,10 +52,9 @@ def steps(batch: int, dtype: str, *, compiled: bool):
 
 def define_flags() -> None:
     """Define the command line."""
-    flags.DEFINE_integer("batch", 32, "Images a step.")
-    flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
+    turns.define_flags()
     flags.DEFINE_bool("compiled", False, "With torch.compile.")
-    flags.DEFINE_integer("calls", 1, "Steps of a timing.")
+    flags.DEFINE_integer("calls", 1, "Calls of a timing.")
 
 
 def main(_) -> None:
@@ -63,10 +62,8 @@ def main(_) -> None:
     f = flags.FLAGS
     train, infer, wait = steps(f.batch, f.dtype, compiled=f.compiled)
     runs = {"train": train, "infer": infer}
-    serve(
-        {"torch": torch.__version__},
-        {name: timed(run, wait, f.calls) for name, run in runs.items()},
-    )
+    timings = {name: turns.timed(run, wait, f.calls) for name, run in runs.items()}
+    turns.serve({"torch": torch.__version__}, timings)
 
 
 if __name__ == "__main__":

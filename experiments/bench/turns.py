@@ -9,10 +9,25 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from absl import flags
+
 from alexnet_jax.errors import UserError
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 Step = Callable[[], float]  # takes steps, waits for them, and returns the seconds of one
+
+
+def define_flags() -> None:
+    """Define the flags of what a benchmark times."""
+    flags.DEFINE_integer("batch", 32, "Images a step.")
+    flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
+
+
+def define_turns() -> None:
+    """Define the flags of the turns."""
+    flags.DEFINE_integer("rounds", 7, "Timings of each contender.")
+    default = "Calls of a timing; default: 1 on a CPU, else 20."
+    flags.DEFINE_integer("calls", None, default, lower_bound=1)
 
 
 def timed(run: Callable[[], Any], wait: Callable[[Any], Any], calls: int = 1) -> Step:

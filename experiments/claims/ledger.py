@@ -160,11 +160,6 @@ def written(text: str) -> str:
     return generated.replaced(text, "ledger", "python -m experiments.claims.ledger", table())
 
 
-def main(_) -> int:
-    """Write the ledger, or check it."""
-    return generated.write(README, written)
-
-
 if __name__ == "__main__":
     generated.define_flags()
-    command_line.run(main)
+    command_line.run(lambda _: generated.write(README, written))

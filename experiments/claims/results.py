@@ -146,11 +146,6 @@ def written(text: str) -> str:
     return text
 
 
-def main(_) -> int:
-    """Write the tables, or check them."""
-    return generated.write(README, written)
-
-
 if __name__ == "__main__":
     generated.define_flags()
-    command_line.run(main)
+    command_line.run(lambda _: generated.write(README, written))

@@ -15,11 +15,13 @@ import pathlib
 
 import jax
 from absl import flags
+from matplotlib import pyplot
 from ml_collections import ConfigDict
 
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
 from experiments.start.first_steps import WINDOW, left_at, losses, windows
+from experiments.support import pictures
 from experiments.support.recipe import digest, read_config
 from experiments.support.run_lines import Line, RunLines
 
@@ -50,10 +52,6 @@ def run(config: ConfigDict, path: pathlib.Path, steps: int) -> list[Line]:
 
 def draw(curves: dict[str, list[dict]], path: pathlib.Path) -> None:
     """Draw all curves; each recipe has a colour."""
-    import matplotlib
-    from matplotlib import pyplot
-
-    matplotlib.rcParams["svg.hashsalt"] = "alexnet"
     recipes = list(dict.fromkeys(name.rpartition("_")[0] for name in curves))
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for name, lines in curves.items():
@@ -67,7 +65,7 @@ def draw(curves: dict[str, list[dict]], path: pathlib.Path) -> None:
     }
     axes.legend(handles.values(), handles.keys())
     axes.set(xlabel="step", ylabel="loss, nats")
-    figure.savefig(path, metadata={"Date": None})
+    pictures.save(figure, path)
 
 
 def define_flags() -> None:

@@ -8,7 +8,8 @@ conv3 to conv5), the biases that the text sets to 1 (0, 0.1, 1), pixels as they 
 their deviation, and normalization (the paper's, Caffe's, none). --map=norm: response normalization
 with n of 1 to 11 and k of 0 to 2, batch normalization and none, on either kind of pixels, with the
 text's initial values. A narrower net gets larger deviations, so that its signal is that of the full
-net.
+net. --map=weaker: the recipe's own initial deviations times 1 to 0.25, to see whether the doctor's
+measure falls where a net stops starting.
 
 A run ends when the mean loss of ten steps has been 2 % below ln(classes) five times in a row. Each
 run is a line of OUT/MAP.jsonl, with the doctor's verdict before it, and is not made again; the
@@ -25,12 +26,14 @@ from typing import Any
 
 import jax
 from absl import flags
+from matplotlib import pyplot
 from rich.table import Table
 
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
 from experiments.start.first_steps import start
 from experiments.start.plateau_recipes import MAPS, Map, map_of
+from experiments.support import pictures
 from experiments.support.recipe import given, read_config
 from experiments.support.run_lines import Line, RunLines
 from experiments.support.terminal import say, show
@@ -118,10 +121,6 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
 
 def draw(drawn: Map, rows: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
     """Draw the share of runs that left as a grid, with the median step in each cell."""
-    import matplotlib
-    from matplotlib import pyplot
-
-    matplotlib.rcParams["svg.hashsalt"] = "alexnet"
     down, across = drawn.row_names(), drawn.column_names()
     cells = [rows[i : i + len(across)] for i in range(0, len(rows), len(across))]
     shares = [[cell["left"] / max(1, cell["runs"]) for cell in line] for line in cells]
@@ -136,8 +135,7 @@ def draw(drawn: Map, rows: Sequence[dict[str, Any]], path: pathlib.Path) -> None
     axes.set_xticks(range(len(across)), labels, fontsize="small")
     axes.set_yticks(range(len(down)), down, fontsize="small")
     axes.set_title("runs that left ln(classes), and the step", fontsize="medium")
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    pictures.save(figure, path)
 
 
 def _cell(row: dict[str, Any]) -> str:

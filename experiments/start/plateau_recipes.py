@@ -23,6 +23,7 @@ NORM: Factor = {
     "LRN, Caffe": (("model.lrn.k", "1.0"), ("model.lrn.alpha_over_n", "True")),
     "no norm": (("model.norm", "none"),),
 }
+FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25)
 WINDOWS, CONSTANTS = (1, 3, 5, 11), (0, 1, 2)  # paper 3.3: n = 10 reaches 5 maps either side: 11
 
 
@@ -42,7 +43,7 @@ class Map:
         return [_name(names) for names in itertools.product(*self.columns)]
 
     def settings(self) -> list[Setting]:
-        """Return a setting for each cell, row by row, named "row; column"."""
+        """Return a setting for each cell, row by row, named "row; column", or "row"."""
         factors = (*self.rows, *self.columns)
         settings = []
         for names in itertools.product(*factors):
@@ -112,4 +113,16 @@ def _norm(arch: architecture.Architecture) -> Map:
     return Map(({name: (*init, *fields) for name, fields in norms.items()},), (INPUT,))
 
 
-MAPS = {"start": _start, "norm": _norm}
+def _weaker(arch: architecture.Architecture) -> Map:
+    """Return the net's own initial deviations, all times a factor: the signal gets weaker."""
+    std = {layer.name: getattr(arch.init.std, layer.name) for layer in arch.layers}
+    factors: Factor = {
+        f"deviations x {factor}": tuple(
+            (f"model.init.std.{name}", repr(factor * one)) for name, one in std.items()
+        )
+        for factor in FACTORS
+    }
+    return Map((factors,), ())
+
+
+MAPS = {"start": _start, "norm": _norm, "weaker": _weaker}

@@ -6,8 +6,10 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib import pyplot
 from rich.table import Table
 
+from experiments.support import pictures
 from experiments.support.seed_statistics import difference, mean_and_deviation
 from experiments.sweeps.runs import Run, Setting
 
@@ -95,10 +97,6 @@ def interval_text(figure: dict[str, Any]) -> str:
 
 def draw(settings: Sequence[Setting], finished: Sequence[Run], path: pathlib.Path) -> None:
     """Draw each run's last top-1 error by setting, and the means of each setting by epoch."""
-    import matplotlib
-    from matplotlib import pyplot
-
-    matplotlib.rcParams["svg.hashsalt"] = "alexnet"  # the same picture from the same numbers
     figure, (left, right) = pyplot.subplots(
         1, 2, figsize=(11, 1.5 + max(3, 0.5 * len(settings))), layout="constrained"
     )
@@ -119,5 +117,4 @@ def draw(settings: Sequence[Setting], finished: Sequence[Run], path: pathlib.Pat
     left.invert_yaxis()
     left.set(xlabel="last top-1 validation error, %: runs, mean ± standard deviation")
     right.set(xlabel="epoch", ylabel="mean top-1 validation error, %, colours as on the left")
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    pictures.save(figure, path)

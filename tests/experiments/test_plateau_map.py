@@ -27,7 +27,9 @@ SPREAD = {"conv1": 0.5}
 
 # One counts its classes, the other is of ten.
 @pytest.mark.parametrize("recipe", ["image_folder", "quickstart"])
-@pytest.mark.parametrize(("name", "count"), [("start", 2 * 3 * 2 * 3), ("norm", (4 * 3 + 2) * 2)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("start", 2 * 3 * 2 * 3), ("norm", (4 * 3 + 2) * 2), ("weaker", 5)]
+)
 def test_every_recipe_is_one_that_the_config_takes_and_another(name, count, recipe, tmp_path):
     given = [f"--config={tiny.REPOSITORY}/configs/{recipe}.py", "--config.model.width=0.25"]
     drawn = map_of(name, read_config(given))
@@ -35,7 +37,8 @@ def test_every_recipe_is_one_that_the_config_takes_and_another(name, count, reci
     runs = plan(settings, given, 1, tmp_path)
     assert len({read_config(run.flags[:-2]).to_json() for run in runs}) == count == len(runs)
     rows, columns = drawn.row_names(), drawn.column_names()
-    assert [one.name for one in settings] == [f"{row}; {col}" for row in rows for col in columns]
+    names = [f"{row}; {column}".removesuffix("; ") for row in rows for column in columns]
+    assert [one.name for one in settings] == names
 
 
 def test_the_recipes_are_those_that_their_names_say():
@@ -56,6 +59,10 @@ def test_the_recipes_are_those_that_their_names_say():
         *("conv2", "conv4", "conv5", "fc6", "fc7")  # paper 5
     }
     assert biases["conv1"] == biases["conv3"] == biases["fc8"] == 0
+    given = [read_config(GIVEN), *(configs[f"deviations x {x}"] for x in (1.0, 0.5))]
+    nets = [resolving.resolve(one.model, 40) for one in given]
+    before, same, half = ([getattr(net.init.std, x.name) for x in net.layers] for net in nets)
+    assert same == before and half == [value / 2 for value in before]
     found = configs["LRN n = 11, k = 0; pixels 0-255"]
     net = resolving.resolve(found.model, 40)
     assert (net.lrn.n, net.lrn.k, net.init.std.fc6) == (11, 0.0, 0.02)

@@ -1,4 +1,4 @@
-"""leaving_chance.py and doctor_check.py: a run is kept for what it was asked for, and no other."""
+"""leaving_chance.py: a run is kept for its recipe, its images and its length only."""
 
 import json
 import math
@@ -6,8 +6,7 @@ from unittest import mock
 
 import pytest
 
-from configs import quickstart
-from experiments.start import doctor_check, leaving_chance
+from experiments.start import leaving_chance
 
 # ml_collections loads a config's file in a way that Python will drop.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -58,29 +57,3 @@ def test_a_run_is_kept_for_its_images_and_its_length(tmp_path, capsys, course):
     leave(tmp_path, capsys, data_dir="/b")
     assert [steps for *_, steps in course] == [60, 80, 60]
     assert course[-1][1] == "/b"
-
-
-def test_the_doctors_check_is_kept_for_its_recipe_and_its_steps(tmp_path, capsys, monkeypatch):
-    made = []
-
-    def start(config, steps):
-        made.append((config.batch_size, steps))
-        return {"pull": 1.0, "left_at_step": 20, "steps": steps, "loss": 1.0}
-
-    monkeypatch.setattr(doctor_check, "start", start)
-
-    def check(batch, steps, factors=("1", "0.5")):
-        config = quickstart.get_config()
-        config.batch_size = batch
-        values = {"config": config, "factors": factors, "seeds": 1, "steps": steps}
-        given = mock.Mock(**values, out=str(tmp_path))
-        with mock.patch.object(doctor_check, "flags", mock.Mock(FLAGS=given)):
-            doctor_check.main([])
-        return json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
-
-    first = check(32, 100)
-    assert [line["factor"] for line in first] == [1.0, 0.5] and check(32, 100) == first
-    assert check(64, 100)[0]["recipe"] != first[0]["recipe"]
-    assert check(32, 200)[0]["steps"] == 200
-    assert [line["factor"] for line in check(32, 100, factors=("0.5",))] == [0.5]
-    assert made == [(32, 100)] * 2 + [(64, 100)] * 2 + [(32, 200)] * 2
