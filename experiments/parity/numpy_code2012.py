@@ -48,11 +48,11 @@ def conv(x: Array, kernel: Array, bias: Array, *, before: int, after: int, strid
     """Convolve (B, H, W, in) with (k, k, in, out), `before` and `after` zeros at the edges."""
     x = np.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
     k = kernel.shape[0]
-    places = (x.shape[1] - k) // stride + 1
-    total = np.zeros((len(x), places, places, kernel.shape[3])) + bias
+    size = (x.shape[1] - k) // stride + 1
+    total = np.zeros((len(x), size, size, kernel.shape[3])) + bias
     for i in range(k):
         for j in range(k):
-            rows, columns = (slice(o, o + stride * (places - 1) + 1, stride) for o in (i, j))
+            rows, columns = (slice(o, o + stride * (size - 1) + 1, stride) for o in (i, j))
             total += x[:, rows, columns] @ kernel[i, j]
     return total
 

@@ -24,7 +24,10 @@ NORM: Factor = {
     "no norm": (("model.norm", "none"),),
 }
 FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25)
-WINDOWS, CONSTANTS = (1, 3, 5, 11), (0, 1, 2)  # paper 3.3: n = 10 reaches 5 maps either side: 11
+WINDOWS, CONSTANTS = (
+    (1, 3, 5, 11),
+    (0, 1, 2),
+)  # paper 3.3: n = 10 reaches 5 channels either side: 11
 
 
 @dataclasses.dataclass(frozen=True)

@@ -114,10 +114,10 @@ def named(names: Sequence[str], arch: str) -> list[Ablation]:
     Raises:
       ConfigError: a name that is not in the list, or one of another net than `arch`.
     """
-    known = {ablation.name: ablation for ablation in ABLATIONS}
-    if unknown := [name for name in names if name not in known]:
-        raise ConfigError(f"--names takes {', '.join(known)}; got {', '.join(unknown)}")
-    ablations = [known[name] for name in names]
+    by_name = {ablation.name: ablation for ablation in ABLATIONS}
+    if unknown := [name for name in names if name not in by_name]:
+        raise ConfigError(f"--names takes {', '.join(by_name)}; got {', '.join(unknown)}")
+    ablations = [by_name[name] for name in names]
     for ablation in ablations:
         if ablation.arch not in ("", arch):
             raise ConfigError(

@@ -9,6 +9,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from alexnet_jax.net import resolving
 from alexnet_jax.net.layers import Convolution
 from configs import ilsvrc2012
 from experiments.communication.hlo_collectives import Collective, added, collectives
@@ -102,7 +103,7 @@ def test_one_gradient_reduction_over_the_batch():
     assert {one.kind for one in asked} == {"all-reduce"}
     (reduction,) = made
     assert (reduction.kind, reduction.devices) == ("all-reduce", 2)
-    net, _ = lowered_step(config)
+    net = resolving.resolve(config.model)
     widths = {name: net.features(name) for name in ("conv1", "conv2", "conv3", "conv4", "conv5")}
     fc = net.features("fc6")
     c1, c2, c3, c4, c5 = widths.values()
