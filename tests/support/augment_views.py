@@ -1,14 +1,16 @@
 """What the tests of augmentation look at: statistics, images that say where they are, views."""
 
+import functools
 import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
+from alexnet_jax.system.sharding import FAST_COMPILE
 from configs import ilsvrc2012
 
 SIZE, MARGIN = 224, 32
@@ -29,10 +31,15 @@ def data(**fields) -> ConfigDict:
 
 
 def viewer(config, size=SIZE):
-    """Return the compiled (images, examples, key) -> views."""
+    """Return the compiled (images, examples, key) -> views; the same one for equal configs."""
+    return _viewer(FrozenConfigDict(config), size)
+
+
+@functools.cache
+def _viewer(config, size):
     pixel_stats = make_pixel_stats(STATISTICS, config)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=FAST_COMPILE)
     def run(images, examples, key):
         return augment.training_views(images, pixel_stats, config, size, key, examples)
 

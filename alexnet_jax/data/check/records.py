@@ -100,5 +100,5 @@ def _read(dataset: PreparedDataset, split: str, start: int) -> _Batch:
     hashes = [hashlib.sha256(image).digest()[:16] for image in images]
     sums = Accumulator() if split == "train" else None
     if sums is not None:
-        sums.add_all(images)
+        sums.add(images)
     return _Batch(split, names, labels, hashes, list(damaged.values()), sums)

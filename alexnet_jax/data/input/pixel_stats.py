@@ -43,9 +43,11 @@ def make_pixel_stats(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
         "centre_mean" if data.mean.startswith("centre") else "mean": _mean(statistics, data)
     }
     if statistics is not None:
-        pixel_stats["colour"] = statistics.eigenvectors * (
-            data.colour_std * _spread(statistics, data)
-        )
+        if data.colour_unit == "eigenvalue":  # of pixels in [0, 1]; the shift is multiplied by 255
+            spread = statistics.eigenvalues / 255.0
+        else:
+            spread = np.sqrt(statistics.eigenvalues)
+        pixel_stats["colour"] = statistics.eigenvectors * (data.colour_std * spread)
     if data.colour and data.colour_rescale:
         pixel_stats["colour_divisor"] = np.asarray(1.0 + data.colour_std)
     if any(number != 1.0 for number in data.divide_by):
@@ -66,13 +68,6 @@ def at_epoch(
     if "colour_divisor" in pixel_stats:
         off["colour_divisor"] = np.ones_like(pixel_stats["colour_divisor"])
     return {**pixel_stats, **off}
-
-
-def _spread(statistics, data: ConfigDict) -> np.ndarray:
-    """Return the standard deviation of the coefficient of each axis where colour_std is 1."""
-    if data.colour_unit == "eigenvalue":  # of pixels in [0, 1]; the shift is multiplied by 255
-        return statistics.eigenvalues / 255.0
-    return np.sqrt(statistics.eigenvalues)
 
 
 def _mean(statistics, data: ConfigDict) -> np.ndarray:

@@ -67,7 +67,7 @@ def convert(
         chunk = Chunk(shard, [], [], [], Accumulator() if shard.split == "train" else None)
         pixels = _converted(chunk, splits[shard.split], indices, storage, resize)
         if chunk.sums is not None:
-            chunk.sums.add_all(pixels)
+            chunk.sums.add(pixels)
         else:
             collections.deque(pixels, maxlen=0)
         return chunk

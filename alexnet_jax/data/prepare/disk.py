@@ -7,7 +7,6 @@ import pathlib
 import shutil
 import sys
 from collections.abc import Iterator
-from typing import IO
 
 from alexnet_jax.data.store.layout import BYTES_PER_IMAGE
 from alexnet_jax.errors import DataError
@@ -49,21 +48,17 @@ def only_one(directory: pathlib.Path) -> Iterator[None]:
         raise DataError(os_error_line(error, directory)) from error
     with file:
         try:
-            _lock(file, directory)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"waiting: another process prepares {directory}", file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             raise DataError(
                 f"{parent} cannot be locked ({error}): two processes could prepare at once; set "
                 "data.prepared_dir to a disk with locks, and copy the result"
             ) from error
         yield
-
-
-def _lock(file: IO[str], directory: pathlib.Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"waiting: another process prepares {directory}", file=sys.stderr, flush=True)
-        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def check_space(images: int, storage: str, root: pathlib.Path) -> tuple[int, int]:

@@ -74,7 +74,10 @@ class Partial:
         shutil.rmtree(self._writing, ignore_errors=True)
         for folder in (self.data, self._notes, self._writing):
             folder.mkdir(parents=True, exist_ok=True)
-        self._put(directory / "plan.json", json.dumps(plan).encode())
+        temporary = self._writing / "plan.json"
+        temporary.write_text(json.dumps(plan))
+        _sync_file(temporary)
+        temporary.replace(directory / "plan.json")
 
     def note(self, shard: Shard) -> Note | None:
         """Return the note of a shard, None where the shard is not finished."""
@@ -150,12 +153,6 @@ class Partial:
 
     def _note_path(self, shard: Shard) -> pathlib.Path:
         return self._notes / f"{shard.file}.npz"
-
-    def _put(self, path: pathlib.Path, content: bytes) -> None:
-        temporary = self._writing / path.name
-        temporary.write_bytes(content)
-        _sync_file(temporary)
-        temporary.replace(path)
 
 
 def _holds(path: pathlib.Path, plan: dict[str, Any]) -> bool:

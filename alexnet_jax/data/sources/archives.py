@@ -9,7 +9,6 @@ import pathlib
 import tarfile
 from array import array
 from collections.abc import Iterator
-from typing import IO, Any
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
@@ -93,41 +92,21 @@ def members(path: pathlib.Path, offset: int = 0, size: int | None = None) -> Ite
     try:
         with open(path, "rb") as file:
             file_size = os.fstat(file.fileno()).st_size
-            size = file_size - offset if size is None else size
-            if offset + size > file_size:
-                raise tarfile.ReadError("unexpected end of data")
-            with tarfile.open(fileobj=_Part(file, offset, size), mode="r:") as tar:  # type: ignore[call-overload]
+            end = file_size if size is None else offset + size
+            file.seek(offset)
+            with tarfile.open(fileobj=file, mode="r:") as tar:
                 while (info := tar.next()) is not None:
-                    tar.members = []  # else tarfile keeps them all, 1 KB each
+                    tar.members = []  # type: ignore[attr-defined] # else all are kept, 1 KB each
                     if info.isreg() and not info.issparse():
-                        yield Member(info.name, path, offset + info.offset_data, info.size)
-                # The end is a block of zeros, but tarfile also ends at a header that is cut off.
-                file.seek(offset + tar.offset)
-                if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                        yield Member(info.name, path, info.offset_data, info.size)
+                # The end is a block of zeros, but tarfile also ends at a header that is damaged or
+                # cut off, and reads on behind `end`.
+                file.seek(tar.offset)
+                zeros = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+                if not zeros or tar.offset + tarfile.BLOCKSIZE > end:
                     raise tarfile.ReadError("unexpected end of data")
     except (OSError, tarfile.TarError) as error:
         raise DataError(
             f"{path} cannot be read as an uncompressed tar archive ({error}); download it again, "
             "or check its size"
         ) from error
-
-
-class _Part:
-    """A part of an open file as a file: the read, seek and tell that tarfile needs."""
-
-    def __init__(self, file: IO[bytes], offset: int, size: int) -> None:
-        self._file, self._offset, self._size, self._position = file, offset, size, 0
-
-    def read(self, count: int = -1) -> bytes:
-        left = max(self._size - self._position, 0)
-        self._file.seek(self._offset + self._position)
-        data = self._file.read(left if count < 0 else min(count, left))
-        self._position += len(data)
-        return data
-
-    def seek(self, position: int, *unused: Any) -> int:
-        self._position = position
-        return position
-
-    def tell(self) -> int:
-        return self._position

@@ -74,12 +74,8 @@ def held_out(names: list[str], fraction: float, where: str) -> list[bool]:
     if len(names) < 2:
         raise DataError(f"{where} holds one image; at least two are needed to hold one out")
     # In [0, 1). The separator is "/" on every system.
-    values = [_hash(name.replace(os.sep, "/")) / 2**64 for name in names]
+    names = [name.replace(os.sep, "/") for name in names]
+    digests = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names]
+    values = [int.from_bytes(digest[:8], "big") / 2**64 for digest in digests]
     limit = min(max(fraction, min(values) + 2**-53), max(values))
     return [value < limit for value in values]
-
-
-def _hash(text: str) -> int:
-    """Return a 64-bit hash of a text, the same in every process."""
-    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big")

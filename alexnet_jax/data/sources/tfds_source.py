@@ -16,8 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2  # see store/layout.py
 
-from alexnet_jax.data.decode.images import BadImageError, Square, read_square
-from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.decode.images import BadImageError, read_square
 from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
 from alexnet_jax.errors import DataError
 
@@ -82,11 +81,7 @@ def _item(read: Callable[[int], bytes], where: str, index: int) -> Item:
     name = feature["file_name"].bytes_list.value[0].decode() if "file_name" in feature else record
     data = feature["image"].bytes_list.value[0]
     label = feature["label"].int64_list.value[0]
-    return Item(name, label, functools.partial(_load, data, name, record))
-
-
-def _load(data: bytes, name: str, record: str, resize: Resize) -> Square:
-    return read_square(data, f"{record} {name}", resize)
+    return Item(name, label, functools.partial(read_square, data, f"{record} {name}"))
 
 
 def _array_record_reader(builder: Any, split: str, count: int) -> Callable[[int], bytes]:

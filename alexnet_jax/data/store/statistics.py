@@ -106,11 +106,7 @@ class Accumulator:
             "product_sum": self.product_sum,
         }
 
-    def add(self, image: np.ndarray) -> None:
-        """Add one (256, 256, 3) uint8 image."""
-        self.add_all([image])
-
-    def add_all(self, images: Iterable[np.ndarray]) -> None:
+    def add(self, images: Iterable[np.ndarray]) -> None:
         """Add up to 65,793 images of (256, 256, 3) uint8; many at once take half the time."""
         planes = np.empty((3, SIZE * SIZE), np.uint8)  # all are reused: fresh memory is slow
         values = np.empty((3, SIZE, SIZE), np.float32)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.data.check import check as check_module
 from alexnet_jax.data.check.check import check
 from alexnet_jax.data.check.release_facts import FACTS, Facts
-from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import DataError
 from tests.support import official, tiny
@@ -37,12 +38,19 @@ def config(tmp_path, **changes) -> ConfigDict:
     )
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> pathlib.Path:
+    """The prepared copy of the small ILSVRC-2012, for all tests."""
+    folder = tmp_path_factory.mktemp("made")
+    official.write_2012(folder / "archives")
+    return prepare(config(folder)).directory
+
+
 @pytest.fixture
-def directory(tmp_path, monkeypatch) -> pathlib.Path:
-    """A prepared copy of the small ILSVRC-2012, which has the facts that are known of it."""
+def directory(tmp_path, made, monkeypatch) -> pathlib.Path:
+    """A copy of it for one test, which has the facts that are known of it."""
     monkeypatch.setitem(check_module.FACTS, "2012", SMALL)
-    official.write_2012(tmp_path / "archives")
-    return prepare(config(tmp_path)).directory
+    return pathlib.Path(shutil.copytree(made, prepared_directory(config(tmp_path))))
 
 
 def test_the_real_facts():

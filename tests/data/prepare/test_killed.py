@@ -17,6 +17,7 @@ from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
 from tests.support import official, tiny
 
 OF_A_CLASS, VALIDATION = 350, 300  # images: 1400 of train in 6 shards, 2 shards of validation
+OF_A_CLASS_FEW = 80  # 320 of train in 2 shards
 KILLS = 5
 
 
@@ -25,18 +26,32 @@ def config(tmp_path, prepared: str) -> ConfigDict:
     return tiny.data_config(tmp_path, builder="ilsvrc", max_bad_fraction=0.01, **folders)
 
 
-@pytest.fixture
-def source(tmp_path):
-    """1400 training images, two of them empty, in the official archives."""
-    folder = official.write_2012(tmp_path / "archives", validation=VALIDATION)
+def train_images(of_a_class: int, empty: tuple[int, ...] = ()) -> bytes:
+    """Return the archive of the training images, some of the first class empty."""
     train = {
-        wnid: {f"{wnid}_{k}.JPEG": official.jpeg(wnid, k, (420, 310)) for k in range(OF_A_CLASS)}
+        wnid: {f"{wnid}_{k}.JPEG": official.jpeg(wnid, k, (420, 310)) for k in range(of_a_class)}
         for wnid in official.WNIDS
     }
-    for k in (7, 200):  # in the first shard, which is finished long before the last kill
-        train["n01440764"][f"n01440764_{k}.JPEG"] = b""
-    (folder / "ILSVRC2012_img_train.tar").write_bytes(official.tar_of_tars(train))
+    train["n01440764"] |= {f"n01440764_{k}.JPEG": b"" for k in empty}
+    return official.tar_of_tars(train)
+
+
+def write(tmp_path, train: bytes) -> pathlib.Path:
+    folder = official.write_2012(tmp_path / "archives", validation=VALIDATION)
+    (folder / "ILSVRC2012_img_train.tar").write_bytes(train)
     return folder
+
+
+@pytest.fixture
+def source(tmp_path):
+    """1400 training images in the official archives, two of them empty."""
+    return write(tmp_path, train_images(OF_A_CLASS, empty=(7, 200)))
+
+
+@pytest.fixture
+def small_source(tmp_path):
+    """320 training images in the official archives; two in the first shard are empty."""
+    return write(tmp_path, train_images(OF_A_CLASS_FEW, empty=(7, 70)))
 
 
 def start(tmp_path, *flags: str) -> subprocess.Popen:
@@ -109,31 +124,27 @@ def test_five_kills(tmp_path, source):
     ]
 
 
-def test_a_changed_source_begins_anew(tmp_path, source, capsys):
+def test_a_changed_source_begins_anew(tmp_path, small_source, capsys):
     directory = prepared_directory(config(tmp_path, "killed"))
     kill_after_a_shard(tmp_path, partial_directory(directory), 0.0)
     train = official.train_images()
-    (source / "ILSVRC2012_img_train.tar").write_bytes(official.tar_of_tars(train))
+    (small_source / "ILSVRC2012_img_train.tar").write_bytes(official.tar_of_tars(train))
     dataset = prepare(config(tmp_path, "killed"))
     assert dataset.num_examples("train") == 44 and dataset.skipped == []
     assert "begun with other files, begins anew" in capsys.readouterr().err
 
 
-def test_a_mended_file_is_read_again(tmp_path, source):
+def test_a_mended_file_is_read_again(tmp_path, small_source):
     strict = config(tmp_path, "killed")
     directory = prepared_directory(strict)
     kill_after_a_shard(tmp_path, partial_directory(directory), 0.0)  # two are skipped by now
     strict.max_bad_fraction = 0.0
-    with pytest.raises(Exception, match="n01440764_200.JPEG: the file is empty; 2 of 1400 images"):
+    with pytest.raises(Exception, match="n01440764_7.JPEG: the file is empty; 2 of 320 images"):
         prepare(strict)
-    path = source / "ILSVRC2012_img_train.tar"
-    train = {
-        wnid: {f"{wnid}_{k}.JPEG": official.jpeg(wnid, k, (420, 310)) for k in range(OF_A_CLASS)}
-        for wnid in official.WNIDS
-    }
-    path.write_bytes(official.tar_of_tars(train))
+    path = small_source / "ILSVRC2012_img_train.tar"
+    path.write_bytes(train_images(OF_A_CLASS_FEW))
     dataset = prepare(strict)
-    assert dataset.num_examples("train") == 1400 and dataset.skipped == []
+    assert dataset.num_examples("train") == 320 and dataset.skipped == []
 
 
 class Killed(BaseException):

@@ -85,7 +85,7 @@ def test_content(tmp_path, source, storage):
                 expected = decode_jpeg(encode_jpeg(expected))
             np.testing.assert_array_equal(image, expected)
             if split == "train":
-                sums.add(expected)
+                sums.add([expected])
     expected = sums.finalise()
     assert dataset.statistics.images == 37
     for field in ("mean_image", "eigenvalues", "eigenvectors"):

@@ -194,6 +194,24 @@ def train_cut_short(source):
     path.write_bytes(path.read_bytes()[:30_000])
 
 
+def one_class_cut_short(source):
+    """An archive in the archive, and so what follows it is a header of the outer one."""
+    tars = {f"{wnid}.tar": official.tar(i) for wnid, i in official.train_images().items()}
+    tars["n02119789.tar"] = tars["n02119789.tar"][: 3 * 1536]  # where the next file would begin
+    (source / "ILSVRC2012_img_train.tar").write_bytes(official.tar(tars))
+
+
+def one_class_empty(source):
+    tars = {f"{wnid}.tar": official.tar(i) for wnid, i in official.train_images().items()}
+    (source / "ILSVRC2012_img_train.tar").write_bytes(official.tar(tars | {"n02119789.tar": b""}))
+
+
+def one_class_compressed(source):
+    tars = {f"{wnid}.tar": official.tar(i) for wnid, i in official.train_images().items()}
+    tars["n02119789.tar"] = official.tar(official.train_images()["n02119789"], "w:gz")
+    (source / "ILSVRC2012_img_train.tar").write_bytes(official.tar(tars))
+
+
 def validation_cut_short(source):
     path = source / "ILSVRC2012_img_val.tar"
     path.write_bytes(path.read_bytes()[: 3 * 1536 + 100])  # within a header
@@ -244,6 +262,9 @@ def class_unknown(source):
             train_cut_short,
             "img_train.tar cannot be read .*unexpected end of data.*download it again",
         ),
+        (one_class_cut_short, "img_train.tar cannot be read .*unexpected end of data"),
+        (one_class_empty, "img_train.tar cannot be read .*unexpected end of data"),
+        (one_class_compressed, "img_train.tar cannot be read as an uncompressed tar archive"),
         (validation_cut_short, "img_val.tar cannot be read .*unexpected end of data"),
         (validation_cut_between, "img_val.tar cannot be read .*unexpected end of data"),
         (compressed, "img_val.tar cannot be read as an uncompressed tar archive"),

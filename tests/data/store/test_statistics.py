@@ -19,7 +19,7 @@ def images():
 def accumulated(images) -> Accumulator:
     sums = Accumulator()
     for image in images:
-        sums.add(image)
+        sums.add([image])
     return sums
 
 
@@ -57,7 +57,7 @@ def test_sums_are_exact_integers(images):
 
 def test_one_colour_has_no_variance():
     sums = Accumulator()
-    sums.add(np.full((256, 256, 3), 200, np.uint8))
+    sums.add([np.full((256, 256, 3), 200, np.uint8)])
     np.testing.assert_array_equal(sums.finalise().eigenvalues, np.zeros(3))
 
 
