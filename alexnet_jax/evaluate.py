@@ -46,60 +46,55 @@ from alexnet_jax.inference.predictions import Predictions, joined
 from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
 from alexnet_jax.run import evaluations
 from alexnet_jax.run.folder import REPORT_FILE
-from alexnet_jax.run.restore import SPLIT, Restored, restore
+from alexnet_jax.run.restore import SPLIT, Restored, restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import check_writable
 
-_WORKDIRS = flags.DEFINE_multi_string("workdir", [], "Folder of a run; several are an ensemble.")
-_VIEWS = flags.DEFINE_list("views", ["1"], "Views of each image: any of 1,5,10 (paper 4.1).")
-_RESIZE = flags.DEFINE_list(
-    "resize", [], "How images are made square: any of aspect/area, warp/lanczos, ... (data.resize)."
-)
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", "", "Images, val/<class>/<file> or <class>/<file>, in place of the run's."
-)
-_SPLIT = flags.DEFINE_enum(
-    "split", SPLIT, [SPLIT, "test"], "Of the images; ILSVRC-2010 has a test split (table 1)."
-)
-_CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
-_OUT = flags.DEFINE_string("out", "", "Where the probabilities of each image are kept, an .npz.")
-_PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "What --out wrote, in place of runs.")
-_WEIGHTS = flags.DEFINE_string(
-    "weights",
-    "equal",
-    "Of the nets in their mean: equal; numbers, one a net; or fit: fitted on every second image, "
-    "and all rows are of the others.",
-)
-OF_RUNS = (
-    _VIEWS,
-    _RESIZE,
-    _DATA_DIR,
-    _SPLIT,
-    _CHECKPOINT,
-    _OUT,
-)  # say nothing about kept predictions
+FLAGS = flags.FLAGS
+OF_RUNS = ("views", "resize", "data_dir", "split", "checkpoint", "out")  # not of kept predictions
+
+
+def define_flags() -> None:
+    """Define what this command takes."""
+    flags.DEFINE_multi_string("workdir", [], "Folder of a run; several are an ensemble.")
+    flags.DEFINE_list("views", ["1"], "Views of each image: any of 1,5,10 (paper 4.1).")
+    said = "How images are made square: any of aspect/area, warp/lanczos, ... (data.resize)."
+    flags.DEFINE_list("resize", [], said)
+    said = "Images, val/<class>/<file> or <class>/<file>, in place of the run's."
+    flags.DEFINE_string("data_dir", "", said)
+    said = "Of the images; ILSVRC-2010 has a test split (table 1)."
+    flags.DEFINE_enum("split", SPLIT, [SPLIT, "test"], said)
+    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
+    flags.DEFINE_string("out", "", "An .npz that keeps the probabilities of each image.")
+    flags.DEFINE_multi_string("predictions", [], "What --out wrote, in place of runs.")
+    flags.DEFINE_string(
+        "weights",
+        "equal",
+        "Of the nets in their mean: equal; or numbers, one for each net; or fit: fitted on every "
+        "second image, and all rows are of the others.",
+    )
 
 
 def main(_) -> None:
     """Evaluate what the flags name."""
-    if bool(_PREDICTIONS.value) == bool(_WORKDIRS.value):
+    if bool(FLAGS.predictions) == bool(FLAGS.workdir):
         raise ConfigError("give --workdir, or --predictions that were kept: one of the two")
-    weights = weights_of(_WEIGHTS.value)
-    if _PREDICTIONS.value and (useless := [flag.name for flag in OF_RUNS if flag.present]):
+    weights = weights_of(FLAGS.weights)
+    if FLAGS.predictions and (useless := [name for name in OF_RUNS if FLAGS[name].present]):
         raise ConfigError(
             f"--predictions runs no net, so it takes no --{', --'.join(useless)}: leave that out, "
             "or give --workdir"
         )
     begin, kept = time.perf_counter(), None
-    if _PREDICTIONS.value:
-        rows, seen = compare(joined([pathlib.Path(p) for p in _PREDICTIONS.value]), weights), 0
+    if FLAGS.predictions:
+        rows, seen = compare(joined([pathlib.Path(p) for p in FLAGS.predictions]), weights), 0
     else:
         rows, seen, kept = _run(weights)
     speed = {"images_per_second": seen / (time.perf_counter() - begin)} if seen else {}
     print(table(rows))
     print(json.dumps({**rows[-1], **speed, "rows": rows}))
-    if kept is not None and _OUT.value:  # last: the disk may be full
-        kept.save(pathlib.Path(_OUT.value))
+    if kept is not None and FLAGS.out:  # last: the disk may be full
+        kept.save(pathlib.Path(FLAGS.out))
 
 
 def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
@@ -108,27 +103,28 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
     Returns:
       The rows, how many images were gone through, and the answers where they are needed again.
     """
-    wanted = list(itertools.product(_resizes(_RESIZE.value), _views(_VIEWS.value)))
-    if _OUT.value and len(wanted) > 1:
+    wanted = list(itertools.product(_resizes(FLAGS.resize), _views(FLAGS.views)))
+    if FLAGS.out and len(wanted) > 1:
         raise ConfigError("--out keeps the answers of one choice of --views and --resize")
     if weights == FIT:
-        check_fit(len(_WORKDIRS.value))
-    if _OUT.value:
-        check_writable(pathlib.Path(_OUT.value), DataError)
-    nets = [restore(workdir, _CHECKPOINT.value) for workdir in _WORKDIRS.value]
+        check_fit(len(FLAGS.workdir))
+    if FLAGS.out:
+        check_writable(pathlib.Path(FLAGS.out), DataError)
+    split_cpu(FLAGS.workdir)
+    nets = [restore(workdir, FLAGS.checkpoint) for workdir in FLAGS.workdir]
     predictors = {views: _predictors(nets, views) for _, views in wanted}
     rows, seen, kept = [], 0, None
     for resize, views in wanted:
         dataset, form = _images(nets, resize)
         answers = predicted(predictors[views], _batches(nets, dataset))
-        how = {"split": _SPLIT.value, "views": views, "resize": form}
+        how = {"split": FLAGS.split, "views": views, "resize": form}
         heads = [{"net": str(restored.workdir), **how} for restored in nets]
-        if _OUT.value or weights == FIT:
+        if FLAGS.out or weights == FIT:
             kept = _kept(heads, dataset, answers)
             found = compare(kept, weights)
         else:
             found = compared(heads, answers, weights)
-        if weights != FIT and not _DATA_DIR.value:
+        if weights != FIT and not FLAGS.data_dir:
             for restored, row in zip(nets, found[: len(nets)], strict=True):
                 evaluations.remember(restored.workdir, {"step": int(restored.state.step), **row})
         rows += found
@@ -153,7 +149,7 @@ def _predictors(nets: Sequence[Restored], views: int) -> list[Predictor]:
 
 def _images(nets: Sequence[Restored], resize: Resize | None) -> tuple[PreparedDataset, str]:
     """Return the images that all nets are seen on, and how they were made square."""
-    datasets = [restored.images(_DATA_DIR.value, resize, split=_SPLIT.value) for restored in nets]
+    datasets = [restored.images(FLAGS.data_dir, resize, split=FLAGS.split) for restored in nets]
     for restored, dataset in zip(nets, datasets, strict=True):
         if dataset.directory != datasets[0].directory:
             raise ConfigError(
@@ -168,7 +164,7 @@ def _images(nets: Sequence[Restored], resize: Resize | None) -> tuple[PreparedDa
 def _batches(nets: Sequence[Restored], dataset: PreparedDataset) -> Iterator[dict]:
     config = nets[0].config
     size = batch_size_for(*(restored.mesh for restored in nets), asked=config.evaluate.batch_size)
-    return eval_batches(dataset, _SPLIT.value, batch_size=size, workers=config.data.workers)
+    return eval_batches(dataset, FLAGS.split, batch_size=size, workers=config.data.workers)
 
 
 def _kept(heads: list[dict], dataset: PreparedDataset, answers: Answers) -> Predictions:
@@ -179,10 +175,10 @@ def _kept(heads: list[dict], dataset: PreparedDataset, answers: Answers) -> Pred
         views=tuple(head["views"] for head in heads),
         resize=tuple(head["resize"] for head in heads),
         class_names=dataset.class_names,
-        files=tuple(dataset.file_names(_SPLIT.value, range(len(labels)))),
+        files=tuple(dataset.file_names(FLAGS.split, range(len(labels)))),
         labels=labels,
         probabilities=np.concatenate([probabilities for probabilities, _ in parts], axis=1),
-        split=_SPLIT.value,
+        split=FLAGS.split,
     )
 
 
@@ -207,4 +203,5 @@ def _views(parts: list[str]) -> list[int]:
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main)

@@ -23,26 +23,31 @@ from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input import augment
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.forward import graphdef_of
-from alexnet_jax.run.restore import Restored, restore
+from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-_OUT = flags.DEFINE_string("out", None, "The file, ending in .jaxexport.", required=True)
-_VIEWS = flags.DEFINE_enum(
-    "views", "1", [str(views) for views in augment.VIEWS], "Views of each image (paper 4.1)."
-)
-_CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
+FLAGS = flags.FLAGS
 PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def define_flags() -> None:
+    """Define what this command takes."""
+    flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    flags.DEFINE_string("out", None, "The file, ending in .jaxexport.", required=True)
+    views = [str(views) for views in augment.VIEWS]
+    flags.DEFINE_enum("views", "1", views, "Views of each image (paper 4.1).")
+    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 
 
 def main(_) -> None:
     """Write the files that the flags name."""
-    out = pathlib.Path(_OUT.value)
+    out = pathlib.Path(FLAGS.out)
     if out.suffix != ".jaxexport":
         raise ConfigError(f"--out ends in .jaxexport; got {out}")
-    restored = restore(_WORKDIR.value, _CHECKPOINT.value)
-    views = int(_VIEWS.value)
+    split_cpu([FLAGS.workdir])
+    restored = restore(FLAGS.workdir, FLAGS.checkpoint)
+    views = int(FLAGS.views)
     said = {
         "arch": restored.arch.name,
         "step": int(restored.state.step),
@@ -88,4 +93,5 @@ def answer_of(restored: Restored, views: int):
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main)

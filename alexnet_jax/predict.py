@@ -21,17 +21,21 @@ from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
-from alexnet_jax.run.restore import restore
+from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-_TOP = flags.DEFINE_integer("top", 5, "Classes to name for each picture.", lower_bound=1)
-_VIEWS = flags.DEFINE_enum(
-    "views", "1", [str(views) for views in augment.VIEWS], "Views of each picture (paper 4.1)."
-)
-_JSON = flags.DEFINE_bool("json", False, "Print a line of JSON for each picture.")
-_CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
+FLAGS = flags.FLAGS
 BATCH = 64  # pictures at a time, or fewer where there are fewer
+
+
+def define_flags() -> None:
+    """Define what this command takes."""
+    flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    flags.DEFINE_integer("top", 5, "Classes to name for each picture.", lower_bound=1)
+    views = [str(views) for views in augment.VIEWS]
+    flags.DEFINE_enum("views", "1", views, "Views of each picture (paper 4.1).")
+    flags.DEFINE_bool("json", False, "Print a line of JSON for each picture.")
+    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 
 
 def main(argv: list[str]) -> int:
@@ -39,11 +43,12 @@ def main(argv: list[str]) -> int:
     if len(argv) < 2:
         raise ConfigError("expected one or more images or folders of images after the flags")
     paths = image_files(argv[1:])
-    restored = restore(_WORKDIR.value, _CHECKPOINT.value)
+    split_cpu([FLAGS.workdir])
+    restored = restore(FLAGS.workdir, FLAGS.checkpoint)
     names = restored.dataset_info.words or tuple(
         f"class {label}" for label in range(restored.arch.classes)
     )
-    program = make_predict(restored.arch, restored.mesh, int(_VIEWS.value))
+    program = make_predict(restored.arch, restored.mesh, int(FLAGS.views))
     predictor = Predictor(restored, program)
     begin, good, bad = time.perf_counter(), 0, 0
 
@@ -57,7 +62,7 @@ def main(argv: list[str]) -> int:
     pictures = batches(squares(paths, resize, restored.config.data.workers), size, name_bad)
     for (probabilities,), batch in predicted([predictor], pictures):
         for file, row in zip(batch["file"], probabilities, strict=True):
-            _say(file, [(names[label], float(row[label])) for label in best(row, _TOP.value)])
+            _say(file, [(names[label], float(row[label])) for label in best(row, FLAGS.top)])
             good += 1
     speed = good / (time.perf_counter() - begin)
     print(json.dumps({"images": good, "bad": bad, "images_per_second": round(speed, 2)}))
@@ -70,7 +75,7 @@ def best(probabilities: np.ndarray, count: int) -> list[int]:
 
 
 def _say(path: str, top: list[tuple[str, float]]) -> None:
-    if _JSON.value:
+    if FLAGS.json:
         named = [{"class": name, "probability": probability} for name, probability in top]
         print(json.dumps({"file": path, "top": named}), flush=True)
     else:
@@ -81,4 +86,5 @@ def _say(path: str, top: list[tuple[str, float]]) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     command_line.run(main, words=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import CheckpointError, ConfigError
-from alexnet_jax.run.restore import Restored, restore
+from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system.atomic_file import write_atomic
 
 FOLDER = "analysis"
@@ -68,6 +68,7 @@ class RunFlags:
 
     def load(self, *, train: bool = False) -> tuple[Restored, PreparedDataset]:
         """Return the run's net and its images, or those of --data_dir."""
+        split_cpu(self.workdirs)
         restored = restore(self.workdir, self.checkpoint)
         return restored, restored.images(self.data_dir, train=train)
 

@@ -33,13 +33,13 @@ class Checkpoints:
 
     def __init__(
         self,
-        workdir: pathlib.Path,
+        workdir: str | pathlib.Path,
         config_hash: str = "",
         directory: str = "",
         *,
         read_only: bool = False,
     ):
-        self.directory = pathlib.Path(directory or workdir / "checkpoints").resolve()
+        self.directory = pathlib.Path(directory or pathlib.Path(workdir) / "checkpoints").resolve()
         self.config_hash = config_hash
         best = keep.BestN(
             get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import pathlib
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from jax.sharding import Mesh
@@ -129,6 +130,17 @@ def restore(
     if state is None:
         raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")
     return Restored(workdir, config, arch, mesh, state, info)
+
+
+def split_cpu(workdirs: Sequence[str | pathlib.Path]) -> None:
+    """Split the CPU as the runs in these folders had it; for commands, before JAX starts.
+
+    Raises:
+      CheckpointError: there is no run.
+      ConfigError: another version of the program wrote one.
+    """
+    meshes = [read_config(pathlib.Path(workdir)).mesh for workdir in workdirs]
+    sharding.split_cpu(max(meshes, key=lambda mesh: mesh.cpu_devices))
 
 
 def _mesh(asked: ConfigDict, columns: int) -> Mesh:

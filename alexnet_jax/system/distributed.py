@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import jax
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from alexnet_jax.errors import ConfigError
@@ -142,14 +141,6 @@ def wait_for_all(what: str) -> None:
     """
     if jax.process_count() > 1:
         _client().wait_at_barrier(f"alexnet_jax/{what}", NEVER_MS)
-
-
-def stop_asked(step: int) -> bool:
-    """Whether all processes are to stop before this step, since one of them got SIGTERM.
-
-    All get the same answer at the same step. Always False where there is only one process.
-    """
-    return jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step)
 
 
 def leave(code: int) -> NoReturn:

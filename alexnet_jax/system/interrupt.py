@@ -1,11 +1,13 @@
-"""Signals that ask a program to stop: a run saves first, anything else just leaves."""
+"""Signals that ask a program to stop: a run saves first, anything else just leaves.
+
+Only commands handle signals; `train` looks at the `Interrupt` that it is given.
+"""
 
 import os
 import signal
 
 import jax
-
-from alexnet_jax.system import distributed
+from jax.experimental import multihost_utils
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -19,7 +21,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop_at_once() -> None:
-    """Let SIGTERM and SIGINT raise Stopped wherever the program is, outside an Interrupt."""
+    """Let SIGTERM and SIGINT raise Stopped wherever the program is, outside a Interrupt."""
     for number in SIGNALS:
         signal.signal(number, _stop)
 
@@ -35,27 +37,26 @@ class Interrupt:
     which it takes for itself; SIGINT is handed to it as one.
     """
 
-    def __init__(self) -> None:
-        self.number: int | None = None
-        self._several = jax.process_count() > 1
-        self._from_user = signal.SIGTERM
+    number: int | None = None
 
     def __enter__(self) -> "Interrupt":
-        notes = (
+        self._several = jax.process_count() > 1
+        self._from_user = signal.SIGTERM
+        handlers = (
             {signal.SIGINT: self._hand_on} if self._several else dict.fromkeys(SIGNALS, self._note)
         )
-        self._before = {number: signal.signal(number, note) for number, note in notes.items()}
+        self._before = {number: signal.signal(number, new) for number, new in handlers.items()}
         return self
-
-    def asked(self, step: int) -> int | None:
-        """Return the signal that asks to stop before this step, or None."""
-        if self._several and distributed.stop_asked(step):
-            self.number = self._from_user
-        return self.number
 
     def __exit__(self, *_) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def asked(self, step: int) -> int | None:
+        """Return the signal that asks to stop before this step: the same one in all processes."""
+        if self._several and multihost_utils.reached_preemption_sync_point(step):
+            self.number = self._from_user
+        return self.number
 
     def _note(self, number: int, _) -> None:
         self.number = number

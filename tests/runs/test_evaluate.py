@@ -112,6 +112,7 @@ def savez(*_, **__):
     raise OSError(28, "No space left on device")
 
 predictions.np = types.SimpleNamespace(asarray=numpy.asarray, savez=savez)
+evaluate.define_flags()
 command_line.run(evaluate.main)
 """
 

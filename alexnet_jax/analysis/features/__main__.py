@@ -36,7 +36,7 @@ from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.inference.predictor import batch_size_for
-from alexnet_jax.run.restore import SPLIT, restore
+from alexnet_jax.run.restore import SPLIT, restore, split_cpu
 from alexnet_jax.system import command_line
 
 
@@ -52,6 +52,7 @@ def main(flags_of_run: command.RunFlags, words: list[str], **asked: str) -> int:
     out = pathlib.Path(asked["out"])
     export.check_ending(out)
     paths = image_files(words) if words else []
+    split_cpu(flags_of_run.workdirs)
     nets = [restore(workdir, flags_of_run.checkpoint) for workdir in flags_of_run.workdirs]
     config = nets[0].config
     size = batch_size_for(*(restored.mesh for restored in nets), asked=config.evaluate.batch_size)

@@ -1,0 +1,129 @@
+"""The package as a library: from a notebook, in a thread, after JAX has started; quietly."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import tiny
+
+# What a library leaves as it finds it.
+PROCESS = """
+import asyncio, json, logging, os, signal, sys, threading, warnings
+import jax
+
+def process():
+    levels = {name: logging.getLogger(name).level for name in ("absl", "asyncio", "jax", "")}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    hooks = (warnings.showwarning, sys.unraisablehook, sys.excepthook, threading.excepthook)
+    files = [os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)]
+    settings = {name: getattr(jax.config, name, None) for name in jax.config.values}
+    return levels, handlers, hooks, files, settings, dict(os.environ)
+
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Images, and in `run` a run of one epoch that had a column on each of two devices."""
+    folder = tiny.write_images(tmp_path_factory.mktemp("python"))
+    flags = tiny.run_flags(folder, folder / "run", epochs=1, mesh__cpu_devices=2)
+    process = tiny.start(folder, *flags)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0 and "'group': 2" in said, said
+    return folder
+
+
+def run(program: str, *words: str) -> dict:
+    """Run a program in a process of its own; return the JSON in its last line."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROCESS + program, *words],
+        cwd=tiny.REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+RESTORE = """
+assert len(jax.devices()) == 1  # JAX has started
+import pathlib
+from alexnet_jax.inference.predictor import Predictor, make_predict, predicted
+from alexnet_jax.run import restore
+import numpy as np
+
+before = process()
+answers = []
+for workdir in (sys.argv[1], pathlib.Path(sys.argv[1])):
+    (net,) = restore.load_nets([workdir], "latest")
+    program = make_predict(net.arch, net.mesh, 1)
+    predictor = Predictor(net.mesh, net.state, net.pixel_stats, program)
+    images = np.random.default_rng(0).integers(0, 256, (4, 256, 256, 3), np.uint8)
+    batch = {"image": images, "mask": np.ones(4, np.float32)}
+    ((probabilities,), _), = predicted([predictor], [batch])
+    answers.append(probabilities.tolist())
+assert process() == before
+print(json.dumps({"mesh": net.mesh.size, "answers": answers}))
+"""
+
+
+def test_restore_and_predict_after_jax_has_started_with_one_device(folder):
+    found = run(RESTORE, str(folder / "run"))
+    assert found["mesh"] == 1
+    first, second = found["answers"]
+    assert first == second and len(first) == 4
+    assert all(sum(row) == pytest.approx(1, abs=1e-5) and len(row) == 3 for row in first)
+
+
+TRAIN = """
+jax.devices()  # JAX has started
+import pathlib
+from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.train import train
+from tests.support import tiny
+jax.config.update("jax_compilation_cache_dir", sys.argv[1] + "/compiled")
+
+results = []
+config = tiny.config(pathlib.Path(sys.argv[1]), epochs=1)
+before = process()
+thread = threading.Thread(target=lambda: results.append(train(config, sys.argv[2])))
+thread.start()
+thread.join()
+assert process() == before
+with Checkpoints(sys.argv[2]) as checkpoints:
+    steps = checkpoints.steps()
+assert process() == before
+print(json.dumps({**results[0], "steps": steps}))
+"""
+
+
+def test_train_in_a_thread(folder, tmp_path):
+    found = run(TRAIN, str(folder), str(tmp_path / "run"))
+    assert found["split"] == "val" and found["step"] == tiny.EPOCH_ENDS[0]
+    assert found["steps"][-1] == tiny.EPOCH_ENDS[0]
+
+
+COMMANDS = """
+import importlib, pathlib
+from absl import flags
+
+before = set(flags.FLAGS)
+package = pathlib.Path("alexnet_jax")
+names = [path for path in package.rglob("*.py") if "command_line.run(" in path.read_text()]
+names = [".".join(path.with_suffix("").parts) for path in names]
+names.remove("alexnet_jax.system.command_line")
+jax_before = process()
+for name in names:
+    importlib.import_module(name)
+assert process() == jax_before
+ours = {name for name in flags.FLAGS if name not in before}
+print(json.dumps({"commands": names, "defined": sorted(ours & {"workdir", "config", "checkpoint"})}))
+"""
+
+
+def test_all_commands_can_be_imported_in_one_process():
+    found = run(COMMANDS)
+    assert {"alexnet_jax.main", "alexnet_jax.evaluate"} < set(found["commands"])
+    assert len(found["commands"]) > 10 and found["defined"] == []
