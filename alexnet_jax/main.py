@@ -51,7 +51,7 @@ def main(_) -> None:
         raise ConfigError(f"--{', --'.join(alone)} are of several processes: add --distributed")
     if values.distributed:
         distributed.start(config.distributed, *of_several.values())
-    with distributed.named_failures(config.distributed):
+    with distributed.blame_a_peer_first(config.distributed):
         workdir = _workdir()
         given = config_flags.get_override_values(values["config"])
         for line in idle(config, given) if jax.process_index() == 0 else ():

@@ -15,7 +15,6 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from alexnet_jax.errors import CheckpointError
 from alexnet_jax.step.state import NetState, State, TrainState
-from alexnet_jax.system import distributed
 
 LATEST = 2
 ERROR = "top1_error"  # what "best" goes by
@@ -89,8 +88,6 @@ class Checkpoints:
                 force=True,  # also before a later one, which was damaged
             )
         except (OSError, ValueError) as error:
-            if distributed.is_of_a_peer(error):
-                raise
             raise CheckpointError(_not_written(self.directory, step, error)) from error
 
     def wait(self) -> None:
@@ -102,8 +99,6 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
         except (OSError, ValueError) as error:
-            if distributed.is_of_a_peer(error):
-                raise
             raise CheckpointError(_not_written(self.directory, None, error)) from error
 
     def restore(self, like: State, which: str | int = "latest") -> State | None:

@@ -1,12 +1,15 @@
-"""Several processes as one run: how they find each other, and how they stop together.
+"""Several processes as one run: how they find each other, and how they end together.
 
 JAX's own runtime connects them. Each process calls `start` before anything else of JAX, and then
 does the same as all others; only process 0 writes logs.
+
+When a process dies or stops answering, JAX's coordination service aborts the others from C++, where
+no Python of theirs runs any more. So a small program waits beside each process, and says what that
+means.
 """
 
 import contextlib
 import faulthandler
-import functools
 import os
 import re
 import socket
@@ -14,16 +17,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import jax
 from ml_collections import ConfigDict
 
-from alexnet_jax.errors import ConfigError
-from alexnet_jax.system import peer_watch
+from alexnet_jax.errors import CheckpointError, ConfigError
 
-_LOST = re.compile("Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|Connection (reset|closed)")
 NEVER_MS = 2**31 - 1  # a barrier's timeout: the slowest disk is slower than any guess
+GONE = (
+    "error: JAX ended this process: a peer is gone or never came, unless a line above says "
+    "otherwise; the same command, in all processes, goes on\n"
+)
+# Gets what faulthandler says of a fatal signal; of any but an abort, that is all there is to say.
+_WITNESS = """
+import signal, sys
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+dump = sys.stdin.read()
+sys.stderr.write(sys.argv[1] if "Aborted" in dump else dump)
+"""
 
 
 def start(
@@ -32,14 +45,14 @@ def start(
     num_processes: int | None = None,
     process_id: int | None = None,
 ) -> None:
-    """Join the other processes of this run.
+    """Join the other processes of this run; for commands only.
 
-    A process that dies later, or does not come now, ends this one within
-    settings.timeout_seconds, with a line that names it.
+    A process that later dies or stops answering, or that does not come now, ends this one within
+    settings.timeout_seconds, with a line (GONE) and a code that is not 0.
 
     Args:
       settings: config.distributed.
-      coordinator: host:port of process 0; None, with the next two: SLURM, Open MPI, Kubernetes
+      coordinator: host:port of process 0. None, with the next two: SLURM, Open MPI, Kubernetes
         or Cloud TPU say.
       num_processes: of the run.
       process_id: of this process, from 0.
@@ -47,24 +60,19 @@ def start(
     Raises:
       ConfigError: nobody says who takes part.
     """
-    me = f"{socket.gethostname()}:{os.getpid()}"
     known = "" if process_id is None else f"process {process_id} of {num_processes}, "
-    print(f"{known}{me}: waiting for the others", file=sys.stderr)
-    watch = subprocess.Popen(  # it inherits this process's stderr, and ends with it
-        [sys.executable, "-I", peer_watch.__file__], stdin=subprocess.PIPE
-    )
-    assert watch.stdin is not None
-    os.dup2(watch.stdin.fileno(), sys.stderr.fileno())
-    faulthandler.disable()  # its dump of all threads would bury the one line
+    print(f"{known}{socket.gethostname()}:{os.getpid()}: waiting for the others", file=sys.stderr)
+    witness = subprocess.Popen([sys.executable, "-I", "-c", _WITNESS, GONE], stdin=subprocess.PIPE)
+    assert witness.stdin is not None
+    faulthandler.enable(witness.stdin)
     seconds = settings.timeout_seconds
-    _give_up_on_the_missing_after(seconds)
     try:
         jax.distributed.initialize(
             coordinator,
             num_processes,
             process_id,
             local_devices(os.environ),
-            initialization_timeout=seconds + 2,  # the service, which knows who is missing, first
+            initialization_timeout=seconds,
             heartbeat_timeout_seconds=seconds,
             shutdown_timeout_seconds=seconds,
         )
@@ -73,8 +81,6 @@ def start(
             f"--distributed does not know who takes part ({error}): start it with srun or mpirun, "
             "or give --coordinator=host:port --num_processes=N --process_id=K"
         ) from error
-    names = [_exchanged(number, me) for number in range(jax.process_count())]
-    print(peer_watch.NAMES + " ".join(names), file=sys.stderr, flush=True)
 
 
 def local_devices(environment: Mapping[str, str]) -> list[int] | None:
@@ -108,39 +114,18 @@ def local_devices(environment: Mapping[str, str]) -> list[int] | None:
     return [] if alone or bound or not_there else None
 
 
-def _give_up_on_the_missing_after(seconds: int) -> None:
-    """Have process 0's service say who is missing; JAX lets it wait an hour, its clients less."""
-    from jax._src import distributed
-
-    service = distributed._jax.get_distributed_runtime_service
-    distributed._jax.get_distributed_runtime_service = functools.partial(
-        service, cluster_register_timeout=seconds
-    )
-
-
-def _exchanged(number: int, me: str) -> str:
-    """Return the name of a process, telling the others this one's."""
-    client = _client()
-    key = f"alexnet_jax/process/{number}"
-    if number == jax.process_index():
-        client.key_value_set(key, me)
-    return client.blocking_key_value_get(key, NEVER_MS)
-
-
-def _client() -> Any:
-    from jax._src import distributed  # JAX has no public way to its key-value store and barriers
-
-    return distributed.global_state.client
-
-
 def wait_for_all(what: str) -> None:
     """Return when every process has come here; at once where there is only one.
+
+    A barrier of the coordination service, by way of Orbax: that of jax.experimental.multihost_utils
+    is a collective, and on CPU a collective gives up on a process that is 30 seconds late.
 
     Args:
       what: a name that no other barrier of the run has.
     """
-    if jax.process_count() > 1:
-        _client().wait_at_barrier(f"alexnet_jax/{what}", NEVER_MS)
+    from orbax.checkpoint import multihost  # slow to import, and only runs come here
+
+    multihost.get_barrier_sync_fn()(key=f"alexnet_jax/{what}", timeout_ms=NEVER_MS)
 
 
 def leave(code: int) -> NoReturn:
@@ -148,26 +133,20 @@ def leave(code: int) -> NoReturn:
     if jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        os._exit(code)  # JAX's own shutdown would wait for them, and abort
     sys.exit(code)
 
 
 @contextlib.contextmanager
-def named_failures(settings: ConfigDict) -> Iterator[None]:
-    """When a collective fails, let the service find out which process died, and end this one.
+def blame_a_peer_first(settings: ConfigDict) -> Iterator[None]:
+    """Raise a failure only when the coordination service had time to find that a peer is gone.
 
-    The collective fails at once, but the service waits for heartbeats.
+    When a peer dies, a collective or a write of a checkpoint fails at once, in words that do not
+    tell. The service waits for heartbeats, and then ends this process.
     """
     try:
         yield
-    except Exception as error:
-        if is_of_a_peer(error):
+    except (jax.errors.JaxRuntimeError, CheckpointError, ValueError, OSError):
+        if jax.distributed.is_initialized():
             time.sleep(2 * settings.timeout_seconds)
         raise
-
-
-def is_of_a_peer(error: Exception) -> bool:
-    """Whether an error may be that another process is gone; JAX raises it as one of several."""
-    if not jax.distributed.is_initialized():
-        return False
-    return isinstance(error, jax.errors.JaxRuntimeError) or bool(_LOST.search(str(error)))

@@ -6,6 +6,7 @@ paper's two GPUs. Along "data" lie the parts of the batch.
 
 import collections
 import functools
+import warnings
 from collections.abc import Sequence
 
 import jax
@@ -19,6 +20,11 @@ from alexnet_jax.errors import ConfigError
 DATA, GROUP = "data", "group"
 # For XLA, of what runs once: compiled in half the time, to the same bits.
 FAST_COMPILE = {"xla_backend_optimization_level": 1}
+CPU_OPTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": (
+        "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+    )
+}
 
 
 def split_cpu(mesh: ConfigDict) -> None:
@@ -30,16 +36,26 @@ def split_cpu(mesh: ConfigDict) -> None:
         jax.config.update("jax_num_cpu_devices", mesh.cpu_devices)
 
 
-def compiler_options(mesh: Mesh) -> dict[str, str] | None:
+def compiler_options(mesh: Mesh) -> dict[str, str]:
     """Return what `jax.jit` should tell XLA on the devices of a mesh.
 
     On CPU: matrix products by YNNPACK, convolutions not, which XLA's own code does in half the
     time (experiments/README.md, "CPU").
     """
-    if mesh.devices.flat[0].platform != "cpu":
-        return None
-    kinds = "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
-    return {"xla_cpu_experimental_ynn_fusion_type": kinds}
+    return _cpu_options() if mesh.devices.flat[0].platform == "cpu" else {}
+
+
+@functools.cache
+def _cpu_options() -> dict[str, str]:
+    """Return the options for CPU, or none where this XLA does not know them: they may go."""
+    try:
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            jax.jit(lambda: 0, compiler_options=CPU_OPTIONS).lower().compile()
+    except jax.errors.JaxRuntimeError as error:
+        text = f"an option of XLA is left out, so that steps on CPU may be slower: {error}"
+        warnings.warn(text, stacklevel=3)
+        return {}
+    return CPU_OPTIONS
 
 
 def make_mesh(

@@ -109,17 +109,16 @@ COMMANDS = """
 import importlib, pathlib
 from absl import flags
 
-before = set(flags.FLAGS)
 package = pathlib.Path("alexnet_jax")
 names = [path for path in package.rglob("*.py") if "command_line.run(" in path.read_text()]
 names = [".".join(path.with_suffix("").parts) for path in names]
 names.remove("alexnet_jax.system.command_line")
-jax_before = process()
+before = process()
 for name in names:
     importlib.import_module(name)
-assert process() == jax_before
-ours = {name for name in flags.FLAGS if name not in before}
-print(json.dumps({"commands": names, "defined": sorted(ours & {"workdir", "config", "checkpoint"})}))
+assert process() == before
+defined = {"workdir", "config", "checkpoint", "out", "views"} & set(flags.FLAGS)
+print(json.dumps({"commands": names, "defined": sorted(defined)}))
 """
 
 

@@ -299,3 +299,15 @@ def test_switches_and_rates_are_the_same_on_every_mesh():
             assert rate.shape == () and rate.sharding.is_fully_replicated
         assert float(state.opt_state.rates.weights["fc8"]) == np.float32(0.004)
         assert float(state.opt_state.rates.base) == np.float32(0.002)
+
+
+def test_an_option_that_xla_does_not_know_is_left_out_with_one_warning(monkeypatch):
+    mesh = setting(1, 1)[2]
+    monkeypatch.setattr(sharding, "CPU_OPTIONS", {"xla_cpu_experimental_gone": "1"})
+    sharding._cpu_options.cache_clear()
+    with pytest.warns(UserWarning, match="left out.*'xla_cpu_experimental_gone'") as caught:
+        assert sharding.compiler_options(mesh) == sharding.compiler_options(mesh) == {}
+    assert len(caught) == 1 and "\n" not in str(caught[0].message)
+    monkeypatch.undo()
+    sharding._cpu_options.cache_clear()
+    assert sharding.compiler_options(mesh) == sharding.CPU_OPTIONS
