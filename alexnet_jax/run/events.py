@@ -1,10 +1,11 @@
 """What TensorBoard reads of a run, written as it comes.
 
-tensorboardX's own SummaryWriter writes from a thread; where the disk is full that thread dies with
-a traceback, and nobody empties its queue any more.
+tensorboardX's SummaryWriter writes from a thread. Where the disk is full that thread dies with a
+traceback, and the run waits for it forever. So this uses its RecordWriter and messages directly.
 """
 
 import contextlib
+import io
 import pathlib
 import socket
 import time
@@ -12,9 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from tensorboardX import summary
+from PIL import Image
+from tensorboardX import RecordWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.record_writer import RecordWriter
+from tensorboardX.proto.summary_pb2 import Summary
 
 FLUSH_SECONDS = 10  # a flush waits for the disk
 
@@ -23,8 +25,8 @@ class Events:
     """A file of events. Every method raises OSError where it cannot be written.
 
     Args:
-      folder: the one that TensorBoard is pointed at; made.
-      purge_step: what earlier files say of this step and later ones is not shown any more.
+      folder: what TensorBoard is pointed at; made where it is missing.
+      purge_step: TensorBoard no longer shows what earlier files say of this step and later ones.
     """
 
     def __init__(self, folder: pathlib.Path, purge_step: int):
@@ -36,22 +38,33 @@ class Events:
         self._file.flush()
 
     def line(self, line: dict[str, Any]) -> None:
-        """Write each number of a line of metrics.jsonl as split/name; of a list, name_1, ...."""
+        """Write each number of a line of metrics.jsonl as split/name; a list as name_1, name_2."""
         for name, value in _scalars(line):
-            said = summary.scalar(f"{line['split']}/{name}", value)
-            self._write(Event(step=line["step"], summary=said))
+            self._value(line["step"], tag=f"{line['split']}/{name}", simple_value=value)
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._flush()
 
     def image(self, name: str, picture: np.ndarray, step: int) -> None:
         """Write a picture, (H, W, 3) uint8."""
-        self._write(Event(step=step, summary=summary.image(name, picture, dataformats="HWC")))
+        png = io.BytesIO()
+        Image.fromarray(picture).save(png, "png")
+        height, width, channels = picture.shape
+        image = Summary.Image(
+            height=height,
+            width=width,
+            colorspace=channels,
+            encoded_image_string=png.getvalue(),
+        )
+        self._value(step, tag=name, image=image)
         self._flush()
 
     def close(self) -> None:
-        """Close the file, silently: it comes after an error or after a validation's flush."""
+        """Close the file; no error, since an error was raised or a validation was flushed."""
         with contextlib.suppress(OSError):
             self._file.close()
+
+    def _value(self, step: int, **value: Any) -> None:
+        self._write(Event(step=step, summary=Summary(value=[Summary.Value(**value)])))
 
     def _write(self, event: Any) -> None:
         event.wall_time = time.time()

@@ -1,4 +1,4 @@
-"""How far a preparation or check is, on stderr: a bar on a terminal, else now and then a line."""
+"""How far a preparation or check is, on stderr: a bar on a terminal, else a line now and then."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ _LINE_SECONDS = 5.0
 
 
 def duration(seconds: float) -> str:
-    """Say a time in the two units that matter: 3 s, 2 min 10 s, 5 h 07 min."""
+    """Return a time in the two units that matter: 3 s, 2 min 10 s, 5 h 07 min."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
@@ -33,32 +33,33 @@ class _Rate(ProgressColumn):
 
 
 class PreparationProgress:
-    """Counts images done; a context manager. Call it from one thread.
+    """Counts images that are done; a context manager, for one thread.
 
-    Attributes:
-      done: images so far, those of earlier attempts included.
+    Args:
+      total: images to do.
+      name: of the dataset.
+      done: images that earlier attempts did.
+      verb: what is done to them.
     """
 
     def __init__(self, total: int, name: str, done: int = 0, verb: str = "preparing") -> None:
-        self.done = self._before = done
+        self._done = self._before = done
         self._total = total
         self._name = f"{verb} {name}"
         self._start = self._last_line = time.monotonic()
-        self._bar: Progress | None = None
-        if sys.stderr.isatty():
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                _Rate(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-            )
-            self._task = self._bar.add_task(self._name, total=total, completed=done)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task(self._name, total=total, completed=done)
 
     def __enter__(self) -> "PreparationProgress":
-        if self._bar is not None:
-            self._bar.start()
+        self._bar.start()
         return self
 
     def __exit__(
@@ -67,25 +68,23 @@ class PreparationProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-        elif error is None:
+        self._bar.stop()
+        if self._bar.disable and error is None:
             self._line()
 
     def advance(self, images: int) -> None:
         """Count `images` more as done."""
-        self.done += images
-        if self._bar is not None:
-            self._bar.advance(self._task, images)
-        elif time.monotonic() - self._last_line >= _LINE_SECONDS:
+        self._done += images
+        self._bar.advance(self._task, images)
+        if self._bar.disable and time.monotonic() - self._last_line >= _LINE_SECONDS:
             self._line()
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        rate = (self.done - self._before) / max(self._last_line - self._start, 1e-9)
-        left = (self._total - self.done) / max(rate, 1e-9)
+        rate = (self._done - self._before) / max(self._last_line - self._start, 1e-9)
+        left = (self._total - self._done) / max(rate, 1e-9)
         print(
-            f"{self._name}: {self.done}/{self._total} images, {rate:,.0f} images/s, "
+            f"{self._name}: {self._done}/{self._total} images, {rate:,.0f} images/s, "
             f"{duration(left)} left",
             file=sys.stderr,
             flush=True,
