@@ -19,11 +19,9 @@ from alexnet_jax.system import distributed, recipes
 from alexnet_jax.system.interrupt import Stopped, stop_at_once
 
 USER_ERROR = 2
-LOGGING = {
-    "jax": logging.WARNING,  # at INFO it names each kind of device that this machine lacks
-    "absl": logging.CRITICAL,  # Orbax logs the errors that it raises
-    "asyncio": logging.CRITICAL,  # and those of the reads that it abandons
-}
+# Orbax and TFDS log by absl every folder that they open and every error that they also raise, and
+# asyncio the reads that Orbax abandons.
+HUSHED = ("absl", "asyncio")
 
 
 def define_config_flag(default: str = "") -> None:
@@ -51,13 +49,14 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
     warnings.showwarning = _one_line
     warnings.filterwarnings("ignore", module=r"PIL\.")  # strange metadata, large images
     sys.unraisablehook = _unless_abandoned
+    logging.getLogger("jax").setLevel(logging.WARNING)  # at INFO: the devices that are not there
+    for name in HUSHED:  # a filter, since reading the flags sets absl's level
+        logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.CRITICAL)
     stop_at_once()
     app.run(lambda argv: _guarded(main, argv), flags_parser=functools.partial(_parse, words=words))
 
 
 def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
-    for name, level in LOGGING.items():  # only now: reading the flags sets absl's level
-        logging.getLogger(name).setLevel(level)
     try:
         return main(argv)
     except UserError as error:
