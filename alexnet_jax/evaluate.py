@@ -58,12 +58,12 @@ def define_flags() -> None:
     """Define what this command takes."""
     flags.DEFINE_multi_string("workdir", [], "Folder of a run; several are an ensemble.")
     flags.DEFINE_list("views", ["1"], "Views of each image: any of 1,5,10 (paper 4.1).")
-    said = "How images are made square: any of aspect/area, warp/lanczos, ... (data.resize)."
-    flags.DEFINE_list("resize", [], said)
-    said = "Images, val/<class>/<file> or <class>/<file>, in place of the run's."
-    flags.DEFINE_string("data_dir", "", said)
-    said = "Of the images; ILSVRC-2010 has a test split (table 1)."
-    flags.DEFINE_enum("split", SPLIT, [SPLIT, "test"], said)
+    text = "How images are made square: any of aspect/area, warp/lanczos, ... (data.resize)."
+    flags.DEFINE_list("resize", [], text)
+    text = "Images, val/<class>/<file> or <class>/<file>, in place of the run's."
+    flags.DEFINE_string("data_dir", "", text)
+    text = "Of the images; ILSVRC-2010 has a test split (table 1)."
+    flags.DEFINE_enum("split", SPLIT, [SPLIT, "test"], text)
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
     flags.DEFINE_string("out", "", "An .npz that keeps the probabilities of each image.")
     flags.DEFINE_multi_string("predictions", [], "What --out wrote, in place of runs.")

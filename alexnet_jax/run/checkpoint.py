@@ -22,12 +22,13 @@ _DETAILS = " See full TensorStore details:"  # Orbax names the place in the arra
 
 
 class Checkpoints:
-    """The checkpoints of one run's folder.
+    """The checkpoints of one run's folder; a context manager.
 
-    read_only leaves alone what the run may be writing there just now.
-
-    with Checkpoints(workdir, config_hash) as checkpoints:
-        checkpoints.save(state)
+    Args:
+      workdir: the run's folder.
+      config_hash: of the run's config; a checkpoint of another config is refused. "": not asked.
+      directory: where the checkpoints are; "": workdir/checkpoints.
+      read_only: leave alone what the run may be writing there just now.
     """
 
     def __init__(
@@ -64,11 +65,11 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def save(self, state: TrainState, metrics: dict[str, float] | None = None) -> None:
-        """Begin to save; the state may be given up once this returns.
+        """Begin to save; the state may be donated once this returns.
 
         Args:
-          state: the run.
-          metrics: of a validation at this step, if there was one.
+          state: of the run.
+          metrics: of the validation at this step, if there was one.
 
         Raises:
           CheckpointError: it could not be written; the earlier ones are untouched.
@@ -91,7 +92,7 @@ class Checkpoints:
             raise CheckpointError(_not_written(self.directory, step, error)) from error
 
     def wait(self) -> None:
-        """Return when what was begun is on disk.
+        """Return when the save that has begun is on disk.
 
         Raises:
           CheckpointError: it could not be written.
@@ -142,15 +143,15 @@ class Checkpoints:
             return steps[::-1] or None
         step = best if which == "best" else int(which)
         if step not in steps:
-            found = ", ".join(map(str, steps)) or "none"
-            raise CheckpointError(f"no checkpoint {which} in {self.directory}; there are: {found}")
+            kept = ", ".join(map(str, steps)) or "none"
+            raise CheckpointError(f"no checkpoint {which} in {self.directory}; there are: {kept}")
         return [step]
 
     def _restore(self, like: State, step: int) -> State:
         # First, since the state of another net would look damaged.
         meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-        own, found = self.config_hash, meta["meta"]["config_hash"]
-        if own and found and own != found:
+        saved_hash = meta["meta"]["config_hash"]
+        if self.config_hash and saved_hash and self.config_hash != saved_hash:
             raise CheckpointError(
                 f"checkpoint {self.directory / str(step)} is of a run with another config: give "
                 "each run a --workdir, and a checkpoint.dir where that is set, of its own"
@@ -189,7 +190,7 @@ def _as_tree(state: NetState) -> dict:
 
 
 def _forget_unreadable_metrics(directory: pathlib.Path) -> None:
-    """Take damaged metrics away: where Orbax cannot read them, it does not open the folder."""
+    """Remove damaged metrics: Orbax does not open a folder in which it cannot read them."""
     for path in directory.glob("*/metrics/metrics"):
         if not path.parents[1].name.isdigit():
             continue  # not finished: the run may be writing it just now
@@ -206,7 +207,7 @@ def _error(metrics: dict[str, float]) -> float:
 
 
 def _damage(error: Exception) -> str:
-    """Return in one line what is wrong, without the settings that TensorStore adds."""
+    """Return what is wrong in one line, without the settings that TensorStore adds."""
     text = " ".join(str(error).split())
     if _DETAILS in text:
         text = " ".join(str(error.__cause__ or text.partition(_DETAILS)[0]).split())

@@ -1,4 +1,4 @@
-"""What a run tells: a progress bar or plain lines, metrics.jsonl, pictures, TensorBoard."""
+"""What a run writes as it goes: progress or plain lines, metrics.jsonl, pictures, TensorBoard."""
 
 import contextlib
 import itertools
@@ -55,15 +55,15 @@ class Logger:
             self._events.close()
 
     def begin(self, step: int, validated: int, steps: int) -> None:
-        """Forget the lines that a killed run wrote after what its checkpoint holds.
+        """Forget the lines that a killed run wrote after its last checkpoint.
 
         Args:
-          step: the step to go on from.
-          validated: the last step whose validation the checkpoint knows.
+          step: of that checkpoint, from which the run goes on.
+          validated: the last step whose validation is in the checkpoint.
           steps: updates of the whole run.
         """
         lines = self.path.read_text().splitlines() if self.path.exists() else []
-        kept = [line for line in lines if _known(line, step, validated)]
+        kept = [line for line in lines if _in_checkpoint(line, step, validated)]
         if step == 0 and any('"split": "val"' in line for line in lines):
             self._set_aside()
         write_atomic(self.path, "".join(line + "\n" for line in kept), TrainingError)
@@ -76,7 +76,7 @@ class Logger:
         self._progress.update(self._task, completed=step, total=steps)
 
     def _set_aside(self) -> None:
-        """Keep what an earlier run logged whose checkpoints, if there were any, are not there."""
+        """Keep what an earlier run logged; its checkpoints, if there were any, are gone."""
         numbers = itertools.count(1)
         aside = next(p for k in numbers if not (p := self._workdir / f"metrics.{k}.jsonl").exists())
         with _written(aside):
@@ -127,7 +127,7 @@ class Logger:
 
 
 class Silence:
-    """The log of a process that writes none: takes all that Logger takes, and does nothing."""
+    """The log of a process that writes none: it has Logger's methods, which do nothing."""
 
     def __enter__(self) -> "Silence":
         return self
@@ -141,7 +141,7 @@ class Silence:
 
 @contextlib.contextmanager
 def _written(path: pathlib.Path) -> Iterator[None]:
-    """Make one line of what keeps `path` from being written."""
+    """Raise a TrainingError of one line if `path` cannot be written."""
     try:
         yield
     except OSError as error:
@@ -151,7 +151,7 @@ def _written(path: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def _known(line: str, step: int, validated: int) -> bool:
+def _in_checkpoint(line: str, step: int, validated: int) -> bool:
     try:
         record = json.loads(line)
     except ValueError:  # half a line: the process was killed while it wrote

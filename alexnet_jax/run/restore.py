@@ -119,8 +119,7 @@ def restore(
     if str(checkpoint) not in ("best", "latest") and not str(checkpoint).isdigit():
         raise CheckpointError(f"--checkpoint is best, latest or a step; got {checkpoint!r}")
     workdir = pathlib.Path(workdir)
-    config = read_config(workdir)
-    check(config)
+    config = _checked_config(workdir)
     info = dataset_info.read(workdir, config.data)
     arch = info.arch(config.model)
     mesh = mesh or _mesh(config.mesh, arch.columns)
@@ -139,8 +138,14 @@ def split_cpu(workdirs: Sequence[str | pathlib.Path]) -> None:
       CheckpointError: there is no run.
       ConfigError: another version of the program wrote one.
     """
-    meshes = [read_config(pathlib.Path(workdir)).mesh for workdir in workdirs]
+    meshes = [_checked_config(pathlib.Path(workdir)).mesh for workdir in workdirs]
     sharding.split_cpu(max(meshes, key=lambda mesh: mesh.cpu_devices))
+
+
+def _checked_config(workdir: pathlib.Path) -> ConfigDict:
+    config = read_config(workdir)
+    check(config)
+    return config
 
 
 def _mesh(asked: ConfigDict, columns: int) -> Mesh:

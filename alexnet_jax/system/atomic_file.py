@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 import contextlib
 import glob
@@ -11,19 +11,19 @@ from collections.abc import Iterator
 
 from alexnet_jax.errors import UserError
 
-_ABANDONED_SECONDS = 24 * 3600  # without a write: who wrote to it was killed
+_ABANDONED_SECONDS = 24 * 3600  # without a write: the process that wrote it was killed
 
 
 @contextlib.contextmanager
 def atomic_file(path: pathlib.Path, error: type[UserError] = UserError) -> Iterator[pathlib.Path]:
-    """Give a path beside `path`, for a file or a folder, which becomes `path` when all went well.
+    """Yield a path beside `path`, for a file or a folder, which becomes `path` if nothing fails.
 
-    Else it is gone; where the process is killed it stays, hidden, until the first one who writes
-    `path` a day later.
+    After an error it is removed. If the process is killed it stays, hidden, and is removed when
+    `path` is written again a day later.
 
     Args:
       path: folders above it are made.
-      error: raised, with one line, where the system refuses.
+      error: raised, with one line, if the system refuses.
     """
     half = path.with_name(f".{path.name}.half-{os.getpid()}")
     try:
@@ -38,17 +38,17 @@ def atomic_file(path: pathlib.Path, error: type[UserError] = UserError) -> Itera
 
 
 def write_atomic(path: pathlib.Path, text: str, error: type[UserError] = UserError) -> None:
-    """Write a text file that is, whatever happens, the old one or the new one."""
+    """Write a text file: whatever happens, the old one or the new one is there."""
     with atomic_file(path, error) as half:
         half.write_text(text)
 
 
 def check_writable(path: pathlib.Path, error: type[UserError] = UserError) -> None:
-    """Make sure, before the work that fills it, that there is a place for a file.
+    """Make sure that a file can be written, before the work that fills it.
 
     Args:
       path: folders above it are made.
-      error: raised, with one line, where the system refuses, or where a folder is.
+      error: raised, with one line, if the system refuses, or if a folder is there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import os
 
 
 def cores() -> int:
-    """Return the cores that the system or SLURM lets this process use: at times not all."""
+    """Return how many cores the system or SLURM lets this process use; it may be fewer than all."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

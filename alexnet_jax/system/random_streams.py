@@ -1,8 +1,8 @@
 """Random numbers by name: every draw is a pure function of the run's seed and what it is for.
 
 A stream is the root key folded with a name and with counters such as the step, the column or
-the image's place in the global batch. No draw depends on the number of devices or processes, so
-one and two devices see the same masks, and a resumed run sees those it would have seen.
+the image's index in the global batch. No draw depends on the number of devices or processes. So
+one and two devices draw the same masks, and a resumed run draws those it would have drawn.
 """
 
 import zlib
@@ -29,7 +29,7 @@ def per_example(key: jax.Array, examples: jax.Array) -> jax.Array:
 
     Args:
       key: a typed key, shape ().
-      examples: places in the global batch, int32, shape (B,).
+      examples: indices in the global batch, int32, shape (B,).
 
     Returns:
       Typed keys, shape (B,).

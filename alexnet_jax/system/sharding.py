@@ -63,9 +63,15 @@ def make_mesh(
 ) -> Mesh:
     """Return the mesh (data, group) of config.mesh over all devices, or over those given.
 
-    Devices stand process by process: what a process reads of a batch is one stretch of it, and a
-    pair of columns lies on one machine where that has an even number. `jax.make_mesh` orders a TPU
-    by its wires instead, and refuses GPUs of more than one machine.
+    Devices are ordered process by process. So each process reads one stretch of a batch, and a
+    pair of columns is on one machine if that has an even number of devices. `jax.make_mesh` orders
+    a TPU by its links instead, and refuses GPUs of more than one machine.
+
+    Args:
+      mesh: config.mesh.
+      columns: of the net, 1 or 2.
+      batch_size: of all devices together; 0 divides over any mesh.
+      devices: None: all.
 
     Raises:
       ConfigError: the devices, the columns or the batch do not divide so, or a process has more
@@ -112,8 +118,8 @@ def group_axis(mesh: Mesh) -> str | None:
 def local_specs(mesh: Mesh, params):
     """Return `param_specs` for shard_map, without the axes of one device.
 
-    What does not vary over an axis is not summed over it in the backward pass either; XLA on CPU
-    makes such a sum over one device a copy.
+    shard_map sums gradients over the axes that its inputs vary over. Over an axis of one device
+    such a sum is a copy on CPU, which this saves.
     """
     axis = group_axis(mesh)
     return jax.tree.map(
@@ -162,7 +168,7 @@ def put_batch(mesh: Mesh, batch):
 
 def put_everywhere(mesh: Mesh, tree):
     """Send small host values, the same in all processes, to every device."""
-    sharding = NamedSharding(mesh, P())
+    sharding = everywhere(mesh)
 
     def put(value):
         value = np.asarray(value)
@@ -174,7 +180,7 @@ def put_everywhere(mesh: Mesh, tree):
 def put_like(like, tree):
     """Send host values to where `like`, a tree of arrays of their shapes and dtypes, lives.
 
-    Every process has all the values, and keeps its devices' part of them.
+    Every process has all the values, and keeps the part of its devices.
     """
 
     def put(old: jax.Array, value: np.ndarray) -> jax.Array:
@@ -185,12 +191,12 @@ def put_like(like, tree):
 
 
 def everywhere(mesh: Mesh) -> NamedSharding:
-    """Return where an array lives that every device has whole."""
+    """Return the sharding of an array that every device has whole."""
     return NamedSharding(mesh, P())
 
 
 def whole(mesh: Mesh, x: jax.Array) -> np.ndarray:
-    """Return an array whole on the host, wherever its parts live; all processes must call."""
+    """Return a whole array on the host, wherever its parts are; all processes must call this."""
     return np.asarray(x if x.is_fully_addressable else _gather(mesh)(x))
 
 
