@@ -10,11 +10,11 @@ from tests.support import tiny
 
 # What a library leaves as it finds it.
 PROCESS = """
-import asyncio, json, logging, os, signal, sys, threading, warnings
+import json, logging, os, signal, sys, threading, warnings
 import jax
 
 def process():
-    levels = {name: logging.getLogger(name).level for name in ("absl", "asyncio", "jax", "")}
+    levels = {name: logging.getLogger(name).level for name in ("asyncio", "jax", "")}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     hooks = (warnings.showwarning, sys.unraisablehook, sys.excepthook, threading.excepthook)
     files = [os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)]
@@ -52,15 +52,14 @@ RESTORE = """
 assert len(jax.devices()) == 1  # JAX has started
 import pathlib
 from alexnet_jax.inference.predictor import Predictor, make_predict, predicted
-from alexnet_jax.run import restore
+from alexnet_jax.run.restore import restore
 import numpy as np
 
 before = process()
 answers = []
 for workdir in (sys.argv[1], pathlib.Path(sys.argv[1])):
-    (net,) = restore.load_nets([workdir], "latest")
-    program = make_predict(net.arch, net.mesh, 1)
-    predictor = Predictor(net.mesh, net.state, net.pixel_stats, program)
+    net = restore(workdir, "latest")
+    predictor = Predictor(net, make_predict(net.arch, net.mesh, 1))
     images = np.random.default_rng(0).integers(0, 256, (4, 256, 256, 3), np.uint8)
     batch = {"image": images, "mask": np.ones(4, np.float32)}
     ((probabilities,), _), = predicted([predictor], [batch])
