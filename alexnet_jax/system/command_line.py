@@ -60,7 +60,7 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
     try:
         return main(argv)
     except UserError as error:
-        distributed.leave(_said(error))
+        distributed.leave(_print_error(error))
     except Stopped as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
@@ -72,20 +72,14 @@ def _parse(argv: list[str], words: bool) -> list[str]:
         if "config" in flags.FLAGS:
             _ = flags.FLAGS.config.is_locked  # an error now where its file could not be loaded
     except (AttributeError, KeyError) as error:  # how ml_collections refuses an unknown name
-        sys.exit(_said(not_in_config([f for f in argv if f.startswith("--config.")], error)))
+        sys.exit(_print_error(not_in_config([f for f in argv if f.startswith("--config.")], error)))
     except flags.UnrecognizedFlagError as error:
         of_config = error.flagname.startswith("config.") and "config" in flags.FLAGS
-        sys.exit(_said(_no_config(error.flagname) if of_config else error))
-    except (
-        flags.Error,
-        UserError,
-        TypeError,
-        ValueError,
-        OSError,
-    ) as error:  # a value of the wrong type, too
-        sys.exit(_said(error))
+        sys.exit(_print_error(_no_config(error.flagname) if of_config else error))
+    except (flags.Error, UserError, TypeError, ValueError, OSError) as error:  # any wrong value
+        sys.exit(_print_error(error))
     if rest[1:] and not words:
-        sys.exit(_said(_unexpected(rest[1], argv)))
+        sys.exit(_print_error(_unexpected(rest[1], argv)))
     return rest
 
 
@@ -111,7 +105,8 @@ def _unexpected(word: str, argv: list[str]) -> str:
     return f"unexpected {word!r}{after}: write a flag as --name=value, in one word{runs}"
 
 
-def _said(error: Exception | str) -> int:
+def _print_error(error: Exception | str) -> int:
+    """Print an error as one line; return the exit code."""
     text = " ".join(str(error).replace('"', "").split())
     print(f"error: {text}", file=sys.stderr)
     return USER_ERROR

@@ -14,7 +14,7 @@ import json, logging, os, signal, sys, threading, warnings
 import jax
 
 def process():
-    levels = {name: logging.getLogger(name).level for name in ("asyncio", "jax", "")}
+    levels = {name: logging.getLogger(name).level for name in ("absl", "asyncio", "jax", "")}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     hooks = (warnings.showwarning, sys.unraisablehook, sys.excepthook, threading.excepthook)
     files = [os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)]
@@ -107,6 +107,7 @@ def test_train_in_a_thread(folder, tmp_path):
 
 COMMANDS = """
 import importlib, pathlib
+from absl import flags
 
 package = pathlib.Path("alexnet_jax")
 names = [path for path in package.rglob("*.py") if "command_line.run(" in path.read_text()]
@@ -115,12 +116,12 @@ before = process()
 for name in names:
     importlib.import_module(name)
 assert process() == before
-
-print(json.dumps({"commands": names}))
+defined = {"workdir", "config", "checkpoint", "views"} & set(flags.FLAGS)
+print(json.dumps({"commands": names, "defined": sorted(defined)}))
 """
 
 
 def test_all_commands_can_be_imported_in_one_process():
     found = run(COMMANDS)
     assert {"alexnet_jax.main", "alexnet_jax.evaluate"} < set(found["commands"])
-    assert len(found["commands"]) > 10
+    assert len(found["commands"]) > 10 and found["defined"] == []
