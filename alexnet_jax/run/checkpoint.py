@@ -50,6 +50,8 @@ class Checkpoints:
             best_mode="min",
             cleanup_tmp_directories=not read_only,
             read_only=read_only,
+            create=not read_only,  # Orbax would warn of this and the next
+            save_interval_steps=0 if read_only else 1,
         )
         _forget_unreadable_metrics(self.directory)
         self._manager = ocp.CheckpointManager(self.directory, options=options)
