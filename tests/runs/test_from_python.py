@@ -116,8 +116,8 @@ before = process()
 for name in names:
     importlib.import_module(name)
 assert process() == before
-defined = {"workdir", "config", "checkpoint", "views"} & set(flags.FLAGS)
-print(json.dumps({"commands": names, "defined": sorted(defined)}))
+defined = sorted({"workdir", "config", "checkpoint", "views"} & set(flags.FLAGS))
+print(json.dumps({"commands": names, "defined": defined}))
 """
 
 
