@@ -1,51 +1,53 @@
-"""How much of the first layer looks at colour: one number for each column.
+"""Measure how much of the first layer looks at colour: one number for each column.
 
     python -m alexnet_jax.analysis.colour --workdir=DIR [--workdir=DIR2 ...] [--checkpoint=best]
 
 The paper (6.1, figure 3): "The kernels on GPU 1 are largely color-agnostic, while the kernels on
 GPU 2 are largely color-specific", in every run, "modulo a renumbering of the GPUs".
 
-A kernel has a vector (r, g, b) at each of its places. Its part along the grey axis
-(1, 1, 1)/sqrt(3) answers to brightness; the rest, at right angles to it, only to colour. With the
-energy of a kernel the sum of its squared weights,
+Each pixel of a kernel is a vector (r, g, b). Its part along the grey axis (1, 1, 1)/sqrt(3)
+responds to brightness. The rest, at right angles to that axis, responds to colour only. The energy
+of a kernel is the sum of its squared weights, and
 
-    share = chromatic energy / energy,   chromatic energy = energy - sum over places (r+g+b)^2 / 3
+    share = chromatic energy / energy,   chromatic energy = energy - sum over pixels (r+g+b)^2 / 3
 
-0: it sees no colour; 1: nothing else; 2/3: as noise, since two of three directions are colour.
-A column's share is that of the sums over its filters, so that a filter counts by its strength.
-`difference` is the larger column's share less the smaller's, whichever has which. What the same
-filters give when dealt out to the columns at random, 95 times of 100 at most, is
-`difference_by_chance`: only what is above it says that the columns have divided the work.
+A kernel with share 0 sees no colour, one with share 1 sees nothing else. Noise has 2/3: two of
+three directions are colour. A column's share is that of the sums over its filters, so that a filter
+counts by its strength. `difference` is the larger column's share less the smaller's, whichever has
+which. Filters dealt to the columns at random give at most `difference_by_chance` in 95 of 100
+deals: only a larger difference says that the columns have divided the work.
 
 Writes DIR/analysis/colour.json: step, columns, difference, difference_by_chance, per_filter (a list
-for each column), over_steps (step and columns of each validation that the run has logged, of every
-checkpoint that is kept, and of step 0 as it was drawn). The last line is one JSON object: runs,
-with workdir, step, columns, difference and difference_by_chance of each.
+for each column), over_steps (step and columns for step 0, for each validation that the run has
+logged, and for each checkpoint). The last line is one JSON object: runs, with workdir, step,
+columns, difference and difference_by_chance of each.
 """
 
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from absl import flags
 from rich.table import Table
 
 from alexnet_jax.analysis import command
-from alexnet_jax.analysis.conv1 import drawn_kernels, kept_steps, read_kernels
+from alexnet_jax.analysis.conv1 import checkpoint_steps, initial_kernels, read_kernels
 from alexnet_jax.net.filters import colour_shares, energies, share
 from alexnet_jax.system import command_line
 
 DEALS = 10_000
-COLOUR = "conv1_colour"  # of a validation's line in metrics.jsonl
+COLOUR = "conv1_colour"  # in the line of a validation in metrics.jsonl
 
 
 def shares(kernels: np.ndarray) -> dict[str, Any]:
     """Return columns, difference, difference_by_chance and per_filter; see the module.
 
-    A net of one column has no differences: None. A filter of zeros has the share 0.
+    For a net of one column the differences are None. A filter of zeros has the share 0.
 
     Args:
-      kernels: (columns, kh, kw, 3, maps).
+      kernels: (columns, kh, kw, 3, channels).
     """
     energy, chromatic = energies(kernels)
     columns = share(chromatic.sum(axis=1), energy.sum(axis=1))
@@ -59,30 +61,30 @@ def shares(kernels: np.ndarray) -> dict[str, Any]:
 
 
 def over_steps(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """Return {"step", "columns"} of the draw, of each validation and of every kept checkpoint."""
-    told = _told(workdir / "metrics.jsonl")
-    steps = kept_steps(workdir)
-    drawn = None if 0 in steps else drawn_kernels(workdir)
-    found = [] if drawn is None else [drawn]
-    found += [read_kernels(workdir, step) for step in steps if step not in told]
-    told |= {kernels.step: colour_shares(kernels.values) for kernels in found}
-    return [{"step": step, "columns": columns} for step, columns in sorted(told.items())]
+    """Return {"step", "columns"} for step 0, each validation and each checkpoint."""
+    logged = _logged(workdir / "metrics.jsonl")
+    steps = checkpoint_steps(workdir)
+    initial = None if 0 in steps else initial_kernels(workdir)
+    others = [] if initial is None else [initial]
+    others += [read_kernels(workdir, step) for step in steps if step not in logged]
+    shares_of = logged | {kernels.step: colour_shares(kernels.values) for kernels in others}
+    return [{"step": step, "columns": columns} for step, columns in sorted(shares_of.items())]
 
 
-def _told(path: pathlib.Path) -> dict[int, list[float]]:
-    """Return the shares that the run itself has logged, by step."""
-    found = {}
+def _logged(path: pathlib.Path) -> dict[int, list[float]]:
+    """Return step -> shares, from the lines of the run's validations."""
+    logged = {}
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
             record = json.loads(line)
-            found[int(record["step"])] = [float(value) for value in record[COLOUR]]
-        except (ValueError, KeyError, TypeError):  # of training, or half written
+            logged[int(record["step"])] = [float(value) for value in record[COLOUR]]
+        except (ValueError, KeyError, TypeError):  # a line of training, or half a line
             continue
-    return found
+    return logged
 
 
 def colour(workdir: pathlib.Path, checkpoint: str | int = "best") -> dict[str, Any]:
-    """Write analysis/colour.json of a run and return what it says."""
+    """Write analysis/colour.json of a run and return its content."""
     kernels = read_kernels(workdir, checkpoint)
     content = {
         "step": kernels.step,
@@ -94,7 +96,7 @@ def colour(workdir: pathlib.Path, checkpoint: str | int = "best") -> dict[str, A
 
 
 def _by_chance(energy: np.ndarray, chromatic: np.ndarray) -> float:
-    """Return the 95th percentile of the difference where filters are dealt to columns at random."""
+    """Return the 95th percentile of the difference when filters go to columns at random."""
     rng = np.random.default_rng(0)
     dealt = rng.permuted(np.tile(np.arange(energy.size), (DEALS, 1)), axis=1)
     dealt = dealt.reshape(DEALS, *energy.shape)
@@ -113,17 +115,27 @@ def _table(runs: list[dict[str, Any]]) -> Table:
     return table
 
 
-def main(workdirs: list[pathlib.Path], checkpoint: str) -> None:
-    """Measure each run, print a table, and all as one JSON line."""
+def report(workdirs: Sequence[pathlib.Path], checkpoint: str) -> None:
+    """Measure each run; print a table and a line of JSON."""
     runs = []
     for workdir in workdirs:
         content = colour(workdir, checkpoint)
-        said = {name: content[name] for name in content if name not in ("per_filter", "over_steps")}
-        runs.append({"workdir": str(workdir), **said})
+        summary = {key: content[key] for key in content if key not in ("per_filter", "over_steps")}
+        runs.append({"workdir": str(workdir), **summary})
     command.console().print(_table(runs))
     print(json.dumps({"runs": runs}))
 
 
+def define_flags() -> None:
+    """Define the command line."""
+    command.define_run_flags(several=True, images=False)
+
+
+def main(_) -> None:
+    """Measure the runs that the flags name."""
+    report([pathlib.Path(path) for path in flags.FLAGS.workdir], flags.FLAGS.checkpoint)
+
+
 if __name__ == "__main__":
-    _RUN = command.RunFlags(several=True, images=False)
-    command_line.run(lambda _: main(_RUN.workdirs, _RUN.checkpoint))
+    define_flags()
+    command_line.run(main)

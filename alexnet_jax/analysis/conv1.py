@@ -1,4 +1,4 @@
-"""The first layer's kernels of a run, at any of its checkpoints and before its first step."""
+"""Read the first layer's kernels of a run, at a checkpoint or before the first step."""
 
 import pathlib
 from typing import NamedTuple
@@ -17,13 +17,13 @@ from alexnet_jax.weights.runs import read_run
 
 
 class Kernels(NamedTuple):
-    """conv1's kernels, (columns, kh, kw, 3, maps) float32, as they act on RGB 0-255."""
+    """conv1's kernels, (columns, kh, kw, 3, channels) float32, as they act on RGB 0-255."""
 
     step: int
     values: np.ndarray
 
 
-def kept_steps(workdir: pathlib.Path) -> list[int]:
+def checkpoint_steps(workdir: pathlib.Path) -> list[int]:
     """Return the steps of a run's checkpoints, oldest first."""
     config = read_config(workdir)
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
@@ -35,25 +35,24 @@ def read_kernels(workdir: pathlib.Path, checkpoint: str | int) -> Kernels:
     """Return the kernels of a checkpoint.
 
     Raises:
-      CheckpointError: no run, or no such checkpoint.
-      DataError: the number of classes is that of the run's data, which are gone.
+      CheckpointError: there is no run, or no such checkpoint.
+      DataError: the data determine the number of classes, and they are gone.
     """
     weights = read_run(workdir, checkpoint, with_mean=False)
     columns = resolving.resolve(read_config(workdir).model).columns
-    kernels = weights.tensors["conv1.weight"]  # (columns x maps, 3, kh, kw)
+    kernels = weights.tensors["conv1.weight"]  # (columns x channels, 3, kh, kw)
     kernels = kernels.reshape(columns, -1, *kernels.shape[1:]).transpose(0, 3, 4, 2, 1)
     return Kernels(int(weights.extra["step"]), _on_pixels(kernels, weights.divide_by))
 
 
-def drawn_kernels(workdir: pathlib.Path) -> Kernels | None:
-    """Return the kernels before the first step, None where other weights were the beginning."""
+def initial_kernels(workdir: pathlib.Path) -> Kernels | None:
+    """Return the kernels before the first step; None if the run started from other weights."""
     config = read_config(workdir)
     check(config)
     if config.init_from:
         return None
-    arch = resolving.resolve(
-        config.model, config.model.classes or 2
-    )  # conv1 knows nothing of classes
+    # conv1 does not depend on the number of classes.
+    arch = resolving.resolve(config.model, config.model.classes or 2)
 
     def draw():
         key = stream(jax.random.key(config.seed), "init")
@@ -64,5 +63,5 @@ def drawn_kernels(workdir: pathlib.Path) -> Kernels | None:
 
 
 def _on_pixels(kernels: np.ndarray, divide_by: tuple[float, ...]) -> np.ndarray:
-    """Take the division of the input into the kernels (columns, kh, kw, 3, maps)."""
+    """Return kernels (columns, kh, kw, 3, channels) that include the division of the input."""
     return kernels / np.asarray(divide_by, np.float32)[None, None, None, :, None]

@@ -1,10 +1,10 @@
-"""The first layer's filters by column, as figure 3 of the paper has them.
+"""Draw the first layer's filters by column, as in figure 3 of the paper.
 
     python -m alexnet_jax.analysis.filters --workdir=DIR [--checkpoint=best] [--each]
 
-Writes DIR/analysis/filters.png: column 1 above column 2, each with its share of colour (colour.py),
-all filters on one scale; with --each each on its own, as zero mean and unit variance, so that the
-weak can be seen beside the strong. The last line is one JSON object: file, step, columns, filters.
+Writes DIR/analysis/filters.png: column 1 above column 2, each with its share of colour (colour.py).
+All filters have one scale. With --each, each filter has zero mean and unit variance, so that weak
+ones can be seen beside strong ones. The last line is one JSON object: file, step, columns, filters.
 """
 
 import json
@@ -32,13 +32,13 @@ def picture(kernels: np.ndarray, labels: list[str], magnification: int) -> Image
     """Return the filters, each column below its label.
 
     Args:
-      kernels: (columns, kh, kw, 3, maps); all are scaled jointly.
-      labels: of each column.
+      kernels: (columns, kh, kw, 3, channels); all are scaled jointly.
+      labels: one for each column.
       magnification: pixels for each weight.
     """
     grid = filter_grid(kernels)
     columns = kernels.shape[0]
-    height = (len(grid) - 1) // columns  # of a column's rows, the line below them not counted
+    height = (len(grid) - 1) // columns  # of a column, without the line below it
     parts = [grid[c * height : (c + 1) * height + 1] for c in range(columns)]
     parts = [part.repeat(magnification, 0).repeat(magnification, 1) for part in parts]
     each = parts[0].shape[0] + LABEL
@@ -54,7 +54,11 @@ def picture(kernels: np.ndarray, labels: list[str], magnification: int) -> Image
 
 
 def standardized(kernels: np.ndarray) -> np.ndarray:
-    """Return kernels (columns, kh, kw, 3, maps), each filter with zero mean and unit variance."""
+    """Return the kernels with zero mean and unit variance in each filter.
+
+    Args:
+      kernels: (columns, kh, kw, 3, channels).
+    """
     axes = (1, 2, 3)
     deviation = kernels.std(axis=axes, keepdims=True)
     return (kernels - kernels.mean(axis=axes, keepdims=True)) / np.maximum(deviation, 1e-12)
@@ -67,7 +71,7 @@ def filters(
     each: bool = False,
     magnification: int = MAGNIFICATION,
 ) -> dict[str, Any]:
-    """Draw analysis/filters.png of a run and return what it shows."""
+    """Draw analysis/filters.png of a run and return its file, step, columns and filters."""
     step, kernels = read_kernels(workdir, checkpoint)
     labels = [
         f"column {c + 1}: {share:.0%} of the energy is colour"
@@ -77,25 +81,29 @@ def filters(
     path = command.output_folder(workdir) / "filters.png"
     with atomic_file(path) as half:
         made.save(half, format="PNG", optimize=True)
-    maps = kernels.shape[-1]
-    return {"file": str(path), "step": step, "columns": len(kernels), "filters": maps * len(labels)}
+    count = len(kernels) * kernels.shape[-1]
+    return {"file": str(path), "step": step, "columns": len(kernels), "filters": count}
+
+
+def define_flags() -> None:
+    """Define the command line."""
+    command.define_run_flags(images=False)
+    flags.DEFINE_bool("each", False, "Scale each filter by itself.")
+    flags.DEFINE_integer("magnification", MAGNIFICATION, "Pixels for each weight.", lower_bound=1)
+
+
+def main(_) -> None:
+    """Draw the filters of the run that the flags name."""
+    values = flags.FLAGS
+    result = filters(
+        pathlib.Path(values.workdir),
+        values.checkpoint,
+        each=values.each,
+        magnification=values.magnification,
+    )
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":
-    _RUN = command.RunFlags(images=False)
-    _EACH = flags.DEFINE_bool("each", False, "Scale each filter by itself.")
-    _MAGNIFICATION = flags.DEFINE_integer(
-        "magnification", MAGNIFICATION, "Pixels for each weight.", lower_bound=1
-    )
-    command_line.run(
-        lambda _: print(
-            json.dumps(
-                filters(
-                    _RUN.workdir,
-                    _RUN.checkpoint,
-                    each=_EACH.value,
-                    magnification=_MAGNIFICATION.value,
-                )
-            )
-        )
-    )
+    define_flags()
+    command_line.run(main)

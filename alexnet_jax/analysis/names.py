@@ -1,4 +1,4 @@
-"""What to call the classes, so that a reader knows them."""
+"""Names of classes that a reader understands."""
 
 import collections
 import pathlib
@@ -10,25 +10,26 @@ from alexnet_jax.run.restore import Restored
 
 
 def class_names(restored: Restored, dataset: PreparedDataset, words_file: str = "") -> list[str]:
-    """Return a name for each class, each different: "goldfish" rather than "n01443537".
+    """Return a different name for each class: "goldfish" rather than "n01443537".
 
-    The first of a class's words, where they are known, as in the paper's figure 4. Names that two
-    classes share (ILSVRC has two cranes) have the class itself behind them.
+    It is the first of the class's words, as in the paper's figure 4. If two classes share a word
+    (ILSVRC has two cranes), the class's own name follows in brackets. A class without words keeps
+    its name.
 
     Args:
       restored: the net, whose dataset_info may have words for the classes.
       dataset: its images.
-      words_file: lines of class, tab, words with commas between, for what it does not know; "":
+      words_file: a file with more words, in lines of class, tab, words with commas between; "":
         none.
 
     Raises:
-      DataError: the file cannot be read, or knows none of the classes.
+      DataError: the file cannot be read, or has none of the classes.
     """
     classes = dataset.class_names
     words = list(restored.dataset_info.words or classes)
     if words_file:
-        found = _read(words_file, classes)
-        words = [found.get(name, known) for name, known in zip(classes, words, strict=True)]
+        others = _read(words_file, classes)
+        words = [others.get(name, text) for name, text in zip(classes, words, strict=True)]
     first = [text.split(",")[0].strip() for text in words]
     count = collections.Counter(first)
     return [

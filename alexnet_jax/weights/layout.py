@@ -10,13 +10,15 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from alexnet_jax.net.alexnet import AlexNet, crosses
 from alexnet_jax.net.architecture import Architecture, Layer
 
 Tensors = dict[str, np.ndarray]  # "conv1.weight", "conv1.bias", ...
 
-_VECTORS = {"bias": "bias", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+_THEIRS = {"kernel": "weight", "bias": "bias", "scale": "weight"}
+_THEIRS |= {"mean": "running_mean", "var": "running_var"}
 
 
 def abstract(arch: Architecture) -> tuple[dict, dict]:
@@ -37,12 +39,10 @@ def to_torch(arch: Architecture, params: dict, stats: dict) -> dict[str, Any]:
     """
     rows = {layer.name: layer for layer in arch.layers}
     tensors = {}
-    for name, values in (*params.items(), *stats.items()):
-        for ours, value in values.items():
-            if ours == "kernel":
-                tensors[f"{name}.weight"] = _weight(arch, rows[name], value)
-            else:
-                tensors[f"{name}.{_VECTORS[ours]}"] = value.reshape(-1)
+    for (name, ours), value in (flatten_dict(params) | flatten_dict(stats)).items():
+        is_kernel = ours == "kernel"
+        value = _weight(arch, rows[name], value) if is_kernel else value.reshape(-1)
+        tensors[f"{name}.{_THEIRS[ours]}"] = value
     return tensors
 
 
@@ -51,17 +51,14 @@ def from_torch(arch: Architecture, tensors: Tensors) -> tuple[dict, dict]:
     rows = {layer.name: layer for layer in arch.layers}
 
     def of(section: dict) -> dict:
-        arrays: dict[str, dict[str, np.ndarray]] = {}
-        for name, values in section.items():
-            for ours, like in values.items():
-                if ours == "kernel" and f"{name}.weight" in tensors:
-                    value = _kernel(arch, rows[name], tensors[f"{name}.weight"], like.shape)
-                elif ours != "kernel" and f"{name}.{_VECTORS[ours]}" in tensors:
-                    value = tensors[f"{name}.{_VECTORS[ours]}"].reshape(like.shape)
-                else:
-                    continue
-                arrays.setdefault(name, {})[ours] = np.ascontiguousarray(value)
-        return arrays
+        arrays = {}
+        for (name, ours), like in flatten_dict(section).items():
+            value = tensors.get(f"{name}.{_THEIRS[ours]}")
+            if value is not None:
+                if ours == "kernel":
+                    value = _kernel(arch, rows[name], value, like.shape)
+                arrays[name, ours] = np.ascontiguousarray(value.reshape(like.shape))
+        return unflatten_dict(arrays)
 
     params, stats = abstract(arch)
     return of(params), of(stats)

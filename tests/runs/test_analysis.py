@@ -7,7 +7,6 @@ import io
 import json
 import pathlib
 import shutil
-import types
 
 import jax
 import numpy as np
@@ -17,10 +16,11 @@ from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
 from alexnet_jax.analysis import classes, colour, command, filters
-from alexnet_jax.analysis.features.extraction import extractor
-from alexnet_jax.analysis.features.features import features
-from alexnet_jax.analysis.features.images import split_images
-from alexnet_jax.analysis.figure4 import figure4, similar
+from alexnet_jax.analysis.features import extraction
+from alexnet_jax.analysis.features.export import export_features, with_names
+from alexnet_jax.analysis.features.extraction import extractor, split_batches
+from alexnet_jax.analysis.figure4 import similar
+from alexnet_jax.analysis.figure4.figure import choose, make_figure
 from alexnet_jax.analysis.names import class_names
 from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.data.prepare.prepare import prepare
@@ -122,7 +122,7 @@ def test_classes_are_counted_one_by_one(run, dataset, plain):
 @pytest.fixture(scope="module")
 def figure(run, dataset, plain):
     number = plain["validation"][0].index(COPIED)
-    return figure4.figure4(run, dataset, seed=3, queries=[number, 9, 12]), number
+    return make_figure(run, dataset, seed=3, queries=[number, 9, 12]), number
 
 
 def test_five_best_classes(run, dataset, plain, figure):
@@ -175,7 +175,7 @@ def test_the_picture_is_there_and_features_are_computed_once(run, dataset, figur
     with Image.open(folder / "figure4.png") as picture:
         assert picture.width > 1000 and len(picture.convert("RGB").getcolors(1 << 24)) > 1000
     before = (folder / "neighbours.json").read_text()
-    monkeypatch.setattr(similar, "_computed", None)  # a call would fail
+    monkeypatch.setattr(extraction, "split_batches", None)  # a call would fail
     names = dataset.class_names
     numbers = [figure[1], 9, 12]
     assert similar.neighbours(run, dataset, numbers, names, folder / "features") == json.loads(
@@ -191,7 +191,7 @@ def test_the_picture_is_there_and_features_are_computed_once(run, dataset, figur
 @pytest.mark.parametrize("asked", [{"images": [16]}, {"queries": [0, 99]}])
 def test_images_that_are_not_there(asked):
     with pytest.raises(ConfigError, match=f"--{next(iter(asked))} are numbers from 0 to 15; got"):
-        figure4.chosen(16, 0, **asked)
+        choose(16, 0, **asked)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
@@ -207,10 +207,10 @@ def test_numbers_are_whole():
 
 
 def test_a_seed_draws_the_same_images_and_none_twice():
-    drawn = figure4.chosen(50, 7)
-    assert drawn == figure4.chosen(50, 7) != figure4.chosen(50, 8)
+    drawn = choose(50, 7)
+    assert drawn == choose(50, 7) != choose(50, 8)
     assert [len(part) for part in drawn] == [8, 5] and len({*drawn[0], *drawn[1]}) == 13
-    assert figure4.chosen(3, 0)[1] and len(figure4.chosen(3, 0)[0]) == 3
+    assert choose(3, 0)[1] and len(choose(3, 0)[0]) == 3
 
 
 def scaled(run, factor: float):
@@ -222,8 +222,8 @@ def scaled(run, factor: float):
 
 def test_features_of_a_split_of_two_nets_side_by_side(run, dataset, plain, tmp_path):
     names, labels, hidden, _ = plain["validation"]
-    batches = split_images(dataset, "validation", 4, 2)
-    made = features([run, scaled(run, 3.0)], batches, "", tmp_path / "x" / "a.npz")
+    batches = with_names(dataset, "validation", split_batches(run, dataset, "validation"))
+    made = export_features([run, scaled(run, 3.0)], batches, "", tmp_path / "x" / "a.npz")
     assert made["layer"] == "relu7" and made["shape"] == [len(names), 2 * hidden.shape[1]]
     with np.load(tmp_path / "x" / "a.npz") as file:
         assert file["files"].tolist() == names and file["labels"].tolist() == labels.tolist()
@@ -241,7 +241,7 @@ def test_features_of_files_as_records(run, folder, tmp_path):
     (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
     paths, bad = image_files([str(tmp_path / "photos")]), []
     out = tmp_path / "a.array_record"
-    made = features([run], batches(squares(paths), 4, bad.append), "pool1", out)
+    made = export_features([run], batches(squares(paths), 4, bad.append), "pool1", out)
     assert [pathlib.Path(error.name).name for error in bad] == ["bad.jpg"]
     assert made["shape"] == [5, *made["shape"][1:]] and len(made["shape"]) == 4
     records = array_record_module.ArrayRecordReader(str(out)).read_all()
@@ -259,11 +259,11 @@ def test_features_of_files_as_records(run, folder, tmp_path):
 
 def test_features_that_cannot_be(run, tmp_path):
     with pytest.raises(ConfigError, match=r"--out ends in \.npz or \.array_record; got .*a\.csv"):
-        features([run], iter(()), "", tmp_path / "a.csv")
+        export_features([run], iter(()), "", tmp_path / "a.csv")
     with pytest.raises(ConfigError, match="no layer 'fc9'"):
-        features([run], iter(()), "fc9", tmp_path / "a.npz")
+        export_features([run], iter(()), "fc9", tmp_path / "a.npz")
     with pytest.raises(DataError, match="not one image could be read"):
-        features([run], iter(()), "", tmp_path / "a.npz")
+        export_features([run], iter(()), "", tmp_path / "a.npz")
     assert not list(tmp_path.iterdir())
 
 
@@ -298,11 +298,10 @@ def test_colour_and_filters_of_the_run(folder, run):
 
 
 def test_tables_and_one_line_of_json(run, dataset, capsys):
-    colour.main([run.workdir, run.workdir], "4")
+    colour.report([run.workdir, run.workdir], "4")
     *table, last = capsys.readouterr().out.splitlines()
     assert [line["step"] for line in json.loads(last)["runs"]] == [4, 4] and len(table) == 6
-    asked = types.SimpleNamespace(load=lambda: (run, dataset), workdir=run.workdir)
-    classes.main(asked, views=1, words="", rows=2)
+    classes.report(classes.classes(run, dataset), run.workdir / "analysis" / "classes.json", rows=2)
     *table, last = capsys.readouterr().out.splitlines()
     said, content = json.loads(last), of_folder(run, "classes.json")
     wrong = sum(line["images"] for line in content["confusions"])

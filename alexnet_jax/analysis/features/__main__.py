@@ -1,23 +1,23 @@
-"""A layer's features of many images, for use elsewhere.
+"""Export a layer's features of many images, for other programs.
 
     python -m alexnet_jax.analysis.features --workdir=DIR --out=FILE.npz \
         [--workdir=DIR2 ...] [--layer=relu7] [--split=validation] [--checkpoint=best]
 
     python -m alexnet_jax.analysis.features --workdir=DIR --out=FILE.array_record FOLDER|IMAGE ...
 
-Of a split of the run's images (or --data_dir's), or of all image files below a folder; the central
-view of each. feature_export.py says what is in the file; FILE.json beside it has layer, shape,
-images, split, class_names, and workdir and step of each net. A file that cannot be read is named
-on stderr and left out.
+The images are a split of the run's (or of --data_dir), or all image files below a folder; the
+central view of each is taken. export.py describes the file. FILE.json beside it has layer, shape,
+images, split, class_names, and workdir and step of each net. A file that cannot be read is named on
+stderr and left out.
 
---layer is any activation: conv1, relu1, norm1, pool1, ..., fc7, relu7, dropout7, fc8. By default it
-is the last hidden layer after its nonlinearity, relu7. The channels or neurons of column 1 stand
-before those of column 2. Several nets' features stand side by side, in the order of the --workdir:
-unit 5 of one seed is not unit 5 of another, so a mean over nets has no meaning, but for fc8, of
-which `features.reshape(n, nets, classes).mean(1)` is the mean.
+--layer is any activation: conv1, relu1, norm1, pool1, ..., fc7, relu7, dropout7, fc8. The default
+is the last hidden layer after its nonlinearity, relu7. The channels or neurons of column 1 come
+before those of column 2. The features of several nets stand side by side, in the order of
+--workdir. Unit 5 of one seed is not unit 5 of another: a mean over nets has a meaning for fc8 only,
+where it is `features.reshape(n, nets, classes).mean(1)`.
 
 The last line is one JSON object: file, images, bad, shape, images_per_second. The exit code is 0,
-or 1 where a file could not be read.
+or 1 if a file could not be read.
 """
 
 import json
@@ -30,55 +30,58 @@ from absl import flags
 
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.features import export
-from alexnet_jax.analysis.features.features import features
-from alexnet_jax.analysis.features.images import split_images
 from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.input.files import batches, image_files, squares
+from alexnet_jax.data.input import files
+from alexnet_jax.data.input.loader import eval_batches
 from alexnet_jax.inference.predictor import batch_size_for
 from alexnet_jax.run.restore import SPLIT, restore, split_cpu
 from alexnet_jax.system import command_line
 
 
-def main(flags_of_run: command.RunFlags, words: list[str], **asked: str) -> int:
-    """Export what the flags and the words after them name."""
+def define_flags() -> None:
+    """Define the command line."""
+    command.define_run_flags(several=True)
+    flags.DEFINE_string("layer", "", "An activation; default: the last hidden layer's.")
+    flags.DEFINE_enum("split", SPLIT, ["train", SPLIT, "test"], "Split of the run's images.")
+    flags.DEFINE_string("out", None, "File to write, .npz or .array_record.", required=True)
+
+
+def main(argv: list[str]) -> int:
+    """Export the features of the images that the flags, or the words after them, name."""
     begin, bad = time.perf_counter(), 0
 
-    def name(error: BadImageError) -> None:
+    def name_bad(error: BadImageError) -> None:
         nonlocal bad
         bad += 1
         print(f"error: {error}", file=sys.stderr, flush=True)
 
-    out = pathlib.Path(asked["out"])
+    values, words = flags.FLAGS, argv[1:]
+    out, split = pathlib.Path(values.out), values.split
     export.check_ending(out)
-    paths = image_files(words) if words else []
-    split_cpu(flags_of_run.workdirs)
-    nets = [restore(workdir, flags_of_run.checkpoint) for workdir in flags_of_run.workdirs]
+    paths = files.image_files(words) if words else []
+    split_cpu(values.workdir)
+    nets = [restore(workdir, values.checkpoint) for workdir in values.workdir]
     config = nets[0].config
-    size = batch_size_for(*(restored.mesh for restored in nets), asked=config.evaluate.batch_size)
+    size = batch_size_for(*(net.mesh for net in nets), asked=config.evaluate.batch_size)
     if words:
         resize = Resize(config.data.resize, config.data.resize_filter)
-        found = batches(squares(paths, resize, config.data.workers), size, name)
-        known: dict[str, Any] = {"split": None, "class_names": None}
+        squares = files.squares(paths, resize, config.data.workers)
+        batches = files.batches(squares, size, name_bad)
+        source: dict[str, Any] = {"split": None, "class_names": None}
     else:
-        which: dict[str, Any] = {"train": asked["split"] == "train", "split": asked["split"]}
-        dataset = nets[0].images(flags_of_run.data_dir, **which)
-        found = split_images(dataset, asked["split"], size, config.data.workers)
-        known = {"split": asked["split"], "class_names": dataset.class_names}
-    made = features(nets, found, asked["layer"], out)
-    command.write_json(out.with_name(out.name + ".json"), {**made, **known})
-    speed = round(made["images"] / (time.perf_counter() - begin), 2)
-    said = {"file": str(out), "images": made["images"], "bad": bad, "shape": made["shape"]}
-    print(json.dumps({**said, "images_per_second": speed}))
+        dataset = nets[0].images(values.data_dir, train=split == "train", split=split)
+        plain = eval_batches(dataset, split, batch_size=size, workers=config.data.workers)
+        batches = export.with_names(dataset, split, plain)
+        source = {"split": split, "class_names": dataset.class_names}
+    content = export.export_features(nets, batches, values.layer, out)
+    command.write_json(out.with_name(out.name + ".json"), {**content, **source})
+    speed = round(content["images"] / (time.perf_counter() - begin), 2)
+    result = {"file": str(out), "images": content["images"], "bad": bad, "shape": content["shape"]}
+    print(json.dumps({**result, "images_per_second": speed}))
     return 1 if bad else 0
 
 
 if __name__ == "__main__":
-    _RUN = command.RunFlags(several=True)
-    _LAYER = flags.DEFINE_string("layer", "", "An activation; default: the last hidden layer's.")
-    _SPLIT = flags.DEFINE_enum("split", SPLIT, ["train", SPLIT, "test"], "Of the run's images.")
-    _OUT = flags.DEFINE_string("out", None, "File to write, .npz or .array_record.", required=True)
-    command_line.run(
-        lambda argv: main(_RUN, argv[1:], layer=_LAYER.value, split=_SPLIT.value, out=_OUT.value),
-        words=True,
-    )
+    define_flags()
+    command_line.run(main, words=True)

@@ -1,6 +1,6 @@
-"""Any activation of a trained net, for batches of images, on any mesh."""
+"""Compute any activation of a trained net for batches of images, on any mesh."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.loader import Batch, eval_batches
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import Predictor, batch_size_for
@@ -33,7 +34,7 @@ def activation_names(arch: Architecture) -> tuple[str, ...]:
 def last_hidden(arch: Architecture) -> tuple[str, str]:
     """Return the last hidden layer and its activation: ("fc7", "relu7"), as figure 4 has them.
 
-    After the nonlinearity, and without dropout's mask or its factor of one half.
+    The activation is the output of the nonlinearity, before dropout.
     """
     layer = [row for row in arch.layers if "activation" in row.then and not row.identity][-1]
     return layer.name, f"{arch.activation}{layer.label}"
@@ -42,20 +43,19 @@ def last_hidden(arch: Architecture) -> tuple[str, str]:
 def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Array]:
     """Return the compiled extract(params, stats, images, pixel_stats) -> (B, ..., C) float32.
 
-    The central view of each image. C counts the channels or neurons of all columns, column 1's
-    first; of fc8 the classes.
+    It takes the central view of each image. C counts the channels or neurons of all columns,
+    column 1 first; for fc8 it counts the classes.
 
     Args:
       arch: the net.
-      mesh: where it lives.
+      mesh: the devices that hold it.
       name: one of `activation_names`.
 
     Raises:
       ConfigError: this net has no such activation.
     """
-    if name not in activation_names(arch):
-        known = ", ".join(activation_names(arch))
-        raise ConfigError(f"this net has no layer {name!r}: expected one of {known}")
+    if name not in (names := activation_names(arch)):
+        raise ConfigError(f"this net has no layer {name!r}: expected one of {', '.join(names)}")
     ((top, left, mirrored),) = augment.view_corners(1, arch.image_size)
     # fc8 is the sum of both columns' products, the same on their devices.
     columns_over = None if name == arch.layers[-1].name else group_axis(mesh)
@@ -67,9 +67,9 @@ def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Arr
     forward = make_forward(arch, mesh, local, P(columns_over, data_axis(mesh)))
 
     def extract(params, stats, images, pixel_stats) -> Array:
-        kept = forward(params, stats, images, pixel_stats)
-        kept = jnp.moveaxis(kept, 0, -2)  # (columns, B, ..., C) -> (B, ..., columns, C)
-        return kept.reshape(*kept.shape[:-2], -1)
+        x = forward(params, stats, images, pixel_stats)
+        x = jnp.moveaxis(x, 0, -2)  # (columns, B, ..., C) -> (B, ..., columns, C)
+        return x.reshape(*x.shape[:-2], -1)
 
     return jax.jit(extract, compiler_options=compiler_options(mesh))
 
@@ -82,10 +82,17 @@ def extractor(restored: Restored, name: str) -> Predictor:
 def feature_shape(restored: Restored, name: str) -> tuple[int, ...]:
     """Return the shape of one image's features."""
     extract = make_extract(restored.arch, restored.mesh, name)
-    some = jax.ShapeDtypeStruct((restored.mesh.shape[DATA], SIZE, SIZE, 3), np.uint8)
+    images = jax.ShapeDtypeStruct((restored.mesh.shape[DATA], SIZE, SIZE, 3), np.uint8)
     return jax.eval_shape(
-        extract, restored.state.params, restored.state.batch_stats, some, restored.pixel_stats
+        extract, restored.state.params, restored.state.batch_stats, images, restored.pixel_stats
     ).shape[1:]
+
+
+def split_batches(restored: Restored, dataset: PreparedDataset, split: str) -> Iterator[Batch]:
+    """Iterate over a split with the run's batch size and threads; see loader.eval_batches."""
+    config = restored.config
+    size = batch_size_for(restored.mesh, asked=config.evaluate.batch_size)
+    return eval_batches(dataset, split, batch_size=size, workers=config.data.workers)
 
 
 def of_images(
@@ -93,14 +100,14 @@ def of_images(
     dataset: PreparedDataset,
     predictor: Predictor,
     split: str,
-    numbers: Sequence[int],
+    indices: Sequence[int],
 ) -> np.ndarray:
-    """Return a predictor's answers for some images of a split, by their indices, (b, ...)."""
+    """Return a predictor's answers for some images of a split, (b, ...)."""
     size = batch_size_for(restored.mesh, asked=restored.config.evaluate.batch_size)
     parts = []
-    for start in range(0, len(numbers), size):
-        some, _ = dataset.read(split, numbers[start : start + size])
-        filled = np.zeros((size, *some.shape[1:]), np.uint8)
-        filled[: len(some)] = some
-        parts.append(np.asarray(predictor(filled))[: len(some)])
+    for start in range(0, len(indices), size):
+        images, _ = dataset.read(split, indices[start : start + size])
+        batch = np.zeros((size, *images.shape[1:]), np.uint8)
+        batch[: len(images)] = images
+        parts.append(np.asarray(predictor(batch))[: len(images)])
     return np.concatenate(parts)

@@ -1,52 +1,58 @@
-"""Figure 4 of the paper: the five best classes, and the neighbours in the last hidden layer.
+"""Make figure 4 of the paper: the five best classes, and the neighbours in the last hidden layer.
 
     python -m alexnet_jax.analysis.figure4 --workdir=DIR [--checkpoint=best] [--seed=0] \
         [--images=12,407,...] [--queries=3,88,...] [--words=FILE.tsv] [--features_dir=DIR2]
 
-Eight test images with what the net takes them for, and five test images with the six training
-images whose features in the last hidden layer are nearest to theirs by Euclidean distance. The
-features are what the nonlinearity gives, 4096 numbers of both columns, without dropout. All
-training images are searched, exactly (neighbours.py); pictures that are pixel for pixel the test
-image, or one that is nearer, are left out.
+Shows eight test images with their five best classes, and five test images with the six training
+images whose features in the last hidden layer are nearest by Euclidean distance. The features are
+the 4096 outputs of the nonlinearity, of both columns, without dropout. All training images are
+searched, exactly (knn.py). A training image is left out if its pixels equal those of the test image
+or of a nearer one.
 
-The images are drawn from the validation split by --seed, or named by --images and --queries, their
-numbers in it. The features of the training images are computed once for each checkpoint and kept
-in DIR/analysis/features (or --features_dir): 16 kB an image, 21 GB for ILSVRC-2012; to delete them
-costs only the time to make them again.
+The images are drawn from the validation split by --seed, or given by their indices in it, with
+--images and --queries. The features of the training images are computed once for each checkpoint
+and kept in DIR/analysis/features (or --features_dir): 16 kB an image, 21 GB for ILSVRC-2012. They
+may be deleted; the next figure computes them again.
 
 Writes predictions.json, neighbours.json and figure4.png into DIR/analysis. The last line is one
 JSON object: files, step, searched, seconds.
 """
 
 import json
-from typing import Any
 
 from absl import flags
 
 from alexnet_jax.analysis import command
-from alexnet_jax.analysis.figure4.figure4 import figure4
+from alexnet_jax.analysis.figure4.figure import make_figure
 from alexnet_jax.system import command_line
 
 
-def main(flags_of_run: command.RunFlags, **asked: Any) -> None:
+def define_flags() -> None:
+    """Define the command line."""
+    command.define_run_flags()
+    flags.DEFINE_integer("seed", 0, "Draws the images.")
+    flags.DEFINE_list("images", [], "Validation images to classify, by index.")
+    flags.DEFINE_list("queries", [], "Validation images to find neighbours of, by index.")
+    flags.DEFINE_string("words", "", "Names of classes: lines of class, tab, words.")
+    flags.DEFINE_string("features_dir", "", "Folder of the training images' features.")
+
+
+def main(_) -> None:
     """Make the figure of the run that the flags name."""
-    print(json.dumps(figure4(*flags_of_run.load(train=True), **asked)))
+    values = flags.FLAGS
+    images = command.numbers("images", values.images)
+    queries = command.numbers("queries", values.queries)
+    result = make_figure(
+        *command.load(train=True),
+        seed=values.seed,
+        images=images,
+        queries=queries,
+        words=values.words,
+        features_dir=values.features_dir,
+    )
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":
-    _RUN = command.RunFlags()
-    _SEED = flags.DEFINE_integer("seed", 0, "Draws the images.")
-    _IMAGES = flags.DEFINE_list("images", [], "Validation images to answer, by number.")
-    _QUERIES = flags.DEFINE_list("queries", [], "Validation images to find neighbours of.")
-    _WORDS = flags.DEFINE_string("words", "", "Names of classes: lines of class, tab, words.")
-    _FEATURES_DIR = flags.DEFINE_string("features_dir", "", "Where features are kept.")
-    command_line.run(
-        lambda _: main(
-            _RUN,
-            seed=_SEED.value,
-            images=command.numbers("images", _IMAGES.value),
-            queries=command.numbers("queries", _QUERIES.value),
-            words=_WORDS.value,
-            features_dir=_FEATURES_DIR.value,
-        )
-    )
+    define_flags()
+    command_line.run(main)

@@ -1,4 +1,4 @@
-"""Features on disk: an .npy file of one vector an image, written and read a part at a time."""
+"""Keep features on disk: an .npy file of one vector an image, written and read part by part."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 class FeatureFile:
     """The vectors of a finished file, (n, d) float32, by slice or by index.
 
-    Each request maps the file anew, so that pages which were read do not count as memory in use.
+    Each access maps the file anew: pages that were read do not count as memory in use.
     """
 
     def __init__(self, path: pathlib.Path):
@@ -32,18 +32,41 @@ class FeatureFile:
         return np.load(self._path, mmap_mode="r", allow_pickle=False)
 
 
+def kept_or_written(
+    path: pathlib.Path, origin: dict[str, Any], shape: tuple[int, ...], parts: Iterable[np.ndarray]
+) -> FeatureFile:
+    """Return the features in a file; they are written unless the file has the same origin.
+
+    The origin is kept beside the file, as .json.
+
+    Args:
+      path, shape, parts: what `write_features` takes; parts are computed only if they are needed.
+      origin: what the features are of.
+    """
+    note = path.with_suffix(".json")
+    try:
+        if json.loads(note.read_text()) == origin and path.exists():
+            return FeatureFile(path)
+    except (OSError, ValueError):
+        pass  # there is no note, or half of one
+    note.unlink(missing_ok=True)  # first, so that it never stands beside other features
+    features = write_features(path, shape, parts)
+    write_atomic(note, json.dumps(origin) + "\n")
+    return features
+
+
 def write_features(
     path: pathlib.Path, shape: tuple[int, ...], parts: Iterable[np.ndarray]
 ) -> FeatureFile:
-    """Write parts of (n, ...) float32, one after the other; the file appears when it is whole.
+    """Write parts of (n, ...) float32 one after the other; the file appears when it is whole.
 
     Args:
       path: ends in .npy.
-      shape: of all.
-      parts: (b, ...) each, together of that shape.
+      shape: of all parts together.
+      parts: (b, ...) each.
 
     Raises:
-      DataError: no room on the disk, or it cannot be written.
+      DataError: the disk has no room, or the file cannot be written.
     """
     with atomic_file(path, DataError) as half:
         _check_room(path.parent, 4 * int(np.prod(shape, dtype=np.int64)))
@@ -57,29 +80,6 @@ def write_features(
         if rows != shape[0]:
             raise DataError(f"expected features of {shape[0]} images, but {rows} came")
     return FeatureFile(path)
-
-
-def kept_features(path: pathlib.Path, what: dict[str, Any]) -> FeatureFile | None:
-    """Return the file if it is there and `what` it was made of, as `keep_note` had it, is this."""
-    try:
-        same = json.loads(_note(path).read_text()) == what
-    except (OSError, ValueError):
-        return None
-    return FeatureFile(path) if same and path.exists() else None
-
-
-def forget_note(path: pathlib.Path) -> None:
-    """Let a file that is about to be replaced be of nothing known."""
-    _note(path).unlink(missing_ok=True)
-
-
-def keep_note(path: pathlib.Path, what: dict[str, Any]) -> None:
-    """Say what a finished file was made of."""
-    write_atomic(_note(path), json.dumps(what) + "\n")
-
-
-def _note(path: pathlib.Path) -> pathlib.Path:
-    return path.with_suffix(".json")
 
 
 def _check_room(folder: pathlib.Path, needed: int) -> None:

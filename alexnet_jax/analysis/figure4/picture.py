@@ -1,5 +1,7 @@
-"""Figure 4 as a picture."""
+"""Draw figure 4 as a picture."""
 
+import base64
+import io
 import pathlib
 import textwrap
 from typing import Any
@@ -7,21 +9,21 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from PIL import Image
 
-from alexnet_jax.analysis.figure4.shown import from_text
 from alexnet_jax.system.atomic_file import atomic_file
 
-RIGHT, OTHER = "#f29e9e", "#aec7e8"  # bars: of the right class red, as in the paper
+RIGHT, OTHER = "#f29e9e", "#aec7e8"  # bars: the right class is red, as in the paper
 SAME = "#b40000"  # a neighbour of the test image's class
-PER_ROW = 4  # answered images
+PER_ROW = 4  # classified images
 DPI = 110
 
 
 def draw(predictions: dict[str, Any], neighbours: dict[str, Any], path: pathlib.Path) -> None:
-    """Draw figure 4 of what predictions.json and neighbours.json hold into a PNG.
+    """Draw the content of predictions.json and neighbours.json into a PNG.
 
-    Left: images with their five best classes. Right: images, and after the gap the training images
-    nearest to them. What is of the image's own class is red.
+    Left: images with their five best classes. Right: images, and after a gap the training images
+    nearest to them. The image's class is red.
     """
     rows = max(2 * -(-len(predictions["images"]) // PER_ROW), len(neighbours["images"]))
     with matplotlib.rc_context({"font.size": 8, "axes.linewidth": 0.6}):
@@ -51,11 +53,10 @@ def _answers(figure: SubFigure | Figure, content: dict[str, Any]) -> None:
 def _bars(axes: Axes, image: dict[str, Any]) -> None:
     axes.set_axis_on()
     top = image["top"]
-    places = range(len(top))
     colours = [RIGHT if line["class"] == image["label"] else OTHER for line in top]
-    axes.barh(places, [line["probability"] for line in top], color=colours)
-    for place, line in zip(places, top, strict=True):
-        axes.text(0.02, place, _short(line["class"], 30), va="center")
+    axes.barh(range(len(top)), [line["probability"] for line in top], color=colours)
+    for row, line in enumerate(top):
+        axes.text(0.02, row, _short(line["class"], 30), va="center")
     axes.set(xlim=(0, 1), ylim=(len(top) - 0.4, -0.6), yticks=[])
     axes.tick_params(labelsize=6, length=2)
 
@@ -81,7 +82,8 @@ def _similar(figure: SubFigure | Figure, content: dict[str, Any]) -> None:
 
 
 def _picture(axes: Axes, image: dict[str, Any], below: str = "", colour: str = "black") -> None:
-    axes.imshow(from_text(image["jpeg"]))
+    with Image.open(io.BytesIO(base64.b64decode(image["jpeg"]))) as jpeg:
+        axes.imshow(jpeg.convert("RGB"))
     axes.set_title(_short(image["label"], 18) + below, fontsize=7, pad=2, color=colour)
 
 

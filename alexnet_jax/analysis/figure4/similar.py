@@ -1,61 +1,59 @@
-"""The training images that the last hidden layer takes to be most like a test image."""
+"""Find the training images that are most like a test image in the last hidden layer."""
 
+import base64
 import hashlib
+import io
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from alexnet_jax.analysis.features import extraction
-from alexnet_jax.analysis.figure4.feature_file import (
-    FeatureFile,
-    forget_note,
-    keep_note,
-    kept_features,
-    write_features,
-)
+from alexnet_jax.analysis.figure4 import feature_file
+from alexnet_jax.analysis.figure4.feature_file import FeatureFile
 from alexnet_jax.analysis.figure4.knn import nearest
-from alexnet_jax.analysis.figure4.shown import shown
-from alexnet_jax.data.input.loader import eval_batches
 from alexnet_jax.data.store.prepared import PreparedDataset
-from alexnet_jax.inference.predictor import Predictor, batch_size_for, predicted
+from alexnet_jax.inference.predictor import Predictor, predicted
 from alexnet_jax.run import checkpoint
 from alexnet_jax.run.restore import SPLIT, Restored
 from alexnet_jax.system.progress import PreparationProgress
 
 NEIGHBOURS = 6
 TRAIN = "train"
+SIDE, QUALITY = 128, 85  # of a thumbnail: pixels at most, and JPEG's quality
 
 
 def neighbours(
     restored: Restored,
     dataset: PreparedDataset,
-    numbers: Sequence[int],
+    indices: Sequence[int],
     names: Sequence[str],
     features_dir: pathlib.Path,
 ) -> dict[str, Any]:
-    """Return what neighbours.json holds: test images, each with its nearest training images.
+    """Return the content of neighbours.json: images, each with its nearest training images.
 
     Args:
-      restored, dataset: the net and its images.
-      numbers: of images in the validation split.
+      restored: the net.
+      dataset: its images.
+      indices: of images in the validation split.
       names: of the classes.
       features_dir: where the training images' features are kept.
     """
     layer, activation = extraction.last_hidden(restored.arch)
     extractor = extraction.extractor(restored, activation)
     features = training_features(restored, dataset, extractor, activation, features_dir)
-    queries = extraction.of_images(restored, dataset, extractor, SPLIT, numbers)
-    found = []
-    for number, near in zip(numbers, distinct(dataset, numbers, queries, features), strict=True):
-        pictures = [
-            {**shown(dataset, TRAIN, place, names), "distance": distance}
-            for distance, place in near
+    queries = extraction.of_images(restored, dataset, extractor, SPLIT, indices)
+    images = []
+    for index, near in zip(indices, distinct(dataset, indices, queries, features), strict=True):
+        training = [
+            {**thumbnail(dataset, TRAIN, other, names), "distance": distance}
+            for distance, other in near
         ]
-        found.append({**shown(dataset, SPLIT, number, names), "neighbours": pictures})
-    searched = features.shape[0]
-    return {"step": int(restored.state.step), "layer": layer, "searched": searched, "images": found}
+        images.append({**thumbnail(dataset, SPLIT, index, names), "neighbours": training})
+    step, searched = int(restored.state.step), features.shape[0]
+    return {"step": step, "layer": layer, "searched": searched, "images": images}
 
 
 def training_features(
@@ -65,76 +63,80 @@ def training_features(
     activation: str,
     folder: pathlib.Path,
 ) -> FeatureFile:
-    """Return the features of all training images, (n, d), computed unless they are in `folder`.
+    """Return the features of all training images, (n, d): those in `folder`, or computed.
 
     Raises:
-      DataError: no room for them, or the images cannot be read.
+      DataError: the disk has no room for them, or the images cannot be read.
     """
     count = dataset.num_examples(TRAIN)
     sums = str(checkpoint.fingerprint(restored.state)).encode()
     shape = (count, *extraction.feature_shape(restored, activation))
-    what = {
+    origin = {
         "activation": activation,
         "step": int(restored.state.step),
         "state": hashlib.sha256(sums).hexdigest(),
         "images": str(dataset.directory),
         "shape": list(shape),
     }
-    path = folder / f"{activation}-{TRAIN}.npy"
-    if (kept := kept_features(path, what)) is not None:
-        return kept
-    forget_note(path)
-    made = write_features(path, shape, _computed(restored, dataset, extractor))
-    keep_note(path, what)
-    return made
 
+    def computed() -> Iterator[np.ndarray]:
+        batches = extraction.split_batches(restored, dataset, TRAIN)
+        with PreparationProgress(count, TRAIN, verb="features of") as progress:
+            for (features,), _ in predicted([extractor], batches):
+                progress.advance(len(features))
+                yield features
 
-def _computed(
-    restored: Restored, dataset: PreparedDataset, extractor: Predictor
-) -> Iterator[np.ndarray]:
-    """Iterate over the features of the training images, batch by batch."""
-    batches = eval_batches(
-        dataset,
-        TRAIN,
-        batch_size=batch_size_for(restored.mesh, asked=restored.config.evaluate.batch_size),
-        workers=restored.config.data.workers,
+    return feature_file.kept_or_written(
+        folder / f"{activation}-{TRAIN}.npy", origin, shape, computed()
     )
-    with PreparationProgress(dataset.num_examples(TRAIN), TRAIN, verb="features of") as progress:
-        for (features,), _ in predicted([extractor], batches):
-            progress.advance(len(features))
-            yield features
 
 
 def distinct(
-    dataset: PreparedDataset, numbers: Sequence[int], queries: np.ndarray, features: Any
+    dataset: PreparedDataset, indices: Sequence[int], queries: np.ndarray, features: Any
 ) -> list[list[tuple[float, int]]]:
     """Return (distance, training image) of the nearest six of each query, no picture twice.
 
-    What is pixel for pixel the query, or one that is nearer, is left out: collections of images
-    have many of them more than once, and in both splits.
+    A training image is left out if its pixels equal those of the query or of a nearer one:
+    collections of images have many pictures more than once, and in both splits.
 
     Args:
       dataset: of the images.
-      numbers: of the queries in the validation split.
+      indices: of the queries in the validation split.
       queries: their features, (q, d).
       features: of all training images, (n, d).
     """
-    seen = [{_pixels(dataset, SPLIT, number)} for number in numbers]
-    near: list[list[tuple[float, int]]] = [[] for _ in numbers]
-    asked, n = 0, features.shape[0]
-    while asked < n and min(map(len, near), default=NEIGHBOURS) < NEIGHBOURS:
-        before, asked = asked, min(max(4 * asked, 4 * NEIGHBOURS), n)
-        distances, places = nearest(queries, features, asked)
-        for i, pixels in enumerate(seen):
-            for distance, place in zip(distances[i, before:], places[i, before:], strict=True):
-                own = _pixels(dataset, TRAIN, int(place))
-                if len(near[i]) < NEIGHBOURS and own not in pixels:
-                    pixels.add(own)
-                    near[i].append((float(distance), int(place)))
+    seen = [{_pixels(dataset, SPLIT, index)} for index in indices]
+    near: list[list[tuple[float, int]]] = [[] for _ in indices]
+    count, n = 0, features.shape[0]
+    while count < n and min(map(len, near), default=NEIGHBOURS) < NEIGHBOURS:
+        before, count = count, min(max(4 * count, 4 * NEIGHBOURS), n)
+        distances, others = nearest(queries, features, count)
+        for i, pictures in enumerate(seen):
+            for distance, other in zip(distances[i, before:], others[i, before:], strict=True):
+                pixels = _pixels(dataset, TRAIN, int(other))
+                if len(near[i]) < NEIGHBOURS and pixels not in pictures:
+                    pictures.add(pixels)
+                    near[i].append((float(distance), int(other)))
     return near
 
 
-def _pixels(dataset: PreparedDataset, split: str, number: int) -> bytes:
+def thumbnail(dataset: PreparedDataset, split: str, index: int, names: Sequence[str]) -> dict:
+    """Return {"file", "label", "jpeg"} of an image; jpeg is a small picture in base64.
+
+    Args:
+      dataset, split, index: where the image is.
+      names: of the classes.
+    """
+    (image,), (label,) = dataset.read(split, [index])
+    (file,) = dataset.file_names(split, [index])
+    picture = Image.fromarray(image)
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    jpeg = io.BytesIO()
+    picture.save(jpeg, "JPEG", quality=QUALITY)
+    return {"file": file, "label": names[label], "jpeg": base64.b64encode(jpeg.getvalue()).decode()}
+
+
+def _pixels(dataset: PreparedDataset, split: str, index: int) -> bytes:
     """Return a digest of an image's pixels."""
-    (image,), _ = dataset.read(split, [number])
+    (image,), _ = dataset.read(split, [index])
     return hashlib.sha256(image).digest()

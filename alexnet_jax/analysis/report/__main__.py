@@ -1,12 +1,12 @@
-"""The report page: what a run is, where it stands and what it learned, in one HTML file.
+"""Write the report page: what a run is, how far it is and what it learned, in one HTML file.
 
     python -m alexnet_jax.analysis.report --workdir=runs/mine
     python -m alexnet_jax.analysis.report --workdir=runs/a --workdir=runs/b --out=both.html
 
-Training refreshes DIR/report.html after each validation, and evaluate where it is there. The page
-needs no network and no script; what the other commands of this package left in DIR/analysis/ is in
-it, and in the place of what is not there stands the command that makes it. The last line is one
-JSON object: file, runs, bytes.
+Training writes DIR/report.html after each validation; evaluate writes it again if it exists. The
+page needs no network and no script. It includes the results of the other analysis commands, from
+DIR/analysis/; for a result that is missing it shows the command. The last line is one JSON object:
+file, runs, bytes.
 """
 
 import json
@@ -21,15 +21,23 @@ from alexnet_jax.run.folder import REPORT_FILE
 from alexnet_jax.system import command_line
 
 
-def main(workdirs: Sequence[str], out: str | None) -> None:
-    """Write the page that the flags ask for."""
+def report(workdirs: Sequence[str], out: str | None) -> None:
+    """Write the page of some runs and print a line of JSON."""
     path = write([pathlib.Path(x) for x in workdirs], pathlib.Path(out) if out else None)
     print(json.dumps({"file": str(path), "runs": len(workdirs), "bytes": os.path.getsize(path)}))
 
 
+def define_flags() -> None:
+    """Define the command line."""
+    flags.DEFINE_multi_string("workdir", None, "Folder of a run; may be repeated.", required=True)
+    flags.DEFINE_string("out", None, f"The file; for one run by default DIR/{REPORT_FILE}.")
+
+
+def main(_) -> None:
+    """Write the page of the runs that the flags name."""
+    report(flags.FLAGS.workdir, flags.FLAGS.out)
+
+
 if __name__ == "__main__":
-    _WORKDIR = flags.DEFINE_multi_string(
-        "workdir", None, "Folder of a run; may be repeated.", required=True
-    )
-    _OUT = flags.DEFINE_string("out", None, f"The file; for one run by default DIR/{REPORT_FILE}.")
-    command_line.run(lambda _: main(_WORKDIR.value, _OUT.value))
+    define_flags()
+    command_line.run(main)

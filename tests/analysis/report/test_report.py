@@ -406,12 +406,12 @@ def test_several_runs_stand_side_by_side(tmp_path):
 
 def test_the_command_line_says_what_it_wrote(workdir, tmp_path, capsys):
     other = shutil.copytree(workdir, tmp_path / "other")
-    report_command.main([str(workdir), str(other)], str(tmp_path / "both.html"))
+    report_command.report([str(workdir), str(other)], str(tmp_path / "both.html"))
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     size = (tmp_path / "both.html").stat().st_size
     assert result == {"file": str(tmp_path / "both.html"), "runs": 2, "bytes": size}
     with pytest.raises(ConfigError, match=r"both.html/page.html could not be written"):
-        report_command.main([str(workdir)], str(tmp_path / "both.html" / "page.html"))
+        report_command.report([str(workdir)], str(tmp_path / "both.html" / "page.html"))
 
 
 # While training.
