@@ -1,4 +1,4 @@
-"""The tables under "Results" in README.md, from the records.
+"""The table of results in README.md, and that of first steps in docs/train.md, from the records.
 
 python -m experiments.claims.results          # writes them
 python -m experiments.claims.results --check  # exit code 1 where they differ from the records
@@ -14,7 +14,9 @@ from alexnet_jax.system import command_line
 from experiments.claims import figures, generated
 
 HERE = pathlib.Path(__file__).parents[1]
-README, RECORDS = HERE.parent / "README.md", HERE / "records"
+RECORDS = HERE / "records"
+README, TRAIN = HERE.parent / "README.md", HERE.parent / "docs" / "train.md"
+MODULE = "python -m experiments.claims.results"
 SEEDS = 3  # of leaving_chance.py
 
 
@@ -139,13 +141,22 @@ def _markdown(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *lines))
 
 
-def written(text: str) -> str:
-    """Return README.md with the tables in their places."""
-    for part, body in (("results", table()), ("starts", starts())):
-        text = generated.replaced(text, part, "python -m experiments.claims.results", body)
-    return text
+def results_written(text: str) -> str:
+    """Return README.md with its table made anew."""
+    return generated.replaced(text, "results", MODULE, table())
+
+
+def starts_written(text: str) -> str:
+    """Return docs/train.md with its table made anew."""
+    return generated.replaced(text, "starts", MODULE, starts())
+
+
+def main(_) -> int:
+    """Write both pages, or compare them."""
+    pages = ((README, results_written), (TRAIN, starts_written))
+    return max(generated.write(path, written) for path, written in pages)
 
 
 if __name__ == "__main__":
     generated.define_flags()
-    command_line.run(lambda _: generated.write(README, written))
+    command_line.run(main)

@@ -1,4 +1,4 @@
-"""The tables of both READMEs are what the records say; the ledger names what is there."""
+"""The tables of the pages are what the records say; the ledger names what is there."""
 
 import importlib.util
 import re
@@ -16,12 +16,19 @@ def test_the_ledger_is_what_the_records_say():
     assert drifted != text and ledger.written(drifted) == text
 
 
-def test_the_readmes_tables_are_what_the_records_say():
-    text = results.README.read_text()
-    assert results.written(text) == text, "run python -m experiments.claims.results"
-    for figure in (*(figure for _, figure in results.rows()), "at step 500"):
+@pytest.mark.parametrize(
+    ("page", "written", "figures_there"),
+    [
+        (results.README, results.results_written, [figure for _, figure in results.rows()]),
+        (results.TRAIN, results.starts_written, ["at step 500"]),
+    ],
+)
+def test_the_tables_of_the_pages_are_what_the_records_say(page, written, figures_there):
+    text = page.read_text()
+    assert written(text) == text, "run python -m experiments.claims.results"
+    for figure in figures_there:
         drifted = text.replace(f"{figure} |", "better |")
-        assert drifted != text and results.written(drifted) == text
+        assert drifted != text and written(drifted) == text
 
 
 def test_a_file_without_the_place_is_not_written():

@@ -39,7 +39,7 @@ def test_the_file_answers_without_this_package(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (5, 256, 256, 3), np.uint8)
     np.save(out.parent / "images.npy", images)
     Image.fromarray(images[0]).save(out.parent / "cat.png")
-    program = f"{ALONE}{tiny.readme_lines('from jax import export')}\n{KEEP}\n"
+    program = f"{ALONE}{tiny.python_in('docs/evaluate.md', 'from jax import export')}\n{KEEP}\n"
     answered = subprocess.run(
         [sys.executable, "-c", program.replace("cat.jpg", "cat.png")],
         cwd=out.parent,

@@ -77,6 +77,14 @@ def test_restore_and_predict_after_jax_has_started_with_one_device(folder):
     assert all(sum(row) == pytest.approx(1, abs=1e-5) and len(row) == 3 for row in first)
 
 
+def test_the_readmes_lines(folder):
+    program = tiny.python_in("README.md", "import restore").replace("runs/quickstart", "{}")
+    program = program.format(folder / "run")
+    assert len(program.splitlines()) <= 10
+    found = run(f"{program}\nprint(json.dumps(probabilities.sum(1).tolist()))")
+    assert found == pytest.approx([1] * 8, abs=1e-5)
+
+
 TRAIN = """
 jax.devices()  # JAX has started
 import pathlib

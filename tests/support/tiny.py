@@ -159,10 +159,9 @@ def bits(tree) -> dict[str, bytes]:
     return {jax.tree_util.keystr(path): of(x) for path, x in leaves}
 
 
-def readme_lines(having: str) -> str:
-    """Return the lines of Python in the README that have this in them."""
-    text = (REPOSITORY / "README.md").read_text()
-    (found,) = [
-        block for block in re.findall(r"```python\n(.*?)```", text, re.S) if having in block
-    ]
-    return found
+def python_in(page: str, having: str) -> str:
+    """Return the block of Python in a page that has this in it."""
+    text = (REPOSITORY / page).read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    (wanted,) = [block for block in blocks if having in block]
+    return wanted

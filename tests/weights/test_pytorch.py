@@ -114,7 +114,7 @@ def test_the_lines_of_the_readme(tmp_path, monkeypatch):
     export_weights(weights, tmp_path / "alexnet.safetensors")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(tiny.readme_lines("import torch"), names)
+    exec(tiny.python_in("docs/weights.md", "import torch"), names)
     np.testing.assert_array_equal(names["mean"].numpy(), mean.transpose(2, 0, 1))
     images = draw_images(1, 224)
     with torch.no_grad():
