@@ -187,7 +187,7 @@ def test_other_images_in_the_place_of_the_runs_own_are_refused(net, folder):
 
 
 def test_other_images_are_asked_for_only_where_the_runs_own_are_gone(net, tmp_path):
-    with pytest.raises(DataError, match="data.builder=image_folder have no split test$"):
+    with pytest.raises(DataError, match="has splits train, validation, not test$"):
         net.images(split="test")
     net.config.data.dir = str(tmp_path / "gone")
     with pytest.raises(DataError, match="not there, or for this evaluation give --data_dir$"):
