@@ -16,13 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
-from flax import nnx
 from jax import Array, export, lax
 
 from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input import augment
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
@@ -73,14 +72,14 @@ def exported(restored: Restored, views: int) -> bytearray:
 
 def answer_of(restored: Restored, views: int):
     """Return answer(images) -> {logits, probabilities}, on one device, the weights inside it."""
-    graph, size = graphdef_of(restored.arch), restored.arch.image_size
+    structure, size = structure_of(restored.arch), restored.arch.image_size
     params, stats = jax.tree.map(np.asarray, (restored.state.params, restored.state.batch_stats))
     places = tuple(
         jnp.asarray(column) for column in zip(*augment.view_corners(views, size), strict=True)
     )
 
     def answer(images: Array) -> dict[str, Array]:
-        module = nnx.merge(graph, params, stats)
+        module = merge(structure, params, stats)
 
         def see(place):
             return module(augment.view_at(images, restored.pixel_stats, size, *place))[0]

@@ -7,7 +7,6 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -20,7 +19,7 @@ from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.doctor.signal import LOOKED_AT, first_dead_layer, spreads
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architecture, resolving
-from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.run import config as configs
 from alexnet_jax.step import optimizer, schedule
 from alexnet_jax.step.create import create_state
@@ -147,16 +146,16 @@ def layers(
 
 def _gradients(arch: architecture.Architecture):
     """Return the compiled gradients: of the loss, and of the difference that only labels make."""
-    graph = graphdef_of(arch)
+    structure = structure_of(arch)
 
     @functools.partial(jax.jit, compiler_options=FAST_COMPILE)
     def gradients(params, stats, images, labels, key):
         def logits(params):
-            model = nnx.merge(graph, params, stats)
+            model = merge(structure, params, stats)
             # One mask for all images, so that the mask makes no difference between them.
             same = jnp.zeros(images.shape[0], jnp.int32)
-            masks = {"dropout_key": stream(key, "dropout"), "examples": same}
-            return model(images, train=True, **masks)[0]
+            mask_key = stream(key, "dropout")
+            return model(images, train=True, dropout_key=mask_key, examples=same)[0]
 
         scores, transpose = jax.vjp(logits, params)
         labelled = jax.nn.one_hot(labels, arch.classes, dtype=scores.dtype)

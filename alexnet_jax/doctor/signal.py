@@ -10,12 +10,11 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.input import augment
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.run.restore import SPLIT
 from alexnet_jax.step.state import NetState
 
@@ -87,7 +86,7 @@ def spreads(
       dropout_key: run the net as in training, with the batch statistics of these images and one
         dropout mask for all, drawn from this key; None: as in evaluation.
     """
-    graph = graphdef_of(arch)
+    structure = structure_of(arch)
     train: dict = {}
     if dropout_key is not None:
         one_mask = jnp.zeros(images.shape[0], jnp.int32)
@@ -96,7 +95,7 @@ def spreads(
 
     @functools.partial(jax.jit, out_shardings=state.step.sharding)  # a copy for each process
     def measure(params, stats, images):
-        net = nnx.merge(graph, params, stats)
+        net = merge(structure, params, stats)
         _, kept = net(images, activations=tuple(outputs.values()), **train)
         sizes = {}
         for name, output in outputs.items():

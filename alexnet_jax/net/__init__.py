@@ -1,1 +1,1 @@
-"""The net: its layers, the table of the known AlexNets, and how they are listed and drawn."""
+"""The net: its layers, the table of architectures, and how they are listed and drawn."""

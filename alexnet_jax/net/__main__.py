@@ -1,4 +1,4 @@
-"""The table of nets on the command line.
+"""The table of architectures on the command line.
 
     python -m alexnet_jax.net counts
     python -m alexnet_jax.net diff paper code2012
@@ -19,15 +19,15 @@ from alexnet_jax.errors import UserError
 from alexnet_jax.net import figure, listing
 from alexnet_jax.net.architectures import ARCHITECTURES
 
-WIDTH = 120  # characters, where no terminal says
+WIDTH = 120  # characters, where there is no terminal
 
 
 def counts(_) -> None:
-    """Print each row's number of parameters at its own number of classes."""
-    found = {name: listing.count(listing.net_of(name)) for name in ARCHITECTURES}
-    for name, number in found.items():
+    """Print the number of parameters of each row with the row's number of classes."""
+    parameters = {name: listing.count(listing.net_of(name)) for name in ARCHITECTURES}
+    for name, number in parameters.items():
         print(f"{name:18} {number:12,}  {ARCHITECTURES[name].source}")
-    print(json.dumps(found))
+    print(json.dumps(parameters))
 
 
 def diff(arguments) -> None:
@@ -64,11 +64,11 @@ def _console() -> Console:
 
 
 def main() -> None:
-    """Run one command; what the user can mend is one line and exit code 2."""
+    """Run one command; an error that the user can mend is one line and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m alexnet_jax.net", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="counts | diff | show")
     commands.add_parser("counts", help="parameters of all nets").set_defaults(run=counts)
-    two = commands.add_parser("diff", help="in what two nets differ")
+    two = commands.add_parser("diff", help="the fields in which two nets differ")
     two.add_argument("first")
     two.add_argument("second")
     two.set_defaults(run=diff)

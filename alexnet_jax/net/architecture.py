@@ -29,8 +29,9 @@ class Layer:
     # Whether a last window that overhangs counts (the released program: 224 pixels give 55) or
     # not (Caffe, PyTorch).
     ceil: bool = True
-    # image; own: this column; both: all columns; sum: own, then added over columns
-    reads: str = "own"
+    # image; column: each column its own input; both: each column that of all; sum: as column, and
+    # the products are added up
+    reads: str = "column"
     then: tuple[str, ...] = ()  # of activation, norm, spatial_norm, pool, dropout
     identity: bool = False  # dropped by drop_layers: only `then` is left
 
@@ -89,8 +90,14 @@ class SpatialNorm:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """Max pooling (paper 3.4): windows overlap where window > stride."""
+    """Pooling (paper 3.4): windows overlap where window > stride."""
 
+    kind: str = field(
+        "max",
+        "What becomes of the values in a window.",
+        choices="alexnet_jax.net.operations:POOLS",
+        before=None,
+    )
     window: int = field(3, "Pixels.", bound=at_least(1))
     stride: int = field(2, "Pixels.", bound=at_least(1))
     ceil: bool = field(False, "Whether a last window that overhangs counts (the program, Caffe).")
@@ -163,11 +170,11 @@ class Architecture:
         "Pixels a side; 224 is padded by 3 at the bottom and right, 227 needs none.",
         bound=Bound(lambda value: 67 <= value <= 256, "67 to 256 pixels"),
     )
-    activation: str = field("relu", "paper 3.1.", choices=("relu", "tanh", "sigmoid"))
+    activation: str = field("relu", "paper 3.1.", choices="alexnet_jax.net.operations:ACTIVATIONS")
     norm: str = field(
         "lrn",
         "What stands where the paper has LRN (3.3).",
-        choices=("lrn", "batch", "layer", "group", "none"),
+        choices="alexnet_jax.net.operations:NORMS",
     )
     compute_dtype: str = field(
         "float32", "Of the activations; parameters are float32.", choices=("float32", "bfloat16")
@@ -184,9 +191,14 @@ class Architecture:
             return self.classes
         return max(1, round(self.widths[self.columns][name] * self.width))
 
+    def crosses(self, layer: Layer) -> bool:
+        """Whether the product of `layer` reads the other column too."""
+        return layer.reads == "both" and self.cross_columns and not layer.identity
+
+    def activation_name(self, layer: Layer, kind: str) -> str:
+        """Return what the activation after one of `layer.then` is called: relu1, norm1, pool1."""
+        return f"{self.activation if kind == 'activation' else kind}{layer.label}"
+
     def output(self, layer: Layer) -> str:
         """Return the name of the last activation of `layer`: pool1, relu3, dropout6, fc8."""
-        if not layer.then:
-            return layer.name
-        last = self.activation if layer.then[-1] == "activation" else layer.then[-1]
-        return f"{last}{layer.label}"
+        return self.activation_name(layer, layer.then[-1]) if layer.then else layer.name

@@ -1,4 +1,4 @@
-"""The known AlexNets, a row each; what a row does not say is the paper's.
+"""The AlexNets that others have published, one row each. A row says what differs from the paper.
 
 "layers-145.cfg" and its like are files of the released 2012 program.
 """
@@ -20,8 +20,8 @@ def _edited(layers: tuple[Layer, ...], **changes: dict) -> tuple[Layer, ...]:
 
 
 def _inserted(layers: tuple[Layer, ...], before: str, *new: Layer) -> tuple[Layer, ...]:
-    place = next(i for i, layer in enumerate(layers) if layer.name == before)
-    return (*layers[:place], *new, *layers[place:])
+    index = next(i for i, layer in enumerate(layers) if layer.name == before)
+    return (*layers[:index], *new, *layers[index:])
 
 
 _THEN_NORM_POOL = ("activation", "norm", "pool")  # paper 3.5

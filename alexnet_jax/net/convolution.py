@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-PATCH_BYTES = 8 << 20  # of patches at a time: about what stays in the caches of two cores
+PATCH_BYTES = 8 << 20  # patches of this size stay in the caches of two cores
 
 
 def conv2d(
@@ -31,8 +31,8 @@ def conv2d(
         _pads(size, window, stride, padding, ceil)
         for size, window in zip(x.shape[1:3], kernel.shape[:2], strict=True)
     )
-    # Inside shard_map a kernel is the same along the batch's mesh axis and an image along the
-    # columns'. A gradient rule of our own needs both marked as varying wherever either does: the
+    # Inside shard_map a kernel is the same along the batch's mesh axis, and an image along that of
+    # the columns. The gradient rule below needs both marked as varying wherever either does: the
     # transpose of the mark is the sum over that axis.
     axes = _axes(x) | _axes(kernel)
     return _conv(_varying(x, axes), _varying(kernel, axes), stride, pads, parts)
@@ -48,16 +48,16 @@ def _varying(x: Array, axes: frozenset) -> Array:
 
 
 def convolved(size: int, window: int, stride: int, padding: int, ceil: bool) -> int:
-    """Return the places along a side: 1 + (size + 2 padding - window) / stride, rounded.
+    """Return the output pixels of a side: 1 + (size + 2 padding - window) / stride, rounded.
 
-    Up is the released program's rule (layer.py: modulesX), down everybody else's.
+    The released program rounds up (layer.py: modulesX), everybody else down.
     """
     span = size + 2 * padding - window
     return 1 + (-(-span // stride) if ceil else span // stride)
 
 
 def _pads(size: int, window: int, stride: int, padding: int, ceil: bool) -> tuple[int, int]:
-    """Return the zeros before and after that give just this many places; fewer than 0 crop."""
+    """Return the zeros before and after that give `convolved` pixels; a negative number crops."""
     steps = convolved(size, window, stride, padding, ceil) - 1
     return padding, steps * stride + window - size - padding
 
@@ -68,11 +68,11 @@ def _conv(x: Array, kernel: Array, stride: int, pads, parts: int) -> Array:
 
 
 def _in_parts(x: Array, kernel: Array, stride: int, pads, parts: int) -> Array:
-    """Convolve with the bits that each part of the kernel, alone on a device of its own, gives.
+    """Convolve to the same bits as each part of the kernel gives alone on a device.
 
-    In what order a sum is taken on CPU depends on its product's shape: XLA leaves convolutions to
-    Eigen and oneDNN, whose code for AVX2 sums 96 maps otherwise than twice 48. A processor with
-    AVX-512 shows nothing of it.
+    On CPU the order of a sum depends on the shape of the product: XLA leaves convolutions to Eigen
+    and oneDNN, whose code for AVX2 sums 96 channels in another order than twice 48. A processor
+    with AVX-512 does not show it.
     """
 
     def joined(x, kernel):
@@ -113,10 +113,10 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def _kernel_gradient(x: Array, g: Array, shape, stride: int, pads) -> Array:
-    """The gradient of the kernel as a sum of products (Cout, places) x (places, kh kw Cin).
+    """The gradient of the kernel as a sum of products (Cout, pixels) x (pixels, kh kw Cin).
 
-    A few images at a time, so that their patches never leave the cache: XLA's own form takes
-    1.5 to 3 times longer on CPU. Strides become channels first: a stride-4, 11x11 kernel over 3
+    It takes a few images at a time, so that their patches stay in the cache: XLA's form takes 1.5
+    to 3 times longer on CPU. Strides become channels first: a stride-4, 11x11 kernel over 3
     channels is a stride-1, 3x3 kernel over 48, of which the last row and column are zero.
     """
     kh, kw, cin, cout = shape
@@ -131,8 +131,8 @@ def _kernel_gradient(x: Array, g: Array, shape, stride: int, pads) -> Array:
         x = _space_to_depth(x, pads, stride, size)
         taps = [x[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
         patch = jnp.concatenate(taps, axis=-1)
-        places = (0, 1, 2)
-        return total + lax.dot_general(g, patch, ((places, places), ((), ()))), None
+        pixels = (0, 1, 2)
+        return total + lax.dot_general(g, patch, ((pixels, pixels), ((), ()))), None
 
     total = jnp.zeros((cout, rows * columns * depth), jnp.float32)
     total = _varying(total, _axes(g))
@@ -158,6 +158,6 @@ def _space_to_depth(x: Array, pads, stride: int, size: tuple[int, int]) -> Array
 
 
 def _group(batch: int, image_bytes: int) -> int:
-    """Return the images to take at a time: the largest divisor of the batch within PATCH_BYTES."""
+    """Return how many images to take at a time: the largest divisor of the batch that fits."""
     most = max(1, PATCH_BYTES // image_bytes)
     return next(size for size in range(min(most, batch), 0, -1) if math.gcd(size, batch) == size)

@@ -11,7 +11,7 @@ MARGIN = 40
 TOP = 76  # of the first lane, below the title
 SHIFT = (10, -8)  # of a box's back against its front
 FACE, SIDE, EDGE = "#e8eef7", "#cbd8ea", "#44546a"
-CROSS, OWN, NORM = "#c2571a", "#8a94a3", "#7a3db8"
+CROSS, COLUMN, NORM = "#c2571a", "#8a94a3", "#7a3db8"
 
 
 def svg(arch: Architecture) -> str:
@@ -48,8 +48,8 @@ class _Drawing:
         size = arch.image_size
         self.box(*before[0], (size, size, 3))
         self.text(before[0][0], self.middle + 84, "image")
-        for place, row in enumerate(self.rows, start=1):
-            x = MARGIN + 30.0 + STEP * place
+        for index, row in enumerate(self.rows, start=1):
+            x = MARGIN + 30.0 + STEP * index
             lanes = 1 if row.layer.reads == "sum" else arch.columns
             here = [(x, self.lane(lane, lanes)) for lane in range(lanes)]
             self.arrows(row, before, here)
@@ -59,24 +59,25 @@ class _Drawing:
             before = here
 
     def lane(self, lane: int, lanes: int) -> float:
-        """Return the height of a column's centre; what is of no column lies between them."""
+        """Return the height of a column's centre; what belongs to no column lies between them."""
         return self.middle if lanes == 1 else TOP + LANE * (lane + 0.5)
 
     def arrows(self, row: Row, before: list, here: list) -> None:
         for to, (x, y) in enumerate(here):
             for origin, (x0, y0) in enumerate(before):
                 shared = len(before) == 1 or len(here) == 1
-                own = shared or origin == to
-                if not own and not row.received:
+                same = shared or origin == to
+                if not same and not row.received:
                     continue
-                crosses = bool(row.received) and (not own or len(here) < len(before))
+                crosses = bool(row.received) and (not same or len(here) < len(before))
+                colour, width = (CROSS, 2) if crosses else (COLUMN, 1.3)
                 self.parts.append(
                     f'<line x1="{x0 + 30}" y1="{y0}" x2="{x - 26}" y2="{y}" '
-                    f'stroke="{CROSS if crosses else OWN}" stroke-width="{2 if crosses else 1.3}"/>'
+                    f'stroke="{colour}" stroke-width="{width}"/>'
                 )
 
     def box(self, x: float, y: float, shape: tuple[int, ...]) -> None:
-        """Draw what one column's product gives, (H, W, maps) or (units,), around a centre."""
+        """Draw what one column's product gives, (H, W, channels) or (units,), around a centre."""
         tall = 16 + 100 * (shape[0] / 224) ** 0.7 if len(shape) == 3 else 96
         wide = 6 + 34 * min(1.0, shape[-1] / 512) if len(shape) == 3 else 10
         left, top, (dx, dy) = x - wide / 2, y - tall / 2, SHIFT
@@ -90,8 +91,8 @@ class _Drawing:
             f'<rect x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{tall:.1f}" '
             f'fill="{FACE}" stroke="{EDGE}"/>'
         )
-        said = f"{shape[0]}x{shape[1]}x{shape[2]}" if len(shape) == 3 else f"{shape[0]:,}"
-        self.text(x + dx / 2, top + dy - 6, said)
+        size = "x".join(map(str, shape)) if len(shape) == 3 else f"{shape[0]:,}"
+        self.text(x + dx / 2, top + dy - 6, size)
 
     def notes(self, x: float, y: float, layer: Layer) -> None:
         """Write what a layer is, and below it what follows, in order."""
@@ -103,25 +104,25 @@ class _Drawing:
 
     def note(self, op: str) -> tuple[str, str]:
         arch = self.arch
-        said = {
+        texts = {
             "activation": arch.activation,
             "norm": "LRN" if arch.norm == "lrn" else f"{arch.norm} norm",
             "spatial_norm": f"{arch.spatial_norm.n}x{arch.spatial_norm.n} spatial norm",
-            "pool": f"max pool {arch.pool.window}/{arch.pool.stride}",
+            "pool": f"{arch.pool.kind} pool {arch.pool.window}/{arch.pool.stride}",
             "dropout": f"dropout {arch.dropout.rate}",
         }
-        return said[op], NORM if "norm" in op else "#555"
+        return texts[op], NORM if "norm" in op else "#555"
 
     def text(
         self,
         x: float,
         y: float,
-        said: str,
+        text: str,
         size: int = 11,
         anchor: str = "middle",
         colour: str = "#222",
     ) -> None:
         self.parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
-            f'fill="{colour}">{escape(said)}</text>'
+            f'fill="{colour}">{escape(text)}</text>'
         )

@@ -7,20 +7,13 @@ the net and below the training step, since it knows the net and the devices and 
 from collections.abc import Callable
 
 import jax
-from flax import nnx
 from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.system.sharding import data_axis, group_axis, local_specs
-
-
-def graphdef_of(arch: Architecture) -> nnx.GraphDef:
-    """Return the module's structure: with parameters, `nnx.merge` makes it a net again."""
-    net = jax.eval_shape(lambda: AlexNet(arch, key=jax.random.key(0)))
-    return nnx.graphdef(net)
 
 
 def mesh_axes(mesh: Mesh) -> dict[str, str | None]:
@@ -42,14 +35,14 @@ def make_forward(arch: Architecture, mesh: Mesh, local: Callable, out_specs) -> 
       out_specs: the PartitionSpecs of what `local` returns, as `jax.shard_map` takes them. A
         function of the specs of the batch statistics may stand for them.
     """
-    graph, over_data = graphdef_of(arch), data_axis(mesh)
+    structure, over_data = structure_of(arch), data_axis(mesh)
 
     def on_device(params, stats, batch, *shared):
         if over_data:
             # Marked here, a gradient is summed over "data" once it is the parameter's; left to
             # where it is used, a bias's would be summed before that, image by image.
             params = lax.pcast(params, over_data, to="varying")
-        return local(nnx.merge(graph, params, stats), batch, *shared)
+        return local(merge(structure, params, stats), batch, *shared)
 
     def forward(params, stats, batch, *shared):
         specs = local_specs(mesh, params), local_specs(mesh, stats)

@@ -1,13 +1,15 @@
 """Layers over columns: every parameter of a column has the column as its first axis.
 
-Inside `jax.shard_map` a layer holds the columns of its own device (one of two, or both); its
-parameters then have that many on their first axis. The Python loop over columns keeps each
+Inside `jax.shard_map` a layer holds the columns of one device (one of two, or both), so the first
+axis of its parameters has that many entries. The Python loop over columns keeps each
 convolution dense: grouped convolutions are 2 to 6 times slower on CPU, and the partitioner
 replicates them.
 """
 
+import dataclasses
 import functools
 import math
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +23,28 @@ from alexnet_jax.system.random_streams import stream
 Columns = list[Array]
 
 
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What an operation may need to know of the forward pass."""
+
+    train: bool
+    dropout_key: Array | None  # typed key, shape ()
+    examples: Array  # indices of the images in the global batch, (B,) int32
+    data_axis: str | None  # mesh axis of the batch; None: the whole batch is here
+    columns: Sequence[int | Array]  # indices of the columns that are here
+    exchange: Callable[[Columns], Array]  # joins all columns along channels
+
+
+class Operation(nnx.Module):
+    """What may follow a product; its parameters and statistics have the column as first axis."""
+
+    def __call__(self, xs: Columns, call: Call) -> Columns:
+        """Return the columns of this device, each (B, H, W, channels) or (B, units)."""
+        raise NotImplementedError
+
+
 class Initializer:
-    """Draws the initial kernel and bias of a layer; each column has a random stream of its own."""
+    """Draws the initial kernel and bias of a layer, each column from another random stream."""
 
     def __init__(self, init: Init, key: Array):
         self.init, self.key = init, key
@@ -47,7 +69,7 @@ class Initializer:
         )
 
     def _biases(self, draw, name: str, shape: tuple[int, ...]) -> Array:
-        if len(shape) == 1:  # of no column
+        if len(shape) == 1:  # fc8: it belongs to no column
             return draw(stream(self.key, f"{name}.bias"), shape)
         return self._columns(draw, f"{name}.bias", shape)
 
@@ -59,31 +81,30 @@ class Convolution(nnx.Module):
         self,
         name: str,
         shape: tuple[int, ...],
+        initializer: Initializer,
         *,
         stride: int,
         padding: int,
         ceil: bool,
-        draw: Initializer,
     ):
-        self.kernel, self.bias = draw(name, shape, (shape[0], shape[-1]))
+        self.kernel, self.bias = initializer(name, shape, (shape[0], shape[-1]))
         self.stride, self.padding, self.ceil = stride, padding, ceil
 
-    def of_own(self, xs: Columns) -> Columns:
-        """Convolve each local column with its own kernel, (B, H, W, in) -> (B, H', W', out)."""
-        kernels = self.kernel[...].astype(xs[0].dtype)
-        ys = [self._conv(x, kernel) for x, kernel in zip(xs, kernels, strict=True)]
-        return _biased(ys, self.bias[...])
+    def __call__(self, xs: Columns | Array) -> Columns:
+        """Convolve each column with its kernel, or one array with all kernels.
 
-    def of_shared(self, x: Array) -> Columns:
-        """One dense convolution with all local columns' maps: x is read once, not once a column.
-
-        On CPU only its gradients are: forward each column has a product of its own, of the same
-        shape as where it is alone on a device, for the same bits.
+        (B, H, W, in) -> (B, H', W', out) of each column. An array that all columns read is read
+        once: its kernel has the channels of all columns. On CPU only the gradients are computed so;
+        forward each column has a product of the shape that it has alone on a device, for the same
+        bits.
         """
-        columns = self.kernel.shape[0]
-        kernel = jnp.moveaxis(self.kernel[...].astype(x.dtype), 0, 3)  # (kh, kw, in, columns, out)
-        y = self._conv(x, kernel.reshape(*kernel.shape[:3], -1), columns)
-        return _biased(jnp.split(y, columns, axis=-1), self.bias[...])
+        kernel, bias = self.kernel[...], self.bias[...]
+        if isinstance(xs, list):
+            kernels = kernel.astype(xs[0].dtype)
+            return _biased([self._conv(x, k) for x, k in zip(xs, kernels, strict=True)], bias)
+        kernel = jnp.moveaxis(kernel.astype(xs.dtype), 0, 3)  # (kh, kw, in, columns, out)
+        y = self._conv(xs, kernel.reshape(*kernel.shape[:3], -1), parts=len(bias))
+        return _biased(jnp.split(y, len(bias), axis=-1), bias)
 
     def _conv(self, x: Array, kernel: Array, parts: int = 1) -> Array:
         stride, padding, ceil = self.stride, self.padding, self.ceil
@@ -93,27 +114,25 @@ class Convolution(nnx.Module):
 class Matrix(nnx.Module):
     """A fully connected layer for each column. kernel: (columns, in, out); bias: (columns, out)."""
 
-    def __init__(self, name: str, shape: tuple[int, ...], *, draw: Initializer):
-        self.kernel, self.bias = draw(name, shape, (shape[0], shape[-1]))
+    def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer):
+        self.kernel, self.bias = initializer(name, shape, (shape[0], shape[-1]))
 
-    def of_own(self, xs: Columns) -> Columns:
-        """Multiply each local column by its own matrix, (B, in) -> (B, out)."""
-        return _biased(list(_products(xs, self.kernel[...])), self.bias[...])
-
-    def of_shared(self, x: Array) -> Columns:
-        """Multiply one input by the matrix of each local column."""
-        return self.of_own([x] * self.kernel.shape[0])
+    def __call__(self, xs: Columns | Array) -> Columns:
+        """Multiply each column, or an array that all read, by its matrix: (B, in) -> (B, out)."""
+        kernel, bias = self.kernel[...], self.bias[...]
+        xs = xs if isinstance(xs, list) else [xs] * len(bias)
+        return _biased(list(_products(xs, kernel)), bias)
 
 
 class SummedMatrix(nnx.Module):
-    """The last layer: each column's product with its own part of the input, added up.
+    """The last layer: the sum of one product for each column.
 
-    kernel: (columns, in, out); bias: (out,), since the sum belongs to no column. In float32
-    whatever comes in: bfloat16 gives classes the same logit that are not alike.
+    kernel: (columns, in, out); bias: (out,), since the sum belongs to no column. It computes in
+    float32 whatever the input is, since different classes may have equal logits in bfloat16.
     """
 
-    def __init__(self, name: str, shape: tuple[int, ...], *, draw: Initializer):
-        self.kernel, self.bias = draw(name, shape, shape[-1:])
+    def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer):
+        self.kernel, self.bias = initializer(name, shape, shape[-1:])
 
     def __call__(self, xs: Columns, axis: str | None) -> Array:
         """(B, in) of each local column -> (B, out) float32, summed over the mesh axis too."""
@@ -123,7 +142,7 @@ class SummedMatrix(nnx.Module):
 
 
 def _products(xs: Columns, kernel: Array) -> Array:
-    """One product a column, batched: a slice of a large kernel would be a copy of it.
+    """Return one product for each column, batched: a slice of a large kernel would be a copy.
 
     (B, in) of each column, (columns, in, out) -> (columns, B, out).
     """
@@ -136,72 +155,5 @@ def _biased(xs: Columns, bias: Array) -> Columns:
 
 
 def _add_bias(x: Array, bias: Array) -> Array:
-    """Add a row to the last axis. Its gradient, a sum over all places, is of float32."""
+    """Add a bias to the last axis; its gradient is summed over all other axes in float32."""
     return x + jnp.broadcast_to(bias, x.shape).astype(x.dtype)
-
-
-class ChannelNorm(nnx.Module):
-    """Batch, layer or group normalization of each column, the alternatives to LRN.
-
-    scale, bias: (columns, C). Batch normalization keeps running statistics of shape (columns, C)
-    with the momentum of common practice, and takes them over the whole global batch.
-    """
-
-    GROUPS = 16
-    MOMENTUM = 0.9
-    EPSILON = 1e-5
-
-    def __init__(self, kind: str, columns: int, channels: int):
-        self.kind = kind
-        self.scale = nnx.Param(jnp.ones((columns, channels), jnp.float32))
-        self.bias = nnx.Param(jnp.zeros((columns, channels), jnp.float32))
-        if kind == "batch":
-            self.mean = nnx.BatchStat(jnp.zeros((columns, channels), jnp.float32))
-            self.var = nnx.BatchStat(jnp.ones((columns, channels), jnp.float32))
-
-    def __call__(self, xs: Columns, *, train: bool, data_axis: str | None) -> Columns:
-        """Normalize each local column, (B, H, W, C), in float32."""
-        moments = [
-            self._moments(x.astype(jnp.float32), c, train, data_axis) for c, x in enumerate(xs)
-        ]
-        if self.kind == "batch" and train:
-            self._remember(moments)
-        outs = []
-        for c, (x, (mean, var)) in enumerate(zip(xs, moments, strict=True)):
-            y = (x.astype(jnp.float32) - mean) * lax.rsqrt(var + self.EPSILON)
-            y = y * _row(self.scale[...][c], x) + _row(self.bias[...][c], x)
-            outs.append(y.astype(x.dtype))
-        return outs
-
-    def _moments(self, x: Array, c: int, train: bool, data_axis: str | None):
-        """Mean and variance, of a shape that broadcasts against x at full rank."""
-        if self.kind == "batch":
-            if not train:
-                return _row(self.mean[...][c], x), _row(self.var[...][c], x)
-            mean, square = x.mean((0, 1, 2)), (x * x).mean((0, 1, 2))
-            if data_axis is not None:
-                mean, square = lax.pmean((mean, square), data_axis)
-            var = jax.nn.relu(square - mean * mean)  # rounding may leave less than nothing
-            return _row(mean, x), _row(var, x)
-        if self.kind == "layer":
-            return x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-        b, h, w, channels = x.shape
-        groups = _divisor(channels, self.GROUPS)
-        grouped = x.reshape(b, h, w, groups, channels // groups)
-        mean, var = (f(grouped, axis=(1, 2, 4), keepdims=True) for f in (jnp.mean, jnp.var))
-        spread = (b, 1, 1, groups, channels // groups)
-        return tuple(jnp.broadcast_to(m, spread).reshape(b, 1, 1, channels) for m in (mean, var))
-
-    def _remember(self, moments) -> None:
-        for stat, values in zip((self.mean, self.var), zip(*moments, strict=True), strict=True):
-            batch = jnp.stack([value.reshape(-1) for value in values])
-            old = stat[...]
-            stat[...] = self.MOMENTUM * old + (1 - self.MOMENTUM) * lax.stop_gradient(batch)
-
-
-def _row(values: Array, like: Array) -> Array:
-    return values.reshape((1,) * (like.ndim - 1) + (-1,))
-
-
-def _divisor(channels: int, most: int) -> int:
-    return next(g for g in range(min(most, channels), 0, -1) if channels % g == 0)

@@ -4,12 +4,14 @@ import dataclasses
 import math
 
 import jax
-from flax import nnx
+from flax import traverse_util
 from rich.table import Table
 
-from alexnet_jax.net.alexnet import IMAGE_CHANNELS, AlexNet, crosses
+from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.net.architecture import Architecture, Layer, PerLayer
+from alexnet_jax.net.blocks import IMAGE_CHANNELS
 from alexnet_jax.net.resolving import overrides, resolve
+from alexnet_jax.net.values import params_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +19,8 @@ class Row:
     """One layer of a net.
 
     Attributes:
-      layer: what the table says of it.
-      product: shape of one column's product, (H, W, maps) or (units,).
+      layer: its row in the table of architectures.
+      product: shape of one column's product, (H, W, channels) or (units,).
       output: shape of what one column passes on, after all that follows the product.
       parameters: weights and biases of all columns.
       flops: of the forward product of one image, all columns, 2 a multiply-add.
@@ -44,30 +46,33 @@ def net_of(name: str) -> Architecture:
 
 def rows(arch: Architecture) -> list[Row]:
     """Return the layers of a net."""
-    names = [name for layer in arch.layers for name in (layer.name, arch.output(layer))]
-    params, kept = jax.eval_shape(lambda: _run(arch, names))
-    received, found = 0, []
+    params, shapes = _shapes(arch)
+    received, listed = 0, []
     for layer in arch.layers:
-        columns = 1 if layer.reads == "sum" else arch.columns
-        product, output = (kept[name].shape[2:] for name in (layer.name, arch.output(layer)))
-        kernel = params[layer.name]["kernel"].shape
         if layer.reads == "sum":
             received = arch.classes if arch.columns == 2 else 0
-        elif not (crosses(arch, layer) and arch.columns == 2):
+        elif not (arch.crosses(layer) and arch.columns == 2):
             received = 0
-        macs = math.prod(kernel) * math.prod(product[:-1])
-        sizes = [math.prod(x.shape) for x in params[layer.name].values()]
-        assert kernel[0] in (columns, arch.columns)
-        found.append(Row(layer, product, output, sum(sizes), 2 * macs, received))
+        values = params[layer.name]
+        product, output = shapes[layer.name], shapes[arch.output(layer)]
+        flops = 2 * values["kernel"].size * math.prod(product[:-1])
+        parameters = sum(x.size for x in values.values())
+        listed.append(Row(layer, product, output, parameters, flops, received))
         received = math.prod(output)
-    return found
+    return listed
 
 
-def _run(arch: Architecture, names: list[str]):
-    model = AlexNet(arch, key=jax.random.key(0))
-    shape = (1, arch.image_size, arch.image_size, IMAGE_CHANNELS)
-    _, kept = model(jax.numpy.zeros(shape), activations=names)
-    return nnx.to_pure_dict(nnx.state(model, nnx.Param)), kept
+def _shapes(arch: Architecture) -> tuple[dict, dict]:
+    """Return the parameters' shapes, and name -> shape of one image's activation in one column."""
+    names = [name for layer in arch.layers for name in (layer.name, arch.output(layer))]
+
+    def run() -> tuple[dict, dict]:
+        net = AlexNet(arch, key=jax.random.key(0))
+        images = jax.numpy.zeros((1, arch.image_size, arch.image_size, IMAGE_CHANNELS))
+        return params_of(net), net(images, activations=names)[1]
+
+    params, kept = jax.eval_shape(run)
+    return params, {name: x.shape[2:] for name, x in kept.items()}
 
 
 def count(arch: Architecture) -> int:
@@ -89,7 +94,8 @@ def _operation(arch: Architecture, op: str) -> str:
     if op == "norm":
         return "LRN" if arch.norm == "lrn" else f"{arch.norm} norm"
     if op == "pool":
-        return f"pool {arch.pool.window}/{arch.pool.stride}"
+        kind = "" if arch.pool.kind == "max" else f"{arch.pool.kind} "
+        return f"{kind}pool {arch.pool.window}/{arch.pool.stride}"
     return op.replace("_", " ")
 
 
@@ -101,7 +107,8 @@ def table(arch: Architecture) -> Table:
         title=f"{arch.name}: {arch.columns} {columns}, {arch.image_size} pixels. {arch.source}",
         title_justify="left",
     )
-    for row in rows(arch):
+    listed = rows(arch)
+    for row in listed:
         received = f"{row.received:,} values" if row.received else ""
         if row.layer.reads == "sum" and row.received:
             received += " (sum)"
@@ -113,8 +120,7 @@ def table(arch: Architecture) -> Table:
             f"{row.flops / 1e6:,.1f}",
             received,
         )
-    found = rows(arch)
-    total, flops = sum(row.parameters for row in found), sum(row.flops for row in found)
+    total, flops = sum(row.parameters for row in listed), sum(row.flops for row in listed)
     shown.add_section()
     shown.add_row("", "forward, one image", "", f"{total:,}", f"{flops / 1e6:,.1f}", "")
     return shown
@@ -122,32 +128,27 @@ def table(arch: Architecture) -> Table:
 
 def differences(first: Architecture, second: Architecture) -> list[tuple[str, str, str]]:
     """Return (field, value of the first, value of the second) of all that differs."""
-    found = []
     named = {layer.name for arch in (first, second) for layer in arch.layers}
     absent = {field.name for field in dataclasses.fields(PerLayer)} - named
-    one, other = (_flat(dataclasses.asdict(arch)) for arch in (first, second))
-    for name in (*one, *(name for name in other if name not in one)):
-        nobodys = name.startswith("init.") and name.rpartition(".")[2] in absent
-        known = name in ("source", "name") or nobodys
-        if not known and one.get(name) != other.get(name):
-            found.append((name, _said(one.get(name)), _said(other.get(name))))
-    return found
+    one, other = _flat(first), _flat(second)
+    rows = []
+    for name in one | other:
+        of_no_layer = name.startswith("init.") and name.rpartition(".")[2] in absent
+        if name in ("source", "name") or of_no_layer or one.get(name) == other.get(name):
+            continue
+        rows.append((name, _text(one.get(name)), _text(other.get(name))))
+    return rows
 
 
-def _flat(tree: dict, prefix: str = "") -> dict:
-    flat: dict = {}
-    for name, value in tree.items():
-        path = f"{prefix}{name}"
-        if name == "layers":
-            value = {layer["name"]: layer for layer in value}
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{path}.")
-        else:
-            flat[path] = value
-    return flat
+def _flat(arch: Architecture) -> dict:
+    """Return field -> value: layers.conv1.stride, lrn.k."""
+    fields = dataclasses.asdict(arch)
+    fields["layers"] = {layer["name"]: layer for layer in fields["layers"]}
+    flat = traverse_util.flatten_dict(fields)
+    return {".".join(map(str, path)): value for path, value in flat.items()}
 
 
-def _said(value) -> str:
+def _text(value) -> str:
     if value is None:
         return "-"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""Pure functions of the net: response normalization over maps or places, and max pooling."""
+"""Pure functions of the net: response normalization over channels or pixels, max pooling."""
 
 import functools
 
@@ -10,7 +10,7 @@ from jax import Array, lax
 def local_response_norm(
     x: Array, *, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
 ) -> Array:
-    """Normalize each map by its neighbours at the same place (paper 3.3).
+    """Normalize each channel by its neighbours at the same pixel (paper 3.3).
 
     b_i = a_i / (k + alpha * sum_j a_j^2)^beta, j from max(0, i - n//2) to min(N - 1, i + n//2).
 
@@ -19,7 +19,7 @@ def local_response_norm(
 
     Args:
       x: activations, shape (..., N), floating.
-      n: maps in the window, odd.
+      n: channels in the window, odd.
       k, alpha, beta: the paper's constants.
 
     Returns:
@@ -29,21 +29,21 @@ def local_response_norm(
       ValueError: n is even or below 1.
     """
     if n < 1 or n % 2 == 0:
-        raise ValueError(f"local_response_norm: n is an odd number of maps; got {n}")
+        raise ValueError(f"local_response_norm: n is an odd number of channels; got {n}")
     return _wide(x, (1,) * (x.ndim - 1) + (n,), k, alpha, beta)
 
 
 def spatial_response_norm(
     x: Array, *, n: int = 5, k: float = 1.0, alpha: float = 1e-3, beta: float = 0.75
 ) -> Array:
-    """Normalize each place by its neighbours in the same map (layers-145.cfg: cnorm2).
+    """Normalize each pixel by its neighbours in the same channel (layers-145.cfg: cnorm2).
 
-    b = a / (k + alpha / n^2 * sum a^2)^beta over the n x n places around, those outside the
-    image being 0 (layer.py:1183 divides alpha). The arithmetic is float32 for lower dtypes.
+    b = a / (k + alpha / n^2 * sum a^2)^beta over the n x n pixels around, where those outside
+    the image are 0 (layer.py:1183 divides alpha). The arithmetic is float32 for lower dtypes.
 
     Args:
       x: activations, shape (B, H, W, C), floating.
-      n: places a side of the window, odd.
+      n: pixels a side of the window, odd.
       k, alpha, beta: the program's constants.
 
     Returns:
@@ -68,7 +68,7 @@ def _response_norm(x: Array, window, k: float, alpha: float, beta: float) -> Arr
 
 
 def _response_norm_forward(x, window, k, alpha, beta):
-    # Only x is kept: the denominator is cheaper to make again than to store and load.
+    # Only x is kept: computing the denominator again is cheaper than storing and loading it.
     return _response_norm(x, window, k, alpha, beta), x
 
 
@@ -87,8 +87,8 @@ _response_norm.defvjp(_response_norm_forward, _response_norm_backward)
 def _window_sum(x: Array, window: tuple[int, ...]) -> Array:
     """Sum over the window around each value, clipped at the ends; shape of x.
 
-    Sums of slices, one axis after the other: they are part of the loop that uses them, where a
-    reduce_window is a pass over memory of its own and takes longer the wider the window.
+    It adds slices, one axis after the other. XLA fuses them into the loop that uses them, whereas
+    a reduce_window is one more pass over memory and takes longer the wider the window is.
     """
     for axis, size in enumerate(window):
         if size > 1:
@@ -121,7 +121,7 @@ def max_pool(x: Array, *, window: int = 3, stride: int = 2, ceil: bool = False) 
     Args:
       x: activations, shape (B, H, W, C).
       window, stride: pixels.
-      ceil: whether a last patch counts that overhangs the image (the released program, Caffe).
+      ceil: whether a last patch that overhangs the image counts (the released program, Caffe).
 
     Returns:
       Shape (B, pooled(H), pooled(W), C).
@@ -132,7 +132,7 @@ def max_pool(x: Array, *, window: int = 3, stride: int = 2, ceil: bool = False) 
 
 
 def pooled(size: int, window: int, stride: int, ceil: bool) -> int:
-    """Return the patches along a side of `size` pixels: 1 + (size - window) / stride, rounded."""
+    """Return how many patches fit along `size` pixels: 1 + (size - window) / stride, rounded."""
     span = size - window
     return 1 + (-(-span // stride) if ceil else span // stride)
 

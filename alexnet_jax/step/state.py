@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.net.values import params_of, stats_of
 from alexnet_jax.system.sharding import param_specs, placed
 
 if TYPE_CHECKING:  # prediction loads no optimizer
@@ -57,8 +57,8 @@ def initial_net(arch: Architecture, key: Array) -> NetState:
     net = AlexNet(arch, key=key)
     return NetState(
         step=jnp.zeros((), jnp.int32),
-        params=nnx.to_pure_dict(nnx.state(net, nnx.Param)),
-        batch_stats=nnx.to_pure_dict(nnx.state(net, nnx.BatchStat)),
+        params=params_of(net),
+        batch_stats=stats_of(net),
     )
 
 

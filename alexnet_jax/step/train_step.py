@@ -5,7 +5,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 from jax import Array, lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
@@ -14,6 +13,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.data.input import augment
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.forward import make_forward, mesh_axes
+from alexnet_jax.net.values import stats_of
 from alexnet_jax.step import metrics
 from alexnet_jax.step.create import state_shardings
 from alexnet_jax.step.optimizer import make_optimizer
@@ -84,7 +84,7 @@ def make_loss(data: ConfigDict, arch: Architecture, mesh: Mesh):
         sums = metrics.sums(log_probs, labels, jnp.ones_like(log_probs[:, 0]))
         if over_data:
             sums = lax.psum(sums, over_data)
-        stats = nnx.to_pure_dict(nnx.state(net, nnx.BatchStat))
+        stats = stats_of(net)
         # Divided by a number that is known: the gradients need not wait for a sum over devices.
         return sums["loss"] / (images.shape[0] * mesh.shape[DATA]), (sums, stats)
 

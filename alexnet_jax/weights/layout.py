@@ -9,11 +9,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from alexnet_jax.net.alexnet import AlexNet, crosses
 from alexnet_jax.net.architecture import Architecture, Layer
+from alexnet_jax.net.values import params_of, stats_of, structure_of
 
 Tensors = dict[str, np.ndarray]  # "conv1.weight", "conv1.bias", ...
 
@@ -23,10 +22,8 @@ _THEIRS |= {"mean": "running_mean", "var": "running_var"}
 
 def abstract(arch: Architecture) -> tuple[dict, dict]:
     """Return the shapes of a net's (parameters, batch statistics): layer -> name -> shape."""
-    module = jax.eval_shape(lambda: AlexNet(arch, key=jax.random.key(0)))
-    kinds = (nnx.Param, nnx.BatchStat)
-    params, stats = (nnx.to_pure_dict(nnx.state(module, kind)) for kind in kinds)
-    return params, stats
+    net = structure_of(arch)
+    return params_of(net), stats_of(net)
 
 
 def to_torch(arch: Architecture, params: dict, stats: dict) -> dict[str, Any]:
@@ -108,4 +105,4 @@ def _flat(arch: Architecture) -> tuple[str, int]:
 
 def _reads(arch: Architecture, layer: Layer) -> int:
     """Return how many columns one neuron of `layer` reads."""
-    return arch.columns if crosses(arch, layer) else 1
+    return arch.columns if arch.crosses(layer) else 1

@@ -20,7 +20,9 @@ import jax.numpy as jnp
 from absl import flags
 
 from alexnet_jax.net import ops
-from alexnet_jax.net.layers import ChannelNorm
+from alexnet_jax.net.architectures import ARCHITECTURES
+from alexnet_jax.net.layers import Call
+from alexnet_jax.net.norms import BatchNorm
 from alexnet_jax.system import command_line, sharding
 from experiments.bench import turns
 from experiments.bench.our_step import OurStep, calls_of
@@ -49,9 +51,9 @@ def contenders(batch: int, dtype: str, calls: int) -> dict[str, Step]:
     norms: dict[str, Callable] = {
         f"lrn_{n}": functools.partial(ops.local_response_norm, n=n) for n in WINDOWS
     }
-    norms["batch"] = lambda x: ChannelNorm("batch", 1, x.shape[-1])(
-        [x], train=True, data_axis=None
-    )[0]
+    one_column = ARCHITECTURES["half"]
+    training = Call(True, None, jnp.arange(batch), None, range(1), lambda xs: xs[0])
+    norms["batch"] = lambda x: BatchNorm(one_column, x.shape[-1])([x], training)[0]
     norms["none"] = lambda x: x * 2
     mesh = jax.make_mesh((1, 1), (sharding.DATA, sharding.GROUP), devices=jax.devices()[:1])
     jit = functools.partial(jax.jit, compiler_options=sharding.compiler_options(mesh))

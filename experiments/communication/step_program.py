@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.net import architecture, resolving
-from alexnet_jax.net.alexnet import AlexNet, crosses
+from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.step.create import abstract_state
 from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import sharding
@@ -52,7 +52,7 @@ def minimum(arch: architecture.Architecture, group: int) -> dict[str, tuple[int,
     )
     needs = {}
     for before, layer in itertools.pairwise(arch.layers):
-        if crosses(arch, layer) and not layer.identity:
+        if arch.crosses(layer):
             x = outputs[arch.output(before)]
             needs[layer.name] = (x.size // arch.columns * x.dtype.itemsize,) * 2
     return {**needs, "fc8": (arch.classes * outputs["fc8"].dtype.itemsize, 0)}

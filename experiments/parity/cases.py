@@ -11,11 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from alexnet_jax.data.decode.images import to_square
 from alexnet_jax.net import architecture, resolving
-from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net.values import merge, params_of, structure_of
 
 IMAGES = 2
 GREY = 118  # subtracted from every level, in place of a mean
@@ -70,7 +69,7 @@ def inputs(net: architecture.Architecture, seed: int) -> tuple[Params, np.ndarra
     float32, whole levels less GREY. labels: (IMAGES,) int32.
     """
     rng = np.random.default_rng([seed, net.columns])
-    shapes = nnx.to_pure_dict(nnx.state(_abstract(net), nnx.Param))
+    shapes = params_of(structure_of(net))
     params: Params = {}
     for layer in net.layers:
         shape, bias = (shapes[layer.name][name].shape for name in ("kernel", "bias"))
@@ -107,19 +106,19 @@ def last_drawn(params: Params, images: np.ndarray, labels: np.ndarray) -> np.nda
 
 def logits_of(net: architecture.Architecture, params: Params, images: np.ndarray) -> np.ndarray:
     """Return our logits in evaluation, (B, classes)."""
-    graph = nnx.graphdef(_abstract(net))
+    structure = structure_of(net)
     with jax.default_matmul_precision("highest"):  # a recent GPU would round to TF32
-        return np.asarray(jax.jit(lambda p, x: nnx.merge(graph, p)(x)[0])(params, images))
+        return np.asarray(jax.jit(lambda p, x: merge(structure, p)(x)[0])(params, images))
 
 
 def answer_of(
     net: architecture.Architecture, params: Params, images, labels
 ) -> tuple[np.ndarray, Tensors]:
     """Return our logits and gradients in evaluation; a gradient's name is conv1.kernel."""
-    graph = nnx.graphdef(_abstract(net))
+    structure = structure_of(net)
 
     def loss(params, images, labels):
-        logits, _ = nnx.merge(graph, params)(images)
+        logits, _ = merge(structure, params)(images)
         log_probs = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
         return -log_probs.mean(), logits
 
@@ -135,10 +134,6 @@ def flat(params: Params) -> Tensors:
         for layer, values in params.items()
         for name, value in values.items()
     }
-
-
-def _abstract(net: architecture.Architecture):
-    return jax.eval_shape(lambda: AlexNet(net, key=jax.random.key(0)))
 
 
 def relative_error(ours: np.ndarray, reference: np.ndarray) -> float:

@@ -9,14 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 from ml_collections import ConfigDict
 
 from alexnet_jax.doctor import __main__ as command
 from alexnet_jax.doctor import examine
 from alexnet_jax.errors import ConfigError, WeightsError
 from alexnet_jax.net import resolving
-from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.step import create
 from alexnet_jax.system import sharding
 from alexnet_jax.system.random_streams import stream
@@ -47,7 +46,7 @@ def make_objectives(net, state, images, labels):
 
     @functools.partial(jax.jit, compiler_options=FAST_COMPILE)
     def forward(params):
-        model = nnx.merge(graphdef_of(net), params, state.batch_stats)
+        model = merge(structure_of(net), params, state.batch_stats)
         masks = {"dropout_key": stream(KEY, "dropout"), "examples": jnp.zeros(8, jnp.int32)}
         return model(images, train=True, **masks)[0]
 

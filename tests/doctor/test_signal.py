@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from alexnet_jax.doctor import signal
 from alexnet_jax.net import resolving
-from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.step import create
 from tests.support import tiny
 
@@ -54,7 +53,7 @@ def test_spread_is_that_of_the_activations(healthy):
     net, state, images = healthy
     found = signal.spreads(net, state, images)
     assert tuple(found) == LAYERS
-    model = nnx.merge(graphdef_of(net), state.params, state.batch_stats)
+    model = merge(structure_of(net), state.params, state.batch_stats)
     _, kept = model(images, activations=tuple(PASSED_ON.values()))
     for name, passed_on in PASSED_ON.items():
         x = np.asarray(kept[passed_on], np.float64)  # (columns, images, ...)

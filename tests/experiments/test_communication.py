@@ -149,15 +149,15 @@ def test_a_grouped_convolution_is_caught(devices):
 
 
 def test_an_exchange_too_many_is_caught(monkeypatch):
-    own = Convolution.of_own
+    convolve = Convolution.__call__
 
-    def of_all(self, xs):
-        if jax.typeof(xs[0]).manual_axis_type.varying:
+    def gather_first(self, xs):
+        if isinstance(xs, list) and jax.typeof(xs[0]).manual_axis_type.varying:
             others = jax.lax.all_gather(xs[0], "group")
             xs = [xs[0] + 0 * others[0]]
-        return own(self, xs)
+        return convolve(self, xs)
 
-    monkeypatch.setattr(Convolution, "of_own", of_all)
+    monkeypatch.setattr(Convolution, "__call__", gather_first)
     asked = asked_of(lowered_on((1, 2), narrow()))
     assert [row[:3] for row in rows(asked)] != [row[:3] for row in FULL]
     assert ("conv2", "all-gather", False) in [row[:3] for row in rows(asked)]

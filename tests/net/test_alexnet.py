@@ -4,13 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net.values import params_of, structure_of
 from tests.support import slow_net
 from tests.support.narrow_nets import (
-    abstract,
     draw_images,
     draw_params,
     fast_jit,
@@ -59,22 +58,22 @@ def test_shapes_of_the_whole_net(size, columns):
     )
     assert logits.shape == (2, 1000) and logits.dtype == jnp.float32
     wide = 2 if columns == 1 else 1
-    maps = {
+    channels = {
         **{"conv1": (55, 48), "relu1": (55, 48), "norm1": (55, 48), "pool1": (27, 48)},
         **{"conv2": (27, 128), "relu2": (27, 128), "norm2": (27, 128), "pool2": (13, 128)},
         **{"conv3": (13, 192), "relu3": (13, 192), "conv4": (13, 192), "relu4": (13, 192)},
         **{"conv5": (13, 128 * wide), "relu5": (13, 128 * wide), "pool5": (6, 128 * wide)},
     }
-    expected = {name: (columns, 2, size, size, c) for name, (size, c) in maps.items()}
+    expected = {name: (columns, 2, size, size, c) for name, (size, c) in channels.items()}
     for name in ("fc6", "relu6", "dropout6", "fc7", "relu7", "dropout7"):
         expected[name] = (columns, 2, 2048 * wide)
     expected["fc8"] = (1, 2, 1000)
     assert {name: value.shape for name, value in kept.items()} == expected
 
 
-def close(found, expected, name=""):
+def close(actual, expected, name=""):
     bound = 2e-5 * np.abs(expected).max()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=bound, err_msg=name)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=bound, err_msg=name)
 
 
 # What a config says, and the same for the slow net.
@@ -158,7 +157,7 @@ def test_weights_are_drawn_with_each_layers_std_and_biases_are_its_constant():
     fields = {f"init__std__{name}": 0.01 * (i + 1) for i, name in enumerate(layers)}
     fields |= {f"init__bias__{name}": 0.1 * i - 0.3 for i, name in enumerate(layers)}
     net = make_arch(width=0.25, classes=200, **fields)
-    params = fast_jit(lambda: nnx.to_pure_dict(nnx.state(AlexNet(net, key=jax.random.key(1)))))()
+    params = fast_jit(lambda: params_of(AlexNet(net, key=jax.random.key(1))))()
     for i, name in enumerate(layers):
         kernel, bias = np.asarray(params[name]["kernel"]), params[name]["bias"]
         assert kernel.dtype == np.float32
@@ -181,4 +180,4 @@ def test_unknown_activations_are_named():
 
 def test_a_pool_that_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match=r"pool.window=3 does not fit in the 1 pixels"):
-        abstract(make_arch(image_size=99, pool__stride=5))
+        structure_of(make_arch(image_size=99, pool__stride=5))

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
-from tests.support.narrow_nets import abstract, draw_images, draw_params, fast_jit, make_arch, run
+from alexnet_jax.net.values import merge, params_of, structure_of
+from tests.support.narrow_nets import draw_images, draw_params, fast_jit, make_arch, run
 
 SMALL = 67  # pixels: 15 -> 7 -> 3 -> 1
 
@@ -113,17 +113,17 @@ def test_bfloat16_is_the_activations_only():
     assert logits.dtype == np.float32
     error = np.abs(logits - expected).max() / np.abs(expected).max()
     assert 1e-6 < error < 0.05  # rounded, and not broken
-    state = nnx.to_pure_dict(nnx.state(abstract(net)))
+    state = params_of(structure_of(net))
     assert {value.dtype for value in jax.tree.leaves(state)} == {jnp.dtype("float32")}
 
 
 @pytest.mark.parametrize("fields", [{}, {"columns": 1}, {"compute_dtype": "bfloat16"}])
 def test_every_parameter_gets_a_gradient(fields):
     net = make_arch(image_size=SMALL, **fields)
-    graph, params = nnx.graphdef(abstract(net)), draw_params(net)
+    structure, params = structure_of(net), draw_params(net)
 
     def loss(params, images):
-        logits, _ = nnx.merge(graph, params)(images, train=True, dropout_key=jax.random.key(0))
+        logits, _ = merge(structure, params)(images, train=True, dropout_key=jax.random.key(0))
         return jax.nn.log_softmax(logits)[:, 0].mean()
 
     grads = fast_jit(jax.grad(loss))(params, draw_images(size=SMALL))

@@ -5,11 +5,11 @@ import math
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architecture, architectures, resolving
 from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net.values import params_of, structure_of
 
 # Parameters at the row's own classes: original_2012 files (layers-145.cfg and its like) by their
 # filters, channels and outputs; caffe and caffenet by their prototxt; owt by torchvision.
@@ -31,7 +31,7 @@ COUNTS = {
     "owt": 61_100_840,
 }  # fmt: skip
 
-# (pixels, maps of one column) that conv1..conv5 give, and what fc6 reads of all columns.
+# (pixels, channels of one column) that conv1..conv5 give, and what fc6 reads of all columns.
 SIZES = {
     "paper": ([(55, 48), (27, 128), (13, 192), (13, 192), (13, 128)], 9216),
     "half": ([(55, 48), (27, 128), (13, 192), (13, 192), (13, 256)], 9216),
@@ -80,9 +80,7 @@ def net_of(name: str, **changes) -> architecture.Architecture:
 
 
 def shapes_of(net: architecture.Architecture) -> dict:
-    return nnx.to_pure_dict(
-        nnx.state(jax.eval_shape(lambda: AlexNet(net, key=jax.random.key(0))), nnx.Param)
-    )
+    return params_of(structure_of(net))
 
 
 def test_the_table_holds_these():
@@ -105,8 +103,8 @@ def test_shapes_of_activations(name):
         lambda images: AlexNet(net, key=jax.random.key(0))(images, activations=names),
         jax.ShapeDtypeStruct((2, net.image_size, net.image_size, 3), np.float32),
     )
-    for layer, (pixels, maps) in zip(names, sizes, strict=True):
-        assert kept[layer].shape == (net.columns, 2, pixels, pixels, maps)
+    for layer, (pixels, channels) in zip(names, sizes, strict=True):
+        assert kept[layer].shape == (net.columns, 2, pixels, pixels, channels)
     assert shapes_of(net)["fc6"]["kernel"].shape[1] == flat
 
 
@@ -125,11 +123,11 @@ def test_six_conv_reads_both_columns_over_the_last_pool():
 def test_order_of_operations(name):
     net = net_of(name)
     by_name = {layer.name: layer for layer in net.layers}
-    found = [
+    actual = [
         ["relu" if op == "activation" else op for op in by_name[layer].then]
         for layer in ("conv1", "conv2", "conv5", "fc6", "fc7")
     ]
-    assert found == ORDERS[name]
+    assert actual == ORDERS[name]
     assert net.activation == "relu"
     for layer in ("conv3", "conv4"):
         assert by_name[layer].then == ("activation",)
@@ -171,7 +169,7 @@ def test_dropout_and_pooling(name):
 )
 def test_initial_values_as_drawn(name, stds, biases):
     net = net_of(name, width=0.25)
-    params = nnx.to_pure_dict(nnx.state(AlexNet(net, key=jax.random.key(1)), nnx.Param))
+    params = params_of(AlexNet(net, key=jax.random.key(1)))
     for layer, std, bias in zip(NAMES, stds, biases, strict=True):
         kernel = np.asarray(params[layer]["kernel"], np.float64)
         sigma = 1 / math.sqrt(2 * kernel.size)

@@ -8,10 +8,9 @@ import xml.etree.ElementTree as ElementTree
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from alexnet_jax.net import architectures, figure, listing
-from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net.values import merge, params_of, structure_of
 from tests.net.test_architectures import COUNTS
 from tests.support import tiny
 
@@ -46,18 +45,18 @@ def test_show_draws_and_ends_with_the_totals(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("show", "lenet"), "model.arch is one of paper, code2012"),
         (("show", "owt", "--figure=net.png"), "an .svg file; got net.png"),
         (("show", "owt", "--figure=/nowhere/net.svg"), "/nowhere/net.svg"),
     ],
 )
-def test_what_cannot_be_is_one_line(arguments, said):
+def test_what_cannot_be_is_one_line(arguments, message):
     done = run(*arguments)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ") and said in line
+    assert line.startswith("error: ") and message in line
 
 
 @pytest.mark.parametrize("name", architectures.ARCHITECTURES)
@@ -65,9 +64,9 @@ def test_flops_are_those_that_the_compiler_counts(name):
     """XLA leaves out products with padding and counts what is between the products: 7 % less."""
     net = listing.net_of(name)
     images = jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), np.float32)
-    graph, params = nnx.split(nnx.eval_shape(lambda: AlexNet(net, key=jax.random.key(0))))
-    forward = jax.jit(lambda params, images: nnx.merge(graph, params)(images)[0])
-    counted = forward.lower(params, images).cost_analysis()["flops"]
+    structure = structure_of(net)
+    forward = jax.jit(lambda params, images: merge(structure, params)(images)[0])
+    counted = forward.lower(params_of(structure), images).cost_analysis()["flops"]
     rows = listing.rows(net)
     by_hand = {row.layer.name: row.flops for row in rows}
     if name == "paper":  # 55 x 55 x 96 filters of 11 x 11 x 3, and so on; paper figure 2

@@ -1,4 +1,4 @@
-"""convolution against a loop over output places in float64 NumPy."""
+"""convolution against a loop over output pixels in float64 NumPy."""
 
 import functools
 import math
@@ -26,8 +26,8 @@ CASES = [
 ]
 
 
-def places(x, kernel, stride, padding):
-    """Pad with zeros as far as the windows go; yield each output place and its slices."""
+def windows(x, kernel, stride, padding):
+    """Pad with zeros as far as the windows go; yield each output pixel and its slices."""
     out = [
         1 + math.ceil((size + 2 * padding - window) / stride)
         for size, window in zip(x.shape[1:3], kernel.shape[:2], strict=True)
@@ -48,7 +48,7 @@ def places(x, kernel, stride, padding):
 
 def exact(x, kernel, g, stride, padding):
     """Return output, input gradient and kernel gradient; g None: only the output's shape."""
-    out, padded, inside, spots = places(x, kernel, stride, padding)
+    out, padded, inside, spots = windows(x, kernel, stride, padding)
     y = np.zeros((x.shape[0], *out, kernel.shape[3]))
     dx, dk = np.zeros(padded.shape), np.zeros(kernel.shape)
     for i, j, rows, columns in spots:
@@ -67,8 +67,8 @@ def draw(case):
     return tuple(rng.standard_normal(shape).astype(np.float32) for shape in shapes)
 
 
-def close(found, expected, tolerance=2e-6):
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+def close(actual, expected, tolerance=2e-6):
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 def forward_and_back(case):
@@ -90,9 +90,9 @@ def test_output_and_both_gradients(case):
     stride, padding = case[-2:]
 
     expected = exact(x, kernel, g.astype(np.float64), stride, padding)
-    for found, reference in zip(forward_and_back(case)(x, kernel, g), expected, strict=True):
-        assert found.shape == reference.shape and found.dtype == jnp.float32
-        close(found, reference)
+    for actual, reference in zip(forward_and_back(case)(x, kernel, g), expected, strict=True):
+        assert actual.shape == reference.shape and actual.dtype == jnp.float32
+        close(actual, reference)
 
 
 def test_rounded_down_the_overhanging_window_is_left_out():
@@ -115,9 +115,9 @@ def test_rounded_down_the_overhanging_window_is_left_out():
     # The same, of a picture that a window fits exactly: two zeros before, one after.
     wide = np.pad(x, ((0, 0), (2, 1), (2, 1), (0, 0)))
     y, dx, dkernel = exact(wide, kernel, g.astype(np.float64), 4, 0)
-    for found, expected in zip(run(x, kernel, g), (y, dx[:, 2:-1, 2:-1], dkernel), strict=True):
-        assert found.shape == expected.shape
-        close(found, expected)
+    for actual, expected in zip(run(x, kernel, g), (y, dx[:, 2:-1, 2:-1], dkernel), strict=True):
+        assert actual.shape == expected.shape
+        close(actual, expected)
 
 
 @pytest.mark.parametrize("size", [224, 227])
@@ -189,5 +189,5 @@ def test_parts_have_the_bits_that_each_has_alone_and_the_same_gradients():
     for columns in (slice(0, 12), slice(12, 24)):
         expected = alone(x, kernel[..., columns])
         assert np.asarray(both[..., columns]).tobytes() == np.asarray(expected).tobytes()
-    for found, expected in zip(of_parts(x, kernel, g), of_one(x, kernel, g), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for actual, expected in zip(of_parts(x, kernel, g), of_one(x, kernel, g), strict=True):
+        np.testing.assert_array_equal(actual, expected)

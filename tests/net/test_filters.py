@@ -6,22 +6,22 @@ import pytest
 from alexnet_jax.net.filters import filter_grid
 
 
-@pytest.mark.parametrize(("maps", "rows", "per_row"), [(48, 3, 16), (16, 1, 16), (5, 1, 5)])
-def test_every_filter_at_its_place_with_lines_between(maps, rows, per_row):
-    rng = np.random.default_rng(maps)
-    kernel = rng.normal(size=(2, 4, 3, 3, maps)).astype(np.float32)  # (columns, kh, kw, 3, maps)
+@pytest.mark.parametrize(("filters", "rows", "per_row"), [(48, 3, 16), (16, 1, 16), (5, 1, 5)])
+def test_every_filter_is_where_figure_3_has_it_with_lines_between(filters, rows, per_row):
+    rng = np.random.default_rng(filters)
+    kernel = rng.normal(size=(2, 4, 3, 3, filters)).astype(np.float32)
     picture = filter_grid(kernel)
     assert picture.dtype == np.uint8
     assert picture.shape == (2 * rows * (4 + 1) + 1, per_row * (3 + 1) + 1, 3)
     low, high = kernel.astype(np.float64).min(), kernel.astype(np.float64).max()
     seen = np.zeros(picture.shape[:2], bool)
     for column in range(2):
-        for index in range(maps):
+        for index in range(filters):
             top = 1 + 5 * (column * rows + index // 16)  # column 1 below all rows of column 0
             left = 1 + 4 * (index % 16)
-            found = picture[top : top + 4, left : left + 3].astype(np.float64)
+            actual = picture[top : top + 4, left : left + 3].astype(np.float64)
             expected = 255 * (kernel[column, :, :, :, index] - low) / (high - low)
-            np.testing.assert_allclose(found, expected, atol=0.501)
+            np.testing.assert_allclose(actual, expected, atol=0.501)
             seen[top : top + 4, left : left + 3] = True
     assert not picture[~seen].any()
     assert picture.max() == 255 and picture[seen].min() == 0

@@ -81,11 +81,11 @@ def test_lrn_gradient(constants, shape):
 def test_the_gradients_reference_agrees_with_finite_differences():
     a, g = draw((2, 6), seed=2).astype(np.float64), draw((2, 6), 1.0, seed=3).astype(np.float64)
     step = 1e-4
-    for place in np.ndindex(a.shape):
+    for index in np.ndindex(a.shape):
         moved = np.zeros(a.shape)
-        moved[place] = step
+        moved[index] = step
         rise = (g * (exact_lrn(a + moved, **PAPER) - exact_lrn(a - moved, **PAPER))).sum()
-        expected = exact_lrn_gradient(a, g, **PAPER)[place]
+        expected = exact_lrn_gradient(a, g, **PAPER)[index]
         np.testing.assert_allclose(rise / (2 * step), expected, rtol=1e-6, atol=1e-9)
 
 
@@ -118,7 +118,7 @@ def test_lrn_under_jit_and_vmap():
 
 @pytest.mark.parametrize("n", [4, 0, -1])
 def test_lrn_refuses_windows_without_a_middle(n):
-    with pytest.raises(ValueError, match=f"odd number of maps; got {n}"):
+    with pytest.raises(ValueError, match=f"odd number of channels; got {n}"):
         local_response_norm(jnp.ones((2, 8)), n=n)
 
 
@@ -127,7 +127,7 @@ SIZES = [(13, 13), (6, 8), (7, 12), (5, 5)]
 
 
 def patches(shape, window, stride):
-    """Each output place and the rows and columns that it looks at."""
+    """Each output pixel and the rows and columns that it looks at."""
     for i in range((shape[1] - window) // stride + 1):
         for j in range((shape[2] - window) // stride + 1):
             top, left = i * stride, j * stride
@@ -141,7 +141,7 @@ def test_max_pool_and_its_gradient(window, stride, size):
     x = x.reshape(2, *size, 3)  # no two values alike
     out = ((size[0] - window) // stride + 1, (size[1] - window) // stride + 1)
     g = np.random.default_rng(1).integers(-8, 8, (2, *out, 3)).astype(np.float32)
-    y, (found,) = pull_back(lambda x: max_pool(x, window=window, stride=stride), x, g)
+    y, (actual,) = pull_back(lambda x: max_pool(x, window=window, stride=stride), x, g)
     assert y.shape == (2, *out, 3)
     grad = np.zeros(x.shape)
     for i, j, rows, columns in patches(x.shape, window, stride):
@@ -149,7 +149,7 @@ def test_max_pool_and_its_gradient(window, stride, size):
         largest = patch.max((1, 2), keepdims=True)
         np.testing.assert_array_equal(y[:, i, j], largest[:, 0, 0])
         grad[:, rows, columns] += (patch == largest) * g[:, i, j][:, None, None]
-    np.testing.assert_array_equal(found, grad)  # sums of small integers: exact
+    np.testing.assert_array_equal(actual, grad)  # sums of small integers: exact
 
 
 def test_tied_maxima_share_the_gradient():
@@ -179,7 +179,7 @@ SPATIAL = [
 
 
 def exact_spatial_norm(a, n, k, alpha, beta):
-    """The program's sum over n x n places of one map, 0 outside, divided by n squared."""
+    """The program's sum over n x n pixels of one channel, 0 outside, divided by n squared."""
     padded = np.pad(a.astype(np.float64), ((0, 0), (n // 2, n // 2), (n // 2, n // 2), (0, 0)))
     b = np.empty(a.shape, np.float64)
     for y in range(a.shape[1]):
@@ -218,8 +218,8 @@ def test_a_last_patch_that_overhangs_counts_or_not(size, window, stride, floor, 
     for rounding, count in ((False, floor), (True, ceil)):
         y = max_pool(jnp.asarray(x), window=window, stride=stride, ceil=rounding)
         assert y.shape == (2, count, count, 3)
-        places = [slice(i * stride, i * stride + window) for i in range(count)]
-        expected = [[x[:, rows, columns].max((1, 2)) for columns in places] for rows in places]
+        windows = [slice(i * stride, i * stride + window) for i in range(count)]
+        expected = [[x[:, rows, columns].max((1, 2)) for columns in windows] for rows in windows]
         np.testing.assert_array_equal(y, np.transpose(expected, (2, 0, 1, 3)))
         g = np.ones(y.shape, np.float32)
         pool = functools.partial(max_pool, window=window, stride=stride, ceil=rounding)

@@ -56,9 +56,8 @@ def test_products_are_of_whole_float32_on_every_machine(monkeypatch):
         taken.append(jax.config.jax_default_matmul_precision)
         return jnp.zeros((2, 3)), None
 
-    monkeypatch.setattr(cases, "_abstract", lambda net: None)
-    monkeypatch.setattr(cases.nnx, "graphdef", lambda abstract: None)
-    monkeypatch.setattr(cases.nnx, "merge", lambda graph, params: net)
+    monkeypatch.setattr(cases, "structure_of", lambda arch: None)
+    monkeypatch.setattr(cases, "merge", lambda structure, params: net)
     arguments = (None, {}, jnp.zeros(2), jnp.zeros(2, jnp.int32))
     cases.logits_of(*arguments[:3])
     cases.answer_of(*arguments)

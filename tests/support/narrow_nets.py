@@ -6,16 +6,15 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from alexnet_jax.net import architecture, resolving
-from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net.values import merge, params_of, stats_of, structure_of
 
 # Compiles in half the time; these nets are small, so what it makes may be slow.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 fast_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
-SIZE = 99  # pixels: 23 -> 11 -> 5 -> 2, so that fc6 has places to mix up
+SIZE = 99  # pixels: 23 -> 11 -> 5 -> 2, so that fc6 has pixels to mix up
 
 
 def make_arch(**fields) -> architecture.Architecture:
@@ -30,14 +29,9 @@ def make_arch(**fields) -> architecture.Architecture:
     return resolving.resolve(model)
 
 
-def abstract(net: architecture.Architecture):
-    """The module without values."""
-    return jax.eval_shape(lambda: AlexNet(net, key=jax.random.key(0)))
-
-
 def shapes(net: architecture.Architecture) -> dict:
     """layer -> {kernel, bias} -> shape."""
-    params = nnx.to_pure_dict(nnx.state(abstract(net), nnx.Param))
+    params = params_of(structure_of(net))
     return {k: {name: v.shape for name, v in layer.items()} for k, layer in params.items()}
 
 
@@ -64,7 +58,7 @@ def names(net: architecture.Architecture) -> tuple[str, ...]:
     for layer in net.layers:
         found += [] if layer.identity else [layer.name]
         for op in layer.then:
-            found.append((net.activation if op == "activation" else op) + layer.name[-1])
+            found.append(net.activation_name(layer, op))
     return tuple(found)
 
 
@@ -79,8 +73,8 @@ def run(net: architecture.Architecture, params, images, *, train=False, **arrays
 
 
 def caller(net: architecture.Architecture, train: bool) -> Callable:
-    module = abstract(net)
-    stats = nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+    structure = structure_of(net)
+    stats = stats_of(structure)
     stats = {  # as a new net has them
         layer: {name: jnp.full(v.shape, name == "var", v.dtype) for name, v in values.items()}
         for layer, values in stats.items()
@@ -88,7 +82,7 @@ def caller(net: architecture.Architecture, train: bool) -> Callable:
 
     @fast_jit
     def call(params, images, arrays):
-        model = nnx.merge(nnx.graphdef(module), params, stats)
+        model = merge(structure, params, stats)
         return model(images, train=train, activations=names(net), **arrays)
 
     return call

@@ -1,4 +1,4 @@
-"""The paper's net again, in float64 NumPy, obvious and slow: the reference of test_model.py.
+"""The paper's net again, in float64 NumPy, obvious and slow: the reference of test_alexnet.py.
 
 Each column is an array (B, H, W, C) or (B, features) of its own. Weights have our layout, the
 column first; nothing else is shared with the package.

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
@@ -17,7 +16,7 @@ from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
-from alexnet_jax.net.forward import graphdef_of
+from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.step import create, optimizer, schedule, train_step
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
@@ -190,7 +189,7 @@ def forward(group: int) -> tuple[np.ndarray, dict]:
     names = ("dropout6", "dropout7")
 
     def local(params, images, key):
-        return nnx.merge(graphdef_of(net), params, {})(
+        return merge(structure_of(net), params, {})(
             images,
             train=True,
             dropout_key=key,

@@ -26,8 +26,7 @@ def activation_names(arch: Architecture) -> tuple[str, ...]:
     names: list[str] = []
     for layer in arch.layers:
         names += [] if layer.identity else [layer.name]
-        for op in layer.then:
-            names.append(f"{arch.activation if op == 'activation' else op}{layer.label}")
+        names += [arch.activation_name(layer, kind) for kind in layer.then]
     return tuple(names)
 
 
@@ -37,7 +36,7 @@ def last_hidden(arch: Architecture) -> tuple[str, str]:
     The activation is the output of the nonlinearity, before dropout.
     """
     layer = [row for row in arch.layers if "activation" in row.then and not row.identity][-1]
-    return layer.name, f"{arch.activation}{layer.label}"
+    return layer.name, arch.activation_name(layer, "activation")
 
 
 def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Array]:

@@ -1,0 +1,88 @@
+"""What a net is built of: products with learned weights, each followed by its operations."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.net import operations
+from alexnet_jax.net.architecture import Architecture, Layer
+from alexnet_jax.net.convolution import convolved
+from alexnet_jax.net.layers import Convolution, Initializer, Matrix
+
+IMAGE_CHANNELS = 3
+Shape = tuple[int, ...]  # of one column: (H, W, channels) or (units,)
+
+
+class Block(nnx.Module):
+    """A convolution or matrix product for each column, and the operations that follow it.
+
+    Attributes:
+      name: conv1, ..., fc7.
+      flattens: whether it is the first to read (B, units).
+      crosses: whether its product reads all columns.
+      product: None where the layer is dropped (model.drop_layers).
+      names: of the operations' activations: relu1, norm1, pool1.
+      operations: what follows the product, in order.
+      shape: of one column's output.
+    """
+
+    def __init__(self, arch: Architecture, layer: Layer, shape: Shape, initializer: Initializer):
+        self.name = layer.name
+        self.flattens = not layer.kernel and len(shape) == 3
+        self.crosses = arch.crosses(layer)
+        if self.flattens:
+            shape = (math.prod(shape),)
+        product = None
+        if not layer.identity:
+            inputs = shape[-1] * (arch.columns if self.crosses else 1)
+            product = _product(arch, layer, inputs, initializer)
+            window = (layer.kernel, layer.stride, layer.padding, layer.ceil)
+            shape = (*(convolved(size, *window) for size in shape[:-1]), arch.features(layer.name))
+        self.product = product
+        self.names = tuple(arch.activation_name(layer, kind) for kind in layer.then)
+        built = []
+        for kind, name in zip(layer.then, self.names, strict=True):
+            if kind == "pool":
+                shape = _pooled(arch, shape)
+            built.append(operations.build(kind, name, arch, shape[-1]))
+        self.operations = nnx.List(built)
+        self.shape = shape
+
+
+def blocks_of(arch: Architecture, initializer: Initializer) -> list[Block]:
+    """Return the blocks of a net: all layers but the last, fc8."""
+    blocks: list[Block] = []
+    shape: Shape = (arch.image_size, arch.image_size, IMAGE_CHANNELS)
+    for layer in arch.layers[:-1]:
+        blocks.append(Block(arch, layer, shape, initializer))
+        shape = blocks[-1].shape
+    return blocks
+
+
+def _product(
+    arch: Architecture, layer: Layer, inputs: int, initializer: Initializer
+) -> Convolution | Matrix:
+    """Return the product of a layer that reads so many channels or units."""
+    outputs = arch.features(layer.name)
+    if not layer.kernel:
+        return Matrix(layer.name, (arch.columns, inputs, outputs), initializer)
+    shape = (arch.columns, layer.kernel, layer.kernel, inputs, outputs)
+    window: Any = {"stride": layer.stride, "padding": layer.padding, "ceil": layer.ceil}
+    return Convolution(layer.name, shape, initializer, **window)
+
+
+def _pooled(arch: Architecture, shape: Shape) -> Shape:
+    """Return the shape of one column after pooling."""
+    window = arch.pool.window
+    if min(shape[:2]) < window:
+        raise ConfigError(
+            f"model.pool.window={window} does not fit in the {min(shape[:2])} pixels that are left "
+            f"of image_size={arch.image_size}: take larger images, or a smaller window or stride"
+        )
+    pool = operations.POOLS[arch.pool.kind]
+    x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    return jax.eval_shape(lambda x: pool(x, arch.pool), x).shape[1:]
