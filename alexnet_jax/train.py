@@ -161,6 +161,7 @@ def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
     return log.last("val")
 
 
+@dataclasses.dataclass
 class Run:
     """A run between two steps: its state, and what is done to it there.
 
@@ -172,22 +173,18 @@ class Run:
       plateau: state.plateau on the host: reading it from the state would wait for the step.
     """
 
-    def __init__(
-        self,
-        config: ConfigDict,
-        arch: Architecture,
-        mesh: jax.sharding.Mesh,
-        dataset: PreparedDataset,
-        checkpoints: Checkpoints,
-        log: Logger | Silence,
-        interrupt: Interrupt | None,
-    ):
-        self.config, self.arch, self.mesh, self.dataset = config, arch, mesh, dataset
-        self.checkpoints, self.log, self.interrupt = checkpoints, log, interrupt
-        images = dataset.num_examples("train")
-        self.epochs = schedule.Epochs(
-            images, config.batch_size, config.epochs, config.evaluate.every_epochs
-        )
+    config: ConfigDict
+    arch: Architecture
+    mesh: jax.sharding.Mesh
+    dataset: PreparedDataset
+    checkpoints: Checkpoints
+    log: Logger | Silence
+    interrupt: Interrupt | None
+
+    def __post_init__(self) -> None:
+        config, arch, mesh, dataset = self.config, self.arch, self.mesh, self.dataset
+        images, every = dataset.num_examples("train"), config.evaluate.every_epochs
+        self.epochs = schedule.Epochs(images, config.batch_size, config.epochs, every)
         self.pixel_stats = make_pixel_stats(dataset.statistics, config.data)
         self.watch = ChanceWatch(arch, dataset, self.pixel_stats, config.log)
         self.evaluate_step = make_evaluate_step(arch, mesh, config.evaluate.views)
@@ -199,8 +196,8 @@ class Run:
                 f"epochs={config.epochs} is {self.epochs.steps} steps, but this run has done "
                 f"{self.step}: ask for more, or begin anew with another --workdir"
             )
-        log.begin(self.step, int(self.state.validated), self.epochs.steps)
-        log.say(
+        self.log.begin(self.step, int(self.state.validated), self.epochs.steps)
+        self.log.say(
             f"{f'goes on from step {self.step}' if self.step else 'begins'}: {self.epochs.steps} "
             f"steps of {config.batch_size} images, {images} images and {arch.classes} classes, "
             f"mesh {dict(mesh.shape)} of {jax.devices()[0]}"
