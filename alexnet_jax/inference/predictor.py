@@ -1,8 +1,10 @@
 """Predict and evaluate: the softmax averaged over views (paper 4.1), each image counted once."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -88,21 +90,15 @@ def evaluate(
     begin = time.perf_counter()
     total = dict.fromkeys(metrics.zeros(), 0.0)
     pixel_stats = put_everywhere(mesh, pixel_stats)  # once, not with each batch
-    waiting = None  # one batch in flight while the host reads the next
-    for batch in batches:
-        sums = step(state.params, state.batch_stats, put_batch(mesh, batch), pixel_stats)
-        if waiting is not None:
-            _add(total, waiting)
-        waiting = sums
-    if waiting is not None:
-        _add(total, waiting)
-    seconds = time.perf_counter() - begin
-    images = total["images"]
-    return {
-        "images": int(images),
-        **metrics.means(total),
-        "images_per_second": images / seconds,
-    }
+    results = (
+        step(state.params, state.batch_stats, put_batch(mesh, batch), pixel_stats)
+        for batch in batches
+    )
+    for sums in _one_behind(results):
+        for name, value in jax.device_get(sums).items():
+            total[name] += float(value)
+    images, seconds = total["images"], time.perf_counter() - begin
+    return {"images": int(images), **metrics.means(total), "images_per_second": images / seconds}
 
 
 class Predictor:
@@ -131,25 +127,16 @@ def predicted(
 
     Rows whose mask is 0 are left out of both.
     """
-    waiting: tuple[list[Array], dict] | None = None  # one batch in flight while the host reads
-    for batch in batches:
-        answers = [predict(batch["image"]) for predict in predictors]
-        if waiting is not None:
-            yield _real(*waiting)
-        waiting = answers, batch
-    if waiting is not None:
-        yield _real(*waiting)
+    results = (([predict(batch["image"]) for predict in predictors], batch) for batch in batches)
+    for answers, batch in _one_behind(results):
+        rows = batch["mask"] > 0
+        probabilities = np.stack([np.asarray(answer) for answer in answers])
+        yield probabilities[:, rows], {name: value[rows] for name, value in batch.items()}
 
 
-def _real(answers: list[Array], batch: dict) -> tuple[np.ndarray, dict]:
-    rows = batch["mask"] > 0
-    probabilities = np.stack([np.asarray(answer) for answer in answers])
-    return probabilities[:, rows], {name: value[rows] for name, value in batch.items()}
-
-
-def _add(total: dict[str, float], sums: metrics.Sums) -> None:
-    for name, value in jax.device_get(sums).items():
-        total[name] += float(value)
+def _one_behind(results: Iterable[Any]) -> Iterator[Any]:
+    """Yield each result once the next is under way: the host reads while the device computes."""
+    return (result for result, _ in itertools.pairwise(itertools.chain(results, [None])))
 
 
 def batch_size_for(*meshes: Mesh, asked: int) -> int:

@@ -11,9 +11,9 @@ from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.step import metrics
 from alexnet_jax.step.optimizer import make_optimizer
 from alexnet_jax.step.schedule import make_plateau
-from alexnet_jax.step.state import TrainState, initial_net, specs_of, with_shardings
+from alexnet_jax.step.state import TrainState, initial_net, shardings_of, specs_of, with_shardings
 from alexnet_jax.system.random_streams import stream
-from alexnet_jax.system.sharding import FAST_COMPILE, placed
+from alexnet_jax.system.sharding import FAST_COMPILE
 
 
 def initial_state(config: ConfigDict, arch: Architecture) -> TrainState:
@@ -33,23 +33,19 @@ def initial_state(config: ConfigDict, arch: Architecture) -> TrainState:
     )
 
 
-def state_shardings(config: ConfigDict, arch: Architecture, mesh: Mesh):
-    """Return (abstract state, its shardings): columns over "group", the rest everywhere."""
-    state = jax.eval_shape(lambda: initial_state(config, arch))
-    specs = specs_of(state)
-    opt_state = specs.opt_state._replace(velocity=specs.params)
-    return state, placed(mesh, dataclasses.replace(specs, opt_state=opt_state))
-
-
 def abstract_state(config: ConfigDict, arch: Architecture, mesh: Mesh) -> TrainState:
-    """Return a state's shapes, dtypes and shardings."""
-    return with_shardings(*state_shardings(config, arch, mesh))
+    """Return a state's shapes, dtypes and shardings: columns over "group"."""
+    shapes = jax.eval_shape(lambda: initial_state(config, arch))
+    specs = specs_of(shapes)
+    opt_state = specs.opt_state._replace(velocity=specs.params)
+    return with_shardings(shapes, mesh, dataclasses.replace(specs, opt_state=opt_state))
 
 
 def create_state(config: ConfigDict, arch: Architecture, mesh: Mesh) -> TrainState:
     """Draw the initial state where it lives; the same bits on any mesh."""
-    _, shardings = state_shardings(config, arch, mesh)
     draw = jax.jit(
-        lambda: initial_state(config, arch), out_shardings=shardings, compiler_options=FAST_COMPILE
+        lambda: initial_state(config, arch),
+        out_shardings=shardings_of(abstract_state(config, arch, mesh)),
+        compiler_options=FAST_COMPILE,
     )
     return draw()

@@ -65,7 +65,7 @@ def initial_net(arch: Architecture, key: Array) -> NetState:
 def abstract_net(arch: Architecture, mesh: Mesh) -> NetState:
     """Return a net's shapes, dtypes and shardings: columns over "group"."""
     shapes = jax.eval_shape(lambda: initial_net(arch, jax.random.key(0)))
-    return with_shardings(shapes, placed(mesh, specs_of(shapes)))
+    return with_shardings(shapes, mesh, specs_of(shapes))
 
 
 def specs_of(state: State) -> State:
@@ -77,10 +77,14 @@ def specs_of(state: State) -> State:
     )
 
 
-def with_shardings(shapes, shardings):
-    """Return a tree of `jax.ShapeDtypeStruct` with the shardings of another tree."""
+def with_shardings(shapes: State, mesh: Mesh, specs: State) -> State:
+    """Return shapes, dtypes and shardings, as `jax.ShapeDtypeStruct`."""
     return jax.tree.map(
         lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        shapes,
-        shardings,
+        *(shapes, placed(mesh, specs)),
     )
+
+
+def shardings_of(state: State) -> State:
+    """Return the sharding of each array."""
+    return jax.tree.map(lambda x: x.sharding, state)

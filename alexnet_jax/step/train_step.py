@@ -15,9 +15,9 @@ from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.forward import make_forward, mesh_axes
 from alexnet_jax.net.values import stats_of
 from alexnet_jax.step import metrics
-from alexnet_jax.step.create import state_shardings
+from alexnet_jax.step.create import abstract_state
 from alexnet_jax.step.optimizer import make_optimizer
-from alexnet_jax.step.state import TrainState
+from alexnet_jax.step.state import TrainState, shardings_of
 from alexnet_jax.system.random_streams import stream
 from alexnet_jax.system.sharding import DATA, batch_sharding, compiler_options, data_axis
 
@@ -28,7 +28,7 @@ def make_train_step(config: ConfigDict, arch: Architecture, mesh: Mesh):
     batch: image (B, 256, 256, 3) uint8 and label (B,) int32, over "data".
     pixel_stats: what `make_pixel_stats` gave.
     """
-    _, shardings = state_shardings(config, arch, mesh)
+    shardings = shardings_of(abstract_state(config, arch, mesh))
     tx = make_optimizer(config.optimizer)
     loss = make_loss(config.data, arch, mesh)
 
