@@ -4,15 +4,16 @@
 .array_record: one record an image, a serialized tf.train.Example with features (flat floats),
 shape, label and file_name. A record can be read by its index.
 
-Either file appears when it is whole. Memory holds one batch at a time.
+Either file appears when it is whole. Memory holds the features of one batch at a time.
 """
 
 import contextlib
 import pathlib
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from array_record.python import array_record_module
@@ -105,57 +106,26 @@ def write(path: pathlib.Path, shape: tuple[int, ...], parts: Iterable[Part]) -> 
 
 
 def _npz(path: pathlib.Path, shape: tuple[int, ...], parts: Iterable[Part]) -> int:
-    """Write an .npz by way of temporary files: its headers need the number of images."""
-    count, longest = 0, 1
-    with contextlib.ExitStack() as stack:
-        features, labels, names = (
-            stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) for _ in range(3)
-        )
+    """Write an .npz by way of a temporary file: its header needs the number of images."""
+    labels: list[int] = []
+    names: list[str] = []
+    with (
+        tempfile.TemporaryFile(dir=path.parent) as features,
+        zipfile.ZipFile(path, "w", allowZip64=True) as archive,
+    ):
         for values, batch in parts:
             features.write(np.ascontiguousarray(values, "<f4").data)
-            labels.write(np.ascontiguousarray(batch["label"], "<i4").data)
-            for name in batch["file"]:
-                longest = max(longest, len(name))
-                names.write(_length_and_text(name))
-            count += len(values)
-        archive = stack.enter_context(zipfile.ZipFile(path, "w", allowZip64=True))
-        _add(archive, "features", "<f4", (count, *shape), _chunks(features))
-        _add(archive, "labels", "<i4", (count,), _chunks(labels))
-        _add(archive, "files", f"<U{longest}", (count,), _padded(names, longest))
-    return count
-
-
-def _add(
-    archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...], data: Iterable[bytes]
-) -> None:
-    """Add an array to an .npz from its bytes."""
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        header: dict[str, Any] = {"descr": dtype, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for piece in data:
-            file.write(piece)
-
-
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    file.seek(0)
-    while piece := file.read(1 << 20):
-        yield piece
-
-
-def _length_and_text(name: str) -> bytes:
-    text = _utf32(name)
-    return len(text).to_bytes(4, "little") + text
-
-
-def _padded(file: IO[bytes], longest: int) -> Iterator[bytes]:
-    """Yield the names in NumPy's form: UTF-32, padded with zeros to the longest."""
-    file.seek(0)
-    while size := file.read(4):
-        yield file.read(int.from_bytes(size, "little")).ljust(4 * longest, b"\0")
-
-
-def _utf32(name: str) -> bytes:
-    return name.encode("utf-32-le", "surrogatepass")  # a name may hold bytes that are not UTF-8
+            labels += batch["label"].tolist()
+            names += batch["file"].tolist()
+        features.seek(0)
+        with archive.open("features.npy", "w", force_zip64=True) as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (len(labels), *shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+            shutil.copyfileobj(features, file)
+        for name, array in (("labels", np.array(labels, "<i4")), ("files", np.array(names, str))):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+    return len(labels)
 
 
 def _array_record(path: pathlib.Path, shape: tuple[int, ...], parts: Iterable[Part]) -> int:

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: ticks, marks, and the values under the pointer without a script."""
+"""Line charts as inline SVG, with ticks, marks, and values under the pointer; without a script."""
 
 import bisect
 import dataclasses
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from alexnet_jax.analysis.report.markup import Markup, element
 
 WIDTH, HEIGHT = 440, 240  # units of the drawing; small enough that a phone can read its text
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 14, 38  # what axes and their numbers take
-MOST = 400  # points of a line; more are drawn as means with the range around them
-STRIPS = 60  # stretches that tell their values
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 14, 38  # margins for the axes and their numbers
+MOST = 400  # points of a line; more are drawn as means with their range
+STRIPS = 60  # parts of the x axis that show values under the pointer
 
 Point = tuple[float, float]
 
@@ -20,11 +20,11 @@ class Series:
     """A line of a chart.
 
     Attributes:
-      name: what it is, for the values under the pointer.
-      points: (x, y), x not falling.
-      style: its CSS classes.
-      dots: whether each point is drawn, too.
-      held: whether a value holds until the next, as a rate does.
+      name: shown with the values under the pointer.
+      points: (x, y), x ascending.
+      style: CSS classes.
+      dots: whether each point gets a dot.
+      held: whether a value holds until the next one, as a learning rate does.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """Where values lie between two places of the drawing.
+    """A scale from values to coordinates of the drawing.
 
     Attributes:
       low, high: the values at its ends.
-      start, end: the places of these.
-      step: from tick to tick; 0: logarithmic, a tick for each power of ten.
+      start, end: their coordinates.
+      step: distance of the ticks; 0: logarithmic, with a tick for each power of ten.
     """
 
     low: float
@@ -51,7 +51,7 @@ class Axis:
     step: float
 
     def at(self, value: float) -> float:
-        """Return the place of a value."""
+        """Return the coordinate of a value."""
         scale = float if self.step else math.log
         low, high, value = map(scale, (self.low, self.high, value))
         return self.start + (value - low) / (high - low) * (self.end - self.start)
@@ -66,7 +66,7 @@ class Axis:
         return [number * self.step for number in range(first, last + 1)]
 
     def labels(self, *, percents: bool = False) -> list[str]:
-        """Return the ticks as they are written, with as many decimals as tell them apart."""
+        """Return the ticks as text, with as many decimals as they need to differ."""
         if not self.step:
             return [f"{tick:g}" for tick in self.ticks()]
         factor, sign = (100, "%") if percents else (1, "")
@@ -75,15 +75,15 @@ class Axis:
 
 
 def round_step(span: float, most: int = 5) -> float:
-    """Return the smallest of 1, 2, 5, 10, ... times a power of ten that fits `most` times."""
+    """Return the smallest of 1, 2, 5 times a power of ten that fits into span `most` times."""
     power = 10.0 ** math.floor(math.log10(span / most))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power * most >= span)
 
 
 def axis(values: Iterable[float], start: float, end: float, *, log: bool = False) -> Axis:
-    """Return an axis with round ends around the values; logarithmic only where all are above 0."""
-    found = list(values)
-    low, high = min(found), max(found)
+    """Return an axis with round ends around the values; logarithmic only if all are above 0."""
+    values = list(values)
+    low, high = min(values), max(values)
     if log and low > 0:
         lower, upper = math.floor(math.log10(low)), math.ceil(math.log10(high))
         alone = lower == upper  # one power of ten: in the middle
@@ -95,13 +95,13 @@ def axis(values: Iterable[float], start: float, end: float, *, log: bool = False
 
 
 def thinned(points: Sequence[Point], most: int = MOST) -> list[tuple[float, float, float, float]]:
-    """Return (x, mean, lowest, highest) of at most `most` stretches of neighbouring points."""
+    """Return (mean x, mean y, lowest y, highest y) of at most `most` groups of neighbours."""
     size = -(-len(points) // most) or 1
-    found = []
+    groups = []
     for begin in range(0, len(points), size):
         xs, ys = zip(*points[begin : begin + size], strict=True)
-        found.append((sum(xs) / len(xs), sum(ys) / len(ys), min(ys), max(ys)))
-    return found
+        groups.append((sum(xs) / len(xs), sum(ys) / len(ys), min(ys), max(ys)))
+    return groups
 
 
 def plain(value: float) -> str:
@@ -115,7 +115,7 @@ def decimals(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a fraction as the paper writes it: 40.7%."""
+    """Return a fraction in the paper's form: 40.7%."""
     return f"{100 * value:.1f}%"
 
 
@@ -123,22 +123,22 @@ def chart(
     title: str,
     series: Sequence[Series],
     *,
-    say: Callable[[float], str] = plain,
+    text_of: Callable[[float], str] = plain,
     log: bool = False,
     marks: Sequence[tuple[float, str]] = (),
     levels: Sequence[tuple[float, str]] = (),
     across: str = "epoch",
 ) -> Markup:
-    """Return a figure: lines over x, x from 0.
+    """Return a figure of lines; x starts at 0.
 
     Args:
-      title: what is drawn, its heading.
+      title: the heading.
       series: the lines.
-      say: how a value is written.
+      text_of: gives a value as text.
       log: whether y is logarithmic.
-      marks: (x, what happens there), upright lines.
-      levels: (y, what that is), level lines.
-      across: what x is.
+      marks: (x, text), vertical lines.
+      levels: (y, text), horizontal lines.
+      across: name of x.
     """
     heading = element("figcaption", title)
     points = [point for line in series for point in line.points]
@@ -149,11 +149,11 @@ def chart(
     ys = axis([*(y for _, y in points), *(y for y, _ in levels)], HEIGHT - BOTTOM, TOP, log=log)
     drawn = element(
         "svg",
-        _frame(xs, ys, say, across),
+        _frame(xs, ys, across, percents=text_of is percent),
         [_mark(xs, *mark) for mark in marks],
         [_line(xs, ys, line) for line in series],
         [_level(xs, ys, *level) for level in levels],
-        _strips(xs, series, say, across),
+        _strips(xs, series, text_of, across),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
         aria_label=f"{title} by {across}",
@@ -161,83 +161,73 @@ def chart(
     return element("figure", heading, drawn, class_="chart")
 
 
-def _frame(xs: Axis, ys: Axis, say: Callable[[float], str], across: str) -> list[Markup]:
+def _frame(xs: Axis, ys: Axis, across: str, *, percents: bool) -> list[Markup]:
     """Draw the axes with their numbers."""
     drawn = []
-    for y, said in zip(ys.ticks(), ys.labels(percents=say is percent), strict=True):
+    for y, label in zip(ys.ticks(), ys.labels(percents=percents), strict=True):
         at = _number(ys.at(y))
         drawn.append(element("path", d=f"M{LEFT} {at}H{WIDTH - RIGHT}", class_="grid"))
-        drawn.append(element("text", said, x=LEFT - 6, y=at, dy="0.35em", class_="end"))
-    for x, said in zip(xs.ticks(), xs.labels(), strict=True):
+        drawn.append(element("text", label, x=LEFT - 6, y=at, dy="0.35em", class_="end"))
+    for x, label in zip(xs.ticks(), xs.labels(), strict=True):
         at = _number(xs.at(x))
         drawn.append(element("path", d=f"M{at} {HEIGHT - BOTTOM}v4", class_="axis"))
-        drawn.append(element("text", said, x=at, y=HEIGHT - BOTTOM + 17, class_="middle"))
+        drawn.append(element("text", label, x=at, y=HEIGHT - BOTTOM + 17, class_="middle"))
     drawn.append(element("path", d=f"M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}", class_="axis"))
     middle = (LEFT + WIDTH - RIGHT) / 2
     drawn.append(element("text", across, x=middle, y=HEIGHT - 4, class_="middle"))
     return drawn
 
 
-def _level(xs: Axis, ys: Axis, y: float, said: str) -> Markup:
+def _level(xs: Axis, ys: Axis, y: float, text: str) -> Markup:
     at = _number(ys.at(y))
-    return element(
-        "g",
-        element("path", d=f"M{_number(xs.start)} {at}H{_number(xs.end)}"),
-        element("text", said, x=_number(xs.end), y=at, dy="-0.35em", class_="end"),
-        class_="level",
-    )
+    line = element("path", d=f"M{_number(xs.start)} {at}H{_number(xs.end)}")
+    label = element("text", text, x=_number(xs.end), y=at, dy="-0.35em", class_="end")
+    return element("g", line, label, class_="level")
 
 
-def _mark(xs: Axis, x: float, said: str) -> Markup:
-    at = _number(xs.at(x))
-    line = element("path", element("title", said), d=f"M{at} {TOP}V{HEIGHT - BOTTOM}")
-    return element("g", line, class_="mark")
+def _mark(xs: Axis, x: float, text: str) -> Markup:
+    line = f"M{_number(xs.at(x))} {TOP}V{HEIGHT - BOTTOM}"
+    return element("g", element("path", element("title", text), d=line), class_="mark")
 
 
 def _line(xs: Axis, ys: Axis, series: Series) -> Markup:
-    """Draw a line; where points are too many, their means and the range around them."""
+    """Draw a line; of too many points it draws means with their range."""
+
+    def at(x: float, y: float) -> str:
+        return f"{_number(xs.at(x))} {_number(ys.at(y))}"
+
     if series.held:
-        return element(
-            "g", element("path", d=_stairs(xs, ys, series), class_="line"), class_=series.style
-        )
-    found = thinned(series.points)
-    places = [(_number(xs.at(x)), _number(ys.at(y))) for x, y, _, _ in found]
-    drawn = [element("path", d="M" + " ".join(f"{x} {y}" for x, y in places), class_="line")]
-    if len(found) < len(series.points):
-        upper = [f"{_number(xs.at(x))} {_number(ys.at(high))}" for x, _, _, high in found]
-        lower = [f"{_number(xs.at(x))} {_number(ys.at(low))}" for x, _, low, _ in found]
-        outline = " ".join(upper + lower[::-1])
-        drawn.insert(0, element("path", d=f"M{outline}Z", class_="range"))
+        first, *later = (at(*point).split() for point in series.points)
+        stairs = f"M{' '.join(first)}" + "".join(f"H{x}V{y}" for x, y in later)
+        return element("g", element("path", d=stairs, class_="line"), class_=series.style)
+    groups = thinned(series.points)
+    points = [at(x, y) for x, y, _, _ in groups]
+    drawn = [element("path", d=f"M{' '.join(points)}", class_="line")]
+    if len(groups) < len(series.points):
+        upper = [at(x, high) for x, _, _, high in groups]
+        lower = [at(x, low) for x, _, low, _ in groups]
+        drawn.insert(0, element("path", d=f"M{' '.join(upper + lower[::-1])}Z", class_="range"))
     if series.dots:
-        radius = 2.5 if len(places) <= 30 else 1.5
-        drawn += [element("circle", cx=x, cy=y, r=radius) for x, y in places]
+        radius = 2.5 if len(points) <= 30 else 1.5
+        for x, y in (point.split() for point in points):
+            drawn.append(element("circle", cx=x, cy=y, r=radius))
     return element("g", drawn, class_=series.style)
 
 
-def _stairs(xs: Axis, ys: Axis, series: Series) -> str:
-    """Return the path of values that hold until the next."""
-    places = [(_number(xs.at(x)), _number(ys.at(y))) for x, y in series.points]
-    (x, y), *later = places
-    return f"M{x} {y}" + "".join(f"H{x}V{y}" for x, y in later)
-
-
 def _strips(
-    xs: Axis, series: Sequence[Series], say: Callable[[float], str], across: str
+    xs: Axis, series: Sequence[Series], text_of: Callable[[float], str], across: str
 ) -> list[Markup]:
-    """Return unseen stretches of the drawing, each with the last values up to its end."""
-    wide, drawn = (xs.end - xs.start) / STRIPS, []
-    places = [[x for x, _ in line.points] for line in series]
-    for number in range(STRIPS):
-        end = xs.high * (number + 1) / STRIPS
+    """Return invisible strips over the drawing; under the pointer each shows the values so far."""
+    width, drawn = (xs.end - xs.start) / STRIPS, []
+    for k in range(STRIPS):
+        end = xs.high * (k + 1) / STRIPS
         lines = [f"{across} {end:.3g}"]
-        for line, places_of_line in zip(series, places, strict=True):
-            if count := bisect.bisect_right(places_of_line, end * (1 + 1e-9)):
-                lines.append(f"{line.name}: {say(line.points[count - 1][1])}")
-        left, tall = _number(xs.start + wide * number), HEIGHT - BOTTOM - TOP
-        told = element("title", "\n".join(lines))
-        drawn.append(
-            element("rect", told, x=left, y=TOP, width=_number(wide), height=tall, class_="strip")
-        )
+        for line in series:
+            if count := bisect.bisect_right(line.points, end * (1 + 1e-9), key=lambda p: p[0]):
+                lines.append(f"{line.name}: {text_of(line.points[count - 1][1])}")
+        box = {"x": _number(xs.start + width * k), "y": TOP, "width": _number(width)}
+        box |= {"height": HEIGHT - BOTTOM - TOP, "class_": "strip"}
+        drawn.append(element("rect", element("title", "\n".join(lines)), **box))
     return drawn
 
 

@@ -1,4 +1,4 @@
-"""The share of colour of each column's filters: a dot each, on a line from 0 to 1."""
+"""Draw the share of colour of each column's filters: a dot for each, on a line from 0 to 1."""
 
 from collections.abc import Sequence
 
@@ -7,41 +7,36 @@ from alexnet_jax.analysis.report.markup import Markup, element, table
 from alexnet_jax.analysis.report.summary import colour, swatch
 
 WIDTH = 200  # units of the drawing, for shares from 0 to 1
-SAID = (
-    "The share of its weights' energy with which a filter looks at colour: 0 at brightness only, 1 "
-    "at colour only; noise has 2/3. A dot is a filter, the stroke the column."
+EXPLANATION = (
+    "The share of a filter's energy (its squared weights) that responds to colour: 0 sees brightness "
+    "only, 1 sees colour only, noise has 2/3. Each dot is a filter, the stroke is the column."
 )
 
 
 def colour_shares(content: dict) -> list[Markup]:
-    """Return what is to be seen of colour.json.
-
-    Args:
-      content: columns (shares), per_filter (shares of each column's filters), difference and
-        difference_by_chance of the columns or None, over_steps of step and columns.
-    """
+    """Return a table, a sentence and a chart of the content of colour.json (analysis/colour.py)."""
     columns = content["columns"]
     rows = [
         ([swatch(k), f"column {k + 1}"], f"{share:.3f}", _strip(k, share, filters))
         for k, (share, filters) in enumerate(zip(columns, content["per_filter"], strict=True))
     ]
-    parts = [element("p", SAID), table(("", "share", "0 to 1"), rows, class_="strips")]
+    parts = [element("p", EXPLANATION), table(("", "share", "0 to 1"), rows, class_="strips")]
     if (difference := content["difference"]) is not None:
-        said = f"The columns differ by {difference:.3f}"
+        text = f"The columns differ by {difference:.3f}."
         if (by_chance := content.get("difference_by_chance")) is not None:
-            said += f"; filters dealt out at random by {by_chance:.3f} at most, 95 times of 100"
-        parts.append(element("p", f"{said}."))
+            text += f" Dealt out at random they differ by at most {by_chance:.3f}, 95 times of 100."
+        parts.append(element("p", text))
     steps = content["over_steps"]
     lines = [[(x["step"], x["columns"][k]) for x in steps] for k in range(len(columns))]
     return [*parts, over_time(lines, "step")]
 
 
 def over_time(columns: Sequence[Sequence[Point]], across: str) -> Markup:
-    """Draw each column's share over training; nothing where no line has two points.
+    """Draw each column's share over training; nothing if no line has two points.
 
     Args:
-      columns: of each column (step or epoch, share).
-      across: which of the two.
+      columns: for each column (step or epoch, share).
+      across: "step" or "epoch".
     """
     lines = [
         Series(f"column {k + 1}", points, f"val {colour(k)}", dots=True)
@@ -53,13 +48,12 @@ def over_time(columns: Sequence[Sequence[Point]], across: str) -> Markup:
     noise = (2 / 3, "noise 2/3")
     drawn = chart("Share of colour", lines, levels=[noise], across=across)
     keys = [element("span", swatch(k), f"column {k + 1}") for k in range(len(columns))]
-    return element(
-        "div", element("p", keys, class_="legend"), element("div", drawn, class_="charts")
-    )
+    legend = element("p", keys, class_="legend")
+    return element("div", legend, element("div", drawn, class_="charts"))
 
 
 def _strip(column: int, share: float, filters: list[float]) -> Markup:
-    """Draw a column's filters on their line, in three rows so that fewer hide each other."""
+    """Draw a column's filters on their line, in three rows so that few overlap."""
     dots = [
         element(
             "circle",

@@ -1,4 +1,4 @@
-"""What a run was told and what it ran on: its config against the paper's recipe, its machine."""
+"""Show a run's config beside the paper's recipe, and the machine that it ran on."""
 
 import collections
 import re
@@ -14,17 +14,17 @@ from alexnet_jax.run import config as configs
 
 
 def differences(record: Record) -> list[tuple[str, str, str]]:
-    """Return (name, the paper's recipe, the run's) of what matters to the numbers and differs.
+    """Return (name, value in the paper's recipe, value in the run) where the numbers may differ.
 
-    A field that the run's version of the program did not know is no difference.
+    A field that the run's version of the program did not have is no difference.
     """
-    paper, own = configs.flattened(configs.base_config()), record.settings
-    found = []
-    for name in (*paper, *(name for name in own if name not in paper)):
-        aside = name in configs.FREE or name.startswith(("model.", "log."))
-        if name in own and not aside and paper.get(name) != own[name]:
-            found.append((name, said(paper.get(name, "-")), said(own[name])))
-    return found + _of_the_net(record)
+    paper, settings = configs.flattened(configs.base_config()), record.settings
+    rows = []
+    for name in (*paper, *(name for name in settings if name not in paper)):
+        free = name in configs.FREE or name.startswith(("model.", "log."))
+        if name in settings and not free and paper.get(name) != settings[name]:
+            rows.append((name, _text(paper.get(name, "-")), _text(settings[name])))
+    return rows + _of_the_net(record)
 
 
 def _of_the_net(record: Record) -> list[tuple[str, str, str]]:
@@ -39,28 +39,31 @@ def _of_the_net(record: Record) -> list[tuple[str, str, str]]:
     return rows
 
 
-def said(value: Any) -> str:
-    """Return a value as a config file has it, a text without its quotes."""
+def _text(value: Any) -> str:
+    """Return a value as in a config file, but text without quotes."""
     return str(value) if value != "" else '""'
 
 
 def _field(name: str) -> list[Any]:
-    """Return a dotted name that breaks after its dots and underscores where a line is short."""
+    """Return a dotted name in which a line may break after dots and underscores."""
     return [[part, element("wbr")] for part in re.split(r"(?<=[._])", name)]
 
 
 def against_the_recipe(record: Record) -> Markup:
-    """Return the section: what differs from the paper's recipe first, the rest folded."""
-    different = differences(record)
-    own = record.settings
-    rest = [(_field(name), said(value)) for name, value in sorted(own.items()) if value is not None]
-    absent = [name for name in configs.flattened(configs.base_config()) if name not in own]
+    """Return the section: differences from the paper's recipe, and all settings, folded."""
+    different, settings = differences(record), sorted(record.settings.items())
+    rest = [(_field(name), _text(value)) for name, value in settings if value is not None]
+    fields = configs.flattened(configs.base_config())
+    absent = [name for name in fields if name not in record.settings]
     intro = "This run differs from configs/ilsvrc2012.py, the paper's recipe, in:"
     if not different:
         intro = "This run is configs/ilsvrc2012.py, the paper's recipe, in all that matters."
     head = ("", "the paper's recipe", "this run")
-    unset = "Fields of model that are not set are those of the arch."
-    older = f"Of another version of this program; it did not have: {', '.join(absent)}."
+    unset = "The arch decides the fields of model that are not set."
+    older = (
+        "This run was made by another version of this program; it did not have: "
+        f"{', '.join(absent)}."
+    )
     return section(
         "config",
         "Configuration",
@@ -77,11 +80,11 @@ def against_the_recipe(record: Record) -> Markup:
 
 def between_runs(records: Sequence[Record]) -> Markup:
     """Return the section of several runs: the settings in which they differ from each other."""
-    found = [{name: row for name, *row in differences(record)} for record in records]
-    papers = {name: paper for rows in found for name, (paper, _) in rows.items()}
+    of_runs = [{name: row for name, *row in differences(record)} for record in records]
+    papers = {name: paper for of_run in of_runs for name, (paper, _) in of_run.items()}
     rows = []
     for name, paper in papers.items():
-        values = [of_run[name][1] if name in of_run else paper for of_run in found]
+        values = [of_run[name][1] if name in of_run else paper for of_run in of_runs]
         if len(set(values)) > 1:
             rows.append([_field(name), *values])
     if not rows:
@@ -93,31 +96,31 @@ def between_runs(records: Sequence[Record]) -> Markup:
 
 def environment(record: Record) -> Markup:
     """Return the section: versions, devices, command."""
-    found = record.environment
-    packages = found.get("packages")
+    facts = record.environment
+    packages = facts.get("packages")
     if isinstance(packages, dict):
         packages = ", ".join(f"{name} {version}" for name, version in packages.items())
-    command = found.get("command")
+    command = facts.get("command")
     if isinstance(command, list):
         parts = [element("span", shlex.quote(str(part)), class_="argument") for part in command]
         command = element("code", [[part, " "] for part in parts])
     rows = [
         ("command", command),
-        ("commit", found.get("commit")),
-        ("devices", _listed(found.get("devices"))),
-        ("processes", found.get("processes")),
-        ("cores", found.get("cores")),
-        ("Python", found.get("python")),
+        ("commit", facts.get("commit")),
+        ("devices", _listed(facts.get("devices"))),
+        ("processes", facts.get("processes")),
+        ("cores", facts.get("cores")),
+        ("Python", facts.get("python")),
         ("packages", packages),
-        ("platform", found.get("platform")),
-        ("XLA flags", found.get("xla_flags")),
+        ("platform", facts.get("platform")),
+        ("XLA flags", facts.get("xla_flags")),
     ]
-    known = [*summary.time_rows(record), *(row for row in rows if row[1])]
-    return section("environment", "Time and environment", table(("", ""), known))
+    rows = [*summary.time_rows(record), *(row for row in rows if row[1])]
+    return section("environment", "Time and environment", table(("", ""), rows))
 
 
 def _listed(devices: Any) -> str | None:
-    """Return 4 x cpu:cpu for four devices of a kind."""
+    """Return "4 x cpu:cpu" for four devices of one kind."""
     if not isinstance(devices, list):
         return None
     kinds = collections.Counter(map(str, devices))

@@ -1,4 +1,4 @@
-"""The curves of a run, or of several in one picture, and its validations as a table."""
+"""Draw the curves of a run, or of several in one picture, and list its validations."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -17,12 +17,18 @@ FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
 
 
 def curves(records: Sequence[Record]) -> Markup:
-    """Return the section: loss, errors and rate by epoch."""
+    """Return the section: loss, errors and learning rate by epoch."""
     alone = records[0] if len(records) == 1 else None
     marks = [(epoch, _drop(epoch, *rates)) for epoch, *rates in alone.drops] if alone else []
     charts = [
-        chart(title, _lines(records, name), say=say, marks=marks, levels=_levels(records, name))
-        for name, (title, say) in FIGURES.items()
+        chart(
+            title,
+            _lines(records, name),
+            text_of=text_of,
+            marks=marks,
+            levels=_levels(records, name),
+        )
+        for name, (title, text_of) in FIGURES.items()
     ]
     charts.append(chart("Learning rate", _rate_lines(records), log=True, marks=marks))
     return section(
@@ -30,36 +36,34 @@ def curves(records: Sequence[Record]) -> Markup:
         "Curves",
         _legend(records, marked=bool(marks)),
         element("div", charts, class_="charts"),
-        element("p", f"Learning rate: {'; '.join(said for _, said in marks)}.") if marks else None,
+        element("p", f"Learning rate: {'; '.join(text for _, text in marks)}.") if marks else None,
         [_validations(record, named=not alone) for record in records if record.validations],
     )
 
 
 def _lines(records: Sequence[Record], name: str) -> list[Series]:
-    """Return the lines of a figure: training faint, validation strong, a colour for each run."""
+    """Return the lines of a chart: training faint, validation strong, a colour for each run."""
     lines = []
-    for number, record in enumerate(records):
-        several = len(records) > 1
-        run, val = (f"{record.name}, ", number) if several else ("", 1)
-        train_style, val_style = f"train {colour(number)}", f"val {colour(val)}"
+    for k, record in enumerate(records):
+        run, val = (f"{record.name}, ", k) if len(records) > 1 else ("", 1)
+        train_style, val_style = f"train {colour(k)}", f"val {colour(val)}"
         lines.append(Series(f"{run}train", record.of("train", name), train_style))
         lines.append(Series(f"{run}validation", record.of("val", name), val_style, dots=True))
     return [line for line in lines if line.points]
 
 
 def _rate_lines(records: Sequence[Record]) -> list[Series]:
-    several = len(records) > 1
     lines = []
-    for number, record in enumerate(records):
-        name = record.name if several else "rate"
-        lines.append(Series(name, rate_points(record), f"val {colour(number)}", held=True))
+    for k, record in enumerate(records):
+        name = record.name if len(records) > 1 else "rate"
+        lines.append(Series(name, rate_points(record), f"val {colour(k)}", held=True))
     return [line for line in lines if line.points]
 
 
 def rate_points(record: Record) -> list[Point]:
-    """Return (epoch, rate) at the beginning, at each change and at the end.
+    """Return (epoch, learning rate) at the beginning, at each change and at the end.
 
-    A line has the rate of the update before it: a new rate holds since the line before.
+    A line has the learning rate of the update before it: a new rate holds since the line before.
     """
     rates = [(x["epoch"], x["learning_rate"]) for x in record.lines if "learning_rate" in x]
     if not rates:
@@ -73,17 +77,17 @@ def _drop(epoch: float, old: float, new: float) -> str:
 
 
 def _levels(records: Sequence[Record], name: str) -> list[tuple[float, str]]:
-    """Return what to hold a figure against: chance, and the paper where it is of these images."""
-    levels, (_, say) = [], FIGURES[name]
-    known = {record.classes for record in records}
-    if len(known) == 1 and (classes := known.pop()):
+    """Return levels to compare with: chance, and the paper's if it is of the same images."""
+    levels, (_, text_of) = [], FIGURES[name]
+    counts = {record.classes for record in records}
+    if len(counts) == 1 and (classes := counts.pop()):
         value = paper.chance(classes)[name]
-        levels.append((value, f"chance {say(value)}"))
+        levels.append((value, f"chance {text_of(value)}"))
     releases = {paper.release_of(record) for record in records}
     theirs = paper.of_one_net(releases.pop()) if len(releases) == 1 else None
     if theirs and name != "loss":
         value = getattr(theirs, name)
-        levels.append((value, f"the paper, ten views: {say(value)}"))
+        levels.append((value, f"the paper, ten views: {text_of(value)}"))
     return levels
 
 
@@ -94,7 +98,7 @@ def _legend(records: Sequence[Record], *, marked: bool) -> Markup:
         train = swatch(0, "train"), f"train{means}"
         keys: list[tuple[str, str]] = [train, (swatch(1), "validation")]
     else:
-        keys = [(swatch(number), foreign(record.name)) for number, record in enumerate(records)]
+        keys = [(swatch(k), foreign(record.name)) for k, record in enumerate(records)]
         keys.append(("", "faint: train; dots: validation"))
     if marked:
         keys.append(("", "upright lines: the rate drops"))
@@ -106,10 +110,10 @@ def _validations(record: Record, *, named: bool) -> Markup:
     head = ("epoch", "step", "rate", "loss", "top-1 error", "top-5 error", "images/s")
     rows = []
     for line in record.validations:
-        told = [say(line[name]) if name in line else "" for name, (_, say) in FIGURES.items()]
+        figures = [show(line[name]) if name in line else "" for name, (_, show) in FIGURES.items()]
         rate = f"{line['learning_rate']:g}" if "learning_rate" in line else ""
         speed = f"{line['images_per_second']:.0f}" if "images_per_second" in line else ""
-        row = [f"{line['epoch']:.4g}", f"{line['step']:,}", rate, *told, speed]
+        row = [f"{line['epoch']:.4g}", f"{line['step']:,}", rate, *figures, speed]
         rows.append([element("strong", x) for x in row] if line is record.best else row)
     of = [" of ", foreign(record.name)] if named else None
     return details(

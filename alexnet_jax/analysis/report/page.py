@@ -1,4 +1,4 @@
-"""The report page: what a run is, where it stands and what it learned, in one HTML file."""
+"""Write the report page: what a run is, how far it is and what it learned, in one HTML file."""
 
 import datetime
 import importlib.resources
@@ -12,21 +12,21 @@ from alexnet_jax.errors import ConfigError
 from alexnet_jax.run.folder import REPORT_FILE
 from alexnet_jax.system.atomic_file import write_atomic
 
-FILTERS = ("filters-of", "Filters of the first layer")  # of a section
-# Whatever a name or a file may hold, the page can fetch nothing and run nothing.
+FILTERS = ("filters-of", "Filters of the first layer")  # key and title of a section
+# The page can fetch nothing and run nothing, whatever is in a name or a file.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 
 
 def write(workdirs: Sequence[pathlib.Path], out: pathlib.Path | None = None) -> pathlib.Path:
-    """Write the page of a run, or of several side by side; return its file.
+    """Write the page of a run, or of several side by side, and return its file.
 
     Args:
       workdirs: the runs' folders.
-      out: the file; None: report.html in the folder of the one run.
+      out: the file; None: report.html in the folder of the single run.
 
     Raises:
       CheckpointError: a folder holds no run, or its config.json cannot be read.
-      ConfigError: several runs and no `out`, or it cannot be written.
+      ConfigError: there are several runs and no `out`, or the file cannot be written.
     """
     if out is None and len(workdirs) > 1:
         raise ConfigError(
@@ -49,7 +49,7 @@ def page(records: Sequence[Record]) -> Markup:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("link", rel="icon", href="data:,"),  # else a browser asks the server for one
+        element("link", rel="icon", href="data:,"),  # else a browser asks for one
         element("title", f"{title} - AlexNet"),
         element("style", Markup(style)),
     )
@@ -65,13 +65,13 @@ def _of_one(record: Record) -> list[Markup]:
         summary.progress(record),
         summary.tiles(record),
     )
-    said = "As figure 3 of the paper, all on one scale, after the last validation."
+    text = "As in figure 3 of the paper, all on one scale, after the last validation."
     return [
         heading,
         curves.curves([record]),
         paper.beside_the_paper([record]),
-        section(*FILTERS, findings.filters(record), element("p", said, class_="remark")),
-        *findings.found(record),
+        section(*FILTERS, findings.filters(record), element("p", text, class_="remark")),
+        *findings.findings(record),
         config_section.against_the_recipe(record),
         config_section.environment(record),
     ]
@@ -86,7 +86,7 @@ def _of_several(records: Sequence[Record]) -> list[Markup]:
     each = [
         details(
             foreign(record.name),
-            findings.found(record),
+            findings.findings(record),
             config_section.against_the_recipe(record),
             config_section.environment(record),
         )
@@ -104,17 +104,17 @@ def _of_several(records: Sequence[Record]) -> list[Markup]:
 
 def _foot(records: Sequence[Record]) -> Markup:
     now = datetime.datetime.now(datetime.UTC)
-    said = [f"Written {now:%Y-%m-%d %H:%M} UTC by alexnet_jax."]
+    text = [f"Written {now:%Y-%m-%d %H:%M} UTC by alexnet_jax."]
     for record in records:
         if record.damaged:
             lines = "line is" if record.damaged == 1 else "lines are"
-            said.append(
+            text.append(
                 f"{record.damaged} damaged {lines} left out of {record.name}'s metrics.jsonl."
             )
-    return element("footer", " ".join(said))
+    return element("footer", " ".join(text))
 
 
 def _names(workdirs: Sequence[pathlib.Path]) -> list[str]:
-    """Return short names that tell the runs apart."""
+    """Return a different name for each run, short where possible."""
     names = [path.resolve().name for path in workdirs]
     return names if len(set(names)) == len(names) else [str(path) for path in workdirs]

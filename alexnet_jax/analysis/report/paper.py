@@ -1,4 +1,4 @@
-"""The paper's numbers beside a run's, where the two are of the same images."""
+"""Show the paper's numbers beside a run's, if both are of the same images."""
 
 import dataclasses
 import math
@@ -32,11 +32,11 @@ RESULTS = (
     Result("2012", "validation", "one CNN, pretrained", 10, 0.390, 0.166, "table 2"),
     Result("2012", "validation", "seven CNNs, two pretrained", 10, 0.367, 0.154, "table 2"),
 )
-CLOSE = 1e-3  # the images that an epoch of four decimals gives are not to the image
+CLOSE = 1e-3  # relative; a count from an epoch of four decimals is not exact
 
 
 def release_of(record: Record) -> str | None:
-    """Return the release of ILSVRC that a run is of, all its classes and images; else None."""
+    """Return the release of ILSVRC if the run has all of its classes and images; else None."""
     release = record.setting("data.release", "2012")
     if record.setting("data.builder") != "ilsvrc" or release not in ("2010", "2012"):
         return None
@@ -52,9 +52,9 @@ def release_of(record: Record) -> str | None:
 
 
 def of_one_net(release: str | None) -> Result | None:
-    """Return what one net of the paper reached on validation images with ten views, if it says."""
-    of = (release, "validation", "one CNN", 10)
-    return next((x for x in RESULTS if (x.release, x.split, x.net, x.views) == of), None)
+    """Return the paper's result of one net on validation images with ten views, if it has one."""
+    key = (release, "validation", "one CNN", 10)
+    return next((x for x in RESULTS if (x.release, x.split, x.net, x.views) == key), None)
 
 
 def chance(classes: int) -> dict[str, float]:
@@ -67,7 +67,7 @@ def chance(classes: int) -> dict[str, float]:
 
 
 def beside_the_paper(records: Sequence[Record]) -> Markup:
-    """Return the section: ours and the paper's in one table, or why that cannot be, and chance."""
+    """Return the section: a table of the runs, the paper if it is comparable, and chance."""
     releases = {release_of(record) for record in records} - {None}
     alone = len(records) == 1
     rows = [_ours(record, alone=alone) for record in records if record.best]
@@ -75,13 +75,13 @@ def beside_the_paper(records: Sequence[Record]) -> Markup:
         _evaluated(record, line, alone=alone) for record in records for line in record.evaluations
     ]
     rows += [_theirs(result) for result in RESULTS if result.release in releases]
-    known = {record.classes for record in records}
-    rows += [_chance(classes) for classes in sorted(x for x in known if x)]
+    counts = {record.classes for record in records}
+    rows += [_chance(classes) for classes in sorted(x for x in counts if x)]
     others = [record for record in records if release_of(record) is None]
     notes = [_note(releases, len(others))]
-    if None in known:
-        said = "Chance is not shown where a run's folder does not say how many classes there are."
-        notes.append(element("p", said))
+    if None in counts:
+        text = "Chance is not shown for a run whose folder does not say how many classes there are."
+        notes.append(element("p", text))
     head = ("", "top-1 error", "top-5 error", "loss")
     shown = table(head, rows, class_="numbers") if rows else None
     return section("paper", "Beside the paper", notes, shown)
@@ -98,11 +98,9 @@ def _ours(record: Record, *, alone: bool) -> list[Any]:
 def _evaluated(record: Record, line: dict[str, Any], *, alone: bool) -> list[Any]:
     name = element("strong", "this run" if alone else foreign(record.name), ", evaluated")
     images = _images(record, line.get("split", "validation"))
-    of = f"step {line['step']}, {images}, {_views(line['views'])}, "
-    return [
-        [name, element("div", of, foreign(line["resize"]), class_="remark")],
-        *_figures(line),
-    ]
+    about = f"step {line['step']}, {images}, {_views(line['views'])}, "
+    remark = element("div", about, foreign(line["resize"]), class_="remark")
+    return [[name, remark], *_figures(line)]
 
 
 def _images(record: Record, split: str = "validation") -> str:
@@ -111,8 +109,8 @@ def _images(record: Record, split: str = "validation") -> str:
 
 
 def _theirs(result: Result) -> list[Any]:
-    of = f"{result.source}, ILSVRC-{result.release} {result.split}, {_views(result.views)}"
-    name = [f"the paper, {result.net}", element("div", of, class_="remark")]
+    about = f"{result.source}, ILSVRC-{result.release} {result.split}, {_views(result.views)}"
+    name = [f"the paper, {result.net}", element("div", about, class_="remark")]
     return [name, percent(result.top1_error), percent(result.top5_error), ""]
 
 
@@ -125,28 +123,29 @@ def _views(views: Any) -> str:
 
 
 def _figures(line: dict[str, float]) -> list[str]:
-    ways = {"top1_error": percent, "top5_error": percent, "loss": decimals}
-    return [say(line[name]) if name in line else "" for name, say in ways.items()]
+    columns = {"top1_error": percent, "top5_error": percent, "loss": decimals}
+    return [text_of(line[name]) if name in line else "" for name, text_of in columns.items()]
 
 
 def _note(releases: set, others: int) -> Markup:
-    """Say what may be compared with what."""
-    said = []
+    """Return a text on what may be compared."""
+    text = []
     if "2012" in releases:
-        said.append(
-            "Of ILSVRC-2012 the paper gives ten views only; one view costs about 1.5 points (on "
+        text.append(
+            "For ILSVRC-2012 the paper gives ten views only; one view costs about 1.5 points (on "
             "ILSVRC-2010: 39.0% against 37.5%)."
         )
     if "2010" in releases:
-        said.append(
-            "Of ILSVRC-2010 the paper's are of the 150,000 test images, ours of validation where "
-            "nothing else is said; evaluate --split=test is of theirs."
+        text.append(
+            "For ILSVRC-2010 the paper's numbers are of the 150,000 test images. Ours are of the "
+            "validation images unless the row names another split; evaluate --split=test takes the "
+            "test images."
         )
     if others:
         one = "This run is" if others == 1 else "These runs are"
         which = "Runs of other images are" if releases else one
-        said.append(
+        text.append(
             f"{which} not comparable with the paper, whose numbers are of all images and all 1,000 "
             "classes of ILSVRC-2010 and 2012."
         )
-    return element("p", " ".join(said))
+    return element("p", " ".join(text))

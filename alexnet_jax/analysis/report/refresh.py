@@ -1,4 +1,4 @@
-"""The run's page, made anew by the commands that add to what it shows."""
+"""Write a run's page again, for the commands that add to it."""
 
 import pathlib
 import sys
@@ -7,13 +7,11 @@ from alexnet_jax.run.folder import REPORT_FILE
 
 
 def refresh(workdir: pathlib.Path) -> None:
-    """Write report.html. A run goes on without it, whatever is wrong with it: one warning."""
+    """Write report.html. If that fails, for whatever reason, print one warning and go on."""
     try:
-        from alexnet_jax.analysis.report import (
-            page,  # where there is something to show, and not before
-        )
+        from alexnet_jax.analysis.report import page  # only now: training starts without it
 
         page.write([workdir])
     except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"warning: no {workdir / REPORT_FILE}: {said}", file=sys.stderr)
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"warning: no {workdir / REPORT_FILE}: {cause}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a run left in its folder, read as it is: also of other versions, damaged or half-written."""
+"""Read a run's folder for the report, even if it is damaged or of another version."""
 
 import dataclasses
 import functools
@@ -18,23 +18,23 @@ from alexnet_jax.run import config as configs
 from alexnet_jax.run import dataset_info, evaluations, folder
 
 Line = dict[str, Any]
-COLOUR = "conv1_colour"  # of validations: a share for each column
+COLOUR = "conv1_colour"  # in a validation's line: a share for each column
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """A run as its folder tells it.
+    """The content of a run's folder.
 
     Attributes:
       workdir: the folder.
-      name: what the page calls the run.
-      config: as config.json has it.
-      environment: environment.json; empty where it cannot be read.
-      class_count: how many classes.json names; None where that is not there.
-      train_images: how many statistics.npz is of; likewise.
-      lines: those of metrics.jsonl that are whole, by step; of two for the same, the later.
-      damaged: how many are not.
-      evaluations: what evaluate found: step, views, resize, images, loss, top1_error, top5_error.
+      name: the run's name on the page.
+      config: config.json.
+      environment: environment.json; empty if it cannot be read.
+      class_count: number of classes in classes.json; None if it cannot be read.
+      train_images: number of images in statistics.npz; None if it cannot be read.
+      lines: the whole lines of metrics.jsonl, by step; of two for one step and split, the later.
+      damaged: number of other lines.
+      evaluations: evaluate's results: step, views, resize, images, loss, top1_error, top5_error.
     """
 
     workdir: pathlib.Path
@@ -48,12 +48,12 @@ class Record:
     evaluations: list[Line]
 
     def of(self, split: str, field: str) -> list[tuple[float, Any]]:
-        """Return (epoch, value) of a figure, where a line has it."""
+        """Return (epoch, value) of a field, from the lines that have it."""
         lines = (line for line in self.lines if line["split"] == split and field in line)
         return [(line["epoch"], line[field]) for line in lines]
 
     def colour(self, column: int) -> list[tuple[float, float]]:
-        """Return (epoch, share of colour) of a column of conv1, where a validation has it."""
+        """Return (epoch, share of colour) of a column of conv1, from the validations."""
         return [(x, shares[column]) for x, shares in self.of("val", COLOUR) if column < len(shares)]
 
     @functools.cached_property
@@ -62,30 +62,30 @@ class Record:
         return configs.flattened(self.config)
 
     def setting(self, name: str, default: Any = None) -> Any:
-        """Return a setting, or `default` where the run's version had none of that name."""
+        """Return a setting, or `default` if the run's version had none of that name."""
         return self.settings.get(name, default)
 
     def _number(self, name: str) -> float | None:
-        found = self.setting(name)
-        return found if _is_number(found) else None
+        value = self.setting(name)
+        return value if _is_number(value) else None
 
     @property
     def validations(self) -> list[Line]:
-        """The lines of validations that have an error."""
+        """The lines of validations with an error."""
         return [x for x in self.lines if x["split"] == "val" and "top1_error" in x]
 
     @property
     def best(self) -> Line | None:
-        """The validation with the lowest top-1 error, the one of `--checkpoint=best`.
+        """The validation with the lowest top-1 error, that of `--checkpoint=best`.
 
-        Of equal ones the latest, as Orbax has it.
+        Of equal ones it is the latest, as for Orbax.
         """
         lines = self.validations
         return min(lines, key=lambda line: (line["top1_error"], -line["step"]), default=None)
 
     @property
     def epoch(self) -> float:
-        """Epochs done, as far as is logged."""
+        """Epochs done, from the log."""
         return max((line["epoch"] for line in self.lines), default=0.0)
 
     @property
@@ -101,7 +101,7 @@ class Record:
 
     @property
     def classes(self) -> int | None:
-        """How many classes there are; None where the data decide and did not leave it here."""
+        """Number of classes; None if the data determine it and the folder does not have it."""
         if self.class_count is not None:
             return self.class_count
         arch = self.arch
@@ -109,14 +109,14 @@ class Record:
 
     @functools.cached_property
     def arch(self) -> architecture.Architecture | None:
-        """The net, or None where this version does not know it."""
+        """The net, or None if this version does not have it."""
         try:
             return resolving.resolve(self.config.model)
         except (ConfigError, AttributeError, KeyError, TypeError, ValueError):
             return None
 
     def images(self, split: str) -> int | None:
-        """Return how many images a split has, "train" or "validation", as far as is known."""
+        """Return the number of images of a split, "train" or "validation", if it is known."""
         if split == "validation":
             return next((int(x["images"]) for x in self.validations if "images" in x), None)
         if self.train_images is not None:
@@ -124,10 +124,10 @@ class Record:
         batch, last = self._number("batch_size"), self.lines[-1] if self.lines else None
         if not batch or not last or not last["epoch"]:
             return None
-        return round(last["step"] * batch / last["epoch"])  # of an epoch with four decimals
+        return round(last["step"] * batch / last["epoch"])  # epoch has four decimals
 
     def seconds(self, split: str) -> float:
-        """Return the time that training or the validations took, as far as is logged."""
+        """Return the time that training or the validations took, from the log."""
         if split == "val":
             timed = [x for x in self.validations if x.get("images_per_second")]
             return sum(x.get("images", 0) / x["images_per_second"] for x in timed)
@@ -140,14 +140,14 @@ class Record:
 
     @property
     def drops(self) -> list[tuple[float, float, float]]:
-        """(epoch, rate before, rate after) of each fall of the learning rate."""
+        """(epoch, learning rate before, after) of each drop of the learning rate."""
         rates = [(x["epoch"], x["learning_rate"]) for x in self.lines if "learning_rate" in x]
         pairs = itertools.pairwise(rates)
         return [(epoch, old, new) for (epoch, old), (_, new) in pairs if new < old]
 
 
 def read(workdir: pathlib.Path, name: str = "") -> Record:
-    """Return what a run left in its folder.
+    """Return the content of a run's folder.
 
     Raises:
       CheckpointError: there is no run, or its config.json cannot be read.
@@ -176,12 +176,12 @@ def _json(path: pathlib.Path) -> Any:
 
 
 def _class_count(path: pathlib.Path) -> int | None:
-    found = _json(path)
-    return len(found) if isinstance(found, list) and len(found) > 1 else None
+    classes = _json(path)
+    return len(classes) if isinstance(classes, list) and len(classes) > 1 else None
 
 
 def _train_images(path: pathlib.Path) -> int | None:
-    """Return what statistics.npz says, without reading its mean image."""
+    """Return the number of images in statistics.npz, without reading its mean image."""
     try:
         with np.load(path) as file:
             return int(file["images"])
@@ -194,29 +194,24 @@ def _lines(path: pathlib.Path) -> tuple[list[Line], int]:
         texts = path.read_bytes().splitlines()
     except OSError:
         return [], 0
-    known, damaged = {}, 0
-    for text in texts:
-        line = _line(text)
-        if line is None:
-            damaged += 1
-        else:
-            known[line["step"], line["split"]] = line
-    return [known[key] for key in sorted(known)], damaged  # of a step: train, then val
+    whole = [line for text in texts if (line := _line(text)) is not None]
+    by_step = {(line["step"], line["split"]): line for line in whole}  # of a step: train, then val
+    return [by_step[key] for key in sorted(by_step)], len(texts) - len(whole)
 
 
 def _line(text: bytes) -> Line | None:
-    """Return a line with those of its figures that are numbers, or None."""
+    """Return the split and the numbers of a line, or None if it is damaged."""
     try:
-        found = json.loads(text)
+        record = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or found.get("split") not in ("train", "val"):
+    if not isinstance(record, dict) or record.get("split") not in ("train", "val"):
         return None
-    line = {key: value for key, value in found.items() if _is_figure(key, value)}
+    line = {key: value for key, value in record.items() if _is_figure(key, value)}
     step, epoch = line.get("step"), line.get("epoch", -1)
     if type(step) is not int or step < 0 or epoch < 0:
         return None
-    return {**line, "split": found["split"]}
+    return {**line, "split": record["split"]}
 
 
 def _is_figure(key: str, value: Any) -> bool:

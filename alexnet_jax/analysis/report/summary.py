@@ -1,4 +1,4 @@
-"""Where a run stands: how far it is, its best figures, the time it takes."""
+"""Show how far a run is, its best figures and the time it takes."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from alexnet_jax.analysis.report.run_record import Record
 
 
 def subject(record: Record) -> str:
-    """Return what a run is in a line: net, classes, images."""
+    """Return a run's net, classes and images in one line."""
     source = str(record.setting("data.dir", "")).rstrip("/").rpartition("/")[2]
     builder = str(record.setting("data.builder", "images"))
     of = {
@@ -17,56 +17,53 @@ def subject(record: Record) -> str:
         "shapes": "drawn shapes",
         "image_folder": f"the folder {source}",
     }
-    said = [f"arch {record.setting('model.arch', 'not known')}"]
+    parts = [f"arch {record.setting('model.arch', 'not known')}"]
     if record.arch and record.arch.width != 1:
-        said.append(f"width {record.arch.width:g}")
+        parts.append(f"width {record.arch.width:g}")
     if record.classes:
-        said.append(f"{record.classes:,} classes")
+        parts.append(f"{record.classes:,} classes")
     if train := record.images("train"):
         about = "" if record.train_images else "about "
-        said.append(f"{about}{train:,} training images")
-    return f"{', '.join(said)} of {of.get(builder, builder)}"
+        parts.append(f"{about}{train:,} training images")
+    return f"{', '.join(parts)} of {of.get(builder, builder)}"
 
 
 def progress(record: Record) -> Markup:
     """Return how far a run is, in words and as a bar."""
     done, total = record.epoch, record.epochs
     if not record.lines:
-        said = "Nothing logged yet"
+        text = "Nothing logged yet"
     elif record.finished:
-        said = f"Finished: {total:g} epochs"
+        text = f"Finished: {total:g} epochs"
     else:
-        said = f"Epoch {done:.3g}" + (f" of {total:g}" if total else "")
+        text = f"Epoch {done:.3g}" + (f" of {total:g}" if total else "")
         if left := remaining(record):
-            said += f", about {duration(left)} left at this speed"
+            text += f", about {duration(left)} left at this speed"
     share = min(1.0, done / total) if total else 0.0
     bar = element("span", element("span", style=f"width:{share:.1%}"), class_="bar")
-    return element("div", element("strong", said), bar, class_="progress")
+    return element("div", element("strong", text), bar, class_="progress")
 
 
 def figures(record: Record) -> list[tuple[str, str, str]]:
-    """Return (name, value, remark) of what one looks for first."""
-    found = []
+    """Return (name, value, remark) of the main figures."""
+    rows = []
     if best := record.best:
         at = f"validation, epoch {best['epoch']:.0f}"
-        found.append(("best top-1 error", percent(best["top1_error"]), at))
-        for name, field, say in (
-            ("top-5 error", "top5_error", percent),
-            ("loss", "loss", decimals),
-        ):
-            if field in best:
-                found.append((name, say(best[field]), at))
+        rows.append(("best top-1 error", percent(best["top1_error"]), at))
+        if "top5_error" in best:
+            rows.append(("top-5 error", percent(best["top5_error"]), at))
+        if "loss" in best:
+            rows.append(("loss", decimals(best["loss"]), at))
     if speed := images_per_second(record):
-        found.append(
-            ("images/s", f"{speed:,.0f}" if speed >= 10 else plain(speed), "training, median")
-        )
+        text = f"{speed:,.0f}" if speed >= 10 else plain(speed)
+        rows.append(("images/s", text, "training, median"))
     if spent := record.seconds("train") + record.seconds("val"):
-        found.append(("time", duration(spent), "training and validations"))
-    return found
+        rows.append(("time", duration(spent), "training and validations"))
+    return rows
 
 
 def tiles(record: Record) -> Markup:
-    """Return those figures, large."""
+    """Return the main figures, large."""
     shown = [
         element(
             "div", element("dt", name), element("dd", value), element("dd", remark, class_="remark")
@@ -77,45 +74,45 @@ def tiles(record: Record) -> Markup:
 
 
 def side_by_side(records: Sequence[Record]) -> Markup:
-    """Return several runs as cards, each with the colour that it has in the charts."""
+    """Return several runs as cards, each with its colour in the charts."""
     cards = [
         element(
             "div",
-            element("h3", swatch(number), foreign(record.name)),
+            element("h3", swatch(k), foreign(record.name)),
             element("p", subject(record), class_="remark"),
             progress(record),
             tiles(record),
         )
-        for number, record in enumerate(records)
+        for k, record in enumerate(records)
     ]
     return element("div", cards, class_="side")
 
 
-def swatch(number: int, style: str = "val") -> Markup:
-    """Return a stroke in the colour that a line has in the charts."""
+def swatch(k: int, style: str = "val") -> Markup:
+    """Return a stroke in the colour of line k of the charts."""
     line = element("path", d="M0 5H24", class_="line")
     return element(
         "svg",
-        element("g", line, class_=f"{style} {colour(number)}"),
+        element("g", line, class_=f"{style} {colour(k)}"),
         viewBox="0 0 24 10",
         class_="swatch",
         aria_hidden="true",
     )
 
 
-def colour(number: int) -> str:
-    """Return the CSS class of a colour; there are seven."""
-    return f"s{number % 7}"
+def colour(k: int) -> str:
+    """Return the CSS class of colour k; there are seven colours."""
+    return f"s{k % 7}"
 
 
 def images_per_second(record: Record) -> float | None:
     """Return the median over the lines of training."""
-    found = [value for _, value in record.of("train", "images_per_second")]
-    return statistics.median(found) if found else None
+    speeds = [value for _, value in record.of("train", "images_per_second")]
+    return statistics.median(speeds) if speeds else None
 
 
 def remaining(record: Record) -> float | None:
-    """Return the seconds to the end at the speed so far; None where there is none to tell."""
+    """Return the seconds to the end at the speed so far; None if it is unknown."""
     if record.finished or not record.epochs or not record.epoch:
         return None
     spent = record.seconds("train") + record.seconds("val")
@@ -123,7 +120,7 @@ def remaining(record: Record) -> float | None:
 
 
 def time_rows(record: Record) -> list[tuple[str, str]]:
-    """Return where the time went, for a table."""
+    """Return (name, time) of training and validations, and the share of waiting for data."""
     rows = []
     for name, split in (("training", "train"), ("validations", "val")):
         if seconds := record.seconds(split):

@@ -39,7 +39,7 @@ def path_of(svg: ElementTree.Element, style: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("say", "log", "low", "high"),
+    ("text_of", "log", "low", "high"),
     [
         (chart.plain, False, 0.9, 6.9),
         (chart.percent, False, 0.182, 0.999),
@@ -48,11 +48,13 @@ def path_of(svg: ElementTree.Element, style: str) -> np.ndarray:
         (chart.plain, False, -3.0, 1234.0),
     ],
 )
-def test_points_are_where_the_axes_say(say, log, low, high):
+def test_points_are_where_the_axes_say(text_of, log, low, high):
     rng = np.random.default_rng(0)
     x = np.sort(rng.uniform(0, 91.3, 50))
     y = np.exp(rng.uniform(np.log(low), np.log(high), 50)) if log else rng.uniform(low, high, 50)
-    svg = drawn(Series("run", list(zip(x, y, strict=True)), "val s0", dots=True), say=say, log=log)
+    svg = drawn(
+        Series("run", list(zip(x, y, strict=True)), "val s0", dots=True), text_of=text_of, log=log
+    )
     across = scale(svg, "middle", "x")
     up = scale(svg, "end", "y", log=log)
     places = path_of(svg, "val s0")
@@ -119,7 +121,9 @@ def test_a_rate_holds_until_it_changes():
 
 def test_what_is_under_the_pointer_is_the_last_value_so_far():
     line = Series("run a", [(1, 0.9), (2, 0.5), (4, 0.25)], "val s0")
-    strips = [s for s in drawn(line, say=chart.percent).iter("rect") if s.get("class") == "strip"]
+    strips = [
+        s for s in drawn(line, text_of=chart.percent).iter("rect") if s.get("class") == "strip"
+    ]
     told = [strip.find("title").text for strip in strips]
     for number, text in enumerate(told, start=1):
         x = 4 * number / len(told)

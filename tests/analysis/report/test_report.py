@@ -297,7 +297,7 @@ def test_what_they_found_is_shown_and_what_is_missing_has_its_command(workdir):
     page = seen(workdir)
     assert "python -m" not in page.text
     assert page.tags.count("img") == 1 + 5 + 5 * 7  # filters, predictions, rows of neighbours
-    differ = "The columns differ by 0.625; filters dealt out at random by 0.125 at most"
+    differ = "The columns differ by 0.625. Dealt out at random they differ by at most 0.125"
     for said in ("50.0%", "10.5", differ, "step 30", "bee 10 10.0% 5.0%", "All 25 classes"):
         assert said in page.text, said
     assert "Most errors class images top-1 top-5 eel 10 240.0% 120.0% dog 10 230.0%" in page.text
