@@ -9,7 +9,8 @@ from alexnet_jax.analysis.report.summary import colour, swatch
 WIDTH = 200  # units of the drawing, for shares from 0 to 1
 EXPLANATION = (
     "The share of a filter's energy (its squared weights) that responds to colour: 0 sees "
-    "brightness only, 1 sees colour only, noise has 2/3. Each dot is a filter, the stroke is the column."
+    "brightness only, 1 sees colour only, noise has 2/3. Each dot is a filter, the "
+    "stroke is the column."
 )
 
 
