@@ -1,6 +1,7 @@
 """Files of weights as other programs write them, of drawn numbers, for the tests of weights/."""
 
 import dataclasses
+import functools
 import json
 import struct
 
@@ -14,13 +15,13 @@ from alexnet_jax.weights import layout
 from alexnet_jax.weights.container import Weights
 from alexnet_jax.weights.importing import import_weights
 from tests.support import tiny
-from tests.support.narrow_nets import make_arch
+from tests.support.narrow_nets import fast_jit, make_arch
 
 GROUPED = ("conv2", "conv4", "conv5")
 
 
 def net_of(name: str, **fields):
-    """A narrow row of the table that still has places for fc6 to mix up (2x2 or more)."""
+    """A narrow net whose fc6 reads 2x2 pixels or more, so that their order matters."""
     return make_arch(**{"arch": name, "width": 0.0625, "image_size": 99, "classes": 10, **fields})
 
 
@@ -41,9 +42,13 @@ def bgr(tensors: dict) -> dict:
 
 def reference(net, tensors: dict, images: np.ndarray) -> np.ndarray:
     """Logits by grouped convolutions in PyTorch's order of axes. images: (B, H, W, 3)."""
-    x = jnp.asarray(images.transpose(0, 3, 1, 2))
+    return np.asarray(fast_jit(functools.partial(_logits, net))(tensors, images))
+
+
+def _logits(net, tensors, images):
+    x = images.transpose(0, 3, 1, 2)
     for layer in net.layers:
-        weight, bias = (jnp.asarray(tensors[f"{layer.name}.{k}"]) for k in ("weight", "bias"))
+        weight, bias = (tensors[f"{layer.name}.{k}"] for k in ("weight", "bias"))
         if layer.kernel:
             groups = net.columns if layer.name in GROUPED else 1
             more = (layer.stride - (x.shape[2] - layer.kernel) % layer.stride) % layer.stride
@@ -65,7 +70,7 @@ def reference(net, tensors: dict, images: np.ndarray) -> np.ndarray:
         }
         for op in layer.then:
             x = steps[op](x)
-    return np.asarray(x)
+    return x
 
 
 def _lrn(net):

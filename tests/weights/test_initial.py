@@ -1,6 +1,7 @@
 """Runs that start from the weights of another: all layers, some, and those that do not fit."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -46,12 +47,19 @@ def refused(folder, path, classes=3, **changes):
     initialised(abstract_state(config, net, mesh), config, net, mesh)
 
 
-def begin(folder, path, data=1, group=1, classes=3, **changes):
-    """Return (the state, the same drawn anew, what is said) on a mesh."""
-    config = tiny.config(folder, init_from=str(path), mesh__data=data, mesh__group=group, **changes)
+@functools.cache
+def drawn_state(folder, data, group, classes):
+    """Return (net, mesh, state) of a run that starts from no weights."""
+    config = tiny.config(folder, mesh__data=data, mesh__group=group)
     net = resolving.resolve(config.model, classes)
     mesh = sharding.make_mesh(config.mesh, net.columns, config.batch_size)
-    drawn = create_state(config, net, mesh)
+    return net, mesh, create_state(config, net, mesh)
+
+
+def begin(folder, path, data=1, group=1, classes=3, **changes):
+    """Return (the net, its state, the same drawn anew, what is said) on a mesh."""
+    config = tiny.config(folder, init_from=str(path), mesh__data=data, mesh__group=group, **changes)
+    net, mesh, drawn = drawn_state(folder, data, group, classes)
     state, said = initialised(drawn, config, net, mesh)
     assert jax.tree.map(lambda x: x.sharding, state) == jax.tree.map(lambda x: x.sharding, drawn)
     assert not any(v.any() for v in jax.tree.leaves(jax.device_get(state.opt_state.velocity)))

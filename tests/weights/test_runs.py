@@ -285,21 +285,20 @@ def test_the_command_lines(folder, tmp_path):
     np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3 * expected.std())
 
 
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["import", "nowhere.npy", "--out=x"], "nowhere.npy is not there"),
-        (["impart", "--out=x"], "expected import FILE --out=DIR, or export"),
-        (["export", "--out=x"], "expected import FILE --out=DIR, or export"),
-        (["import", "nowhere.npy"], "--out"),
-        (["export", "--workdir=nowhere", "--out=x.safetensors"], "holds no run"),
-    ],
-)
-def test_a_command_line_fails_in_one_line(flags, said, tmp_path):
-    process = tiny.start(tmp_path, *flags, module="weights")
-    out, error = process.communicate(timeout=100)
-    assert process.returncode == 2 and not out
-    assert error.startswith("error: ") and said in error and error.count("\n") == 1
+def test_a_command_line_fails_in_one_line(tmp_path):
+    export = ["export", "--out=x.safetensors"]
+    cases = {
+        "nowhere.npy is not there": ["import", "nowhere.npy", "--out=x"],
+        "expected import FILE --out=DIR, or export": ["impart", "--out=x"],
+        "expected import FILE --out=DIR, or export --workdir=DIR": export,
+        "--out": ["import", "nowhere.npy"],
+        "holds no run": [*export, "--workdir=nowhere"],
+    }
+    started = {k: tiny.start(tmp_path, *v, module="weights") for k, v in cases.items()}
+    for said, process in started.items():
+        out, error = process.communicate(timeout=200)
+        assert process.returncode == 2 and not out
+        assert error.startswith("error: ") and said in error and error.count("\n") == 1
 
 
 def ended(process) -> dict:
