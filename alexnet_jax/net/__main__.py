@@ -19,7 +19,7 @@ from alexnet_jax.errors import UserError
 from alexnet_jax.net import figure, listing
 from alexnet_jax.net.architectures import ARCHITECTURES
 
-WIDTH = 120  # characters, where there is no terminal
+WIDTH = 120  # characters, if the output is no terminal
 
 
 def counts(_) -> None:
@@ -64,7 +64,7 @@ def _console() -> Console:
 
 
 def main() -> None:
-    """Run one command; an error that the user can mend is one line and exit code 2."""
+    """Run one command; an error that the user can fix is one line and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m alexnet_jax.net", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="counts | diff | show")
     commands.add_parser("counts", help="parameters of all nets").set_defaults(run=counts)

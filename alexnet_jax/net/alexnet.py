@@ -1,7 +1,7 @@
 """AlexNet (NIPS 2012): one forward pass for one device or two.
 
-A row of `architectures.py` says what blocks a net has, `blocks.py` builds them of `layers.py` and
-`operations.py`, and this file runs them.
+A row of `architectures.py` says which blocks a net has, `blocks.py` builds them from `layers.py`
+and `operations.py`, and this file runs them.
 """
 
 import functools
@@ -65,17 +65,17 @@ class AlexNet(nnx.Module):
         """Return logits and the named activations.
 
         Args:
-          images: (B, image_size, image_size, 3) float, RGB 0-255 less the mean.
-          train: dropout masks, batch statistics.
-          dropout_key: typed key, shape (); needed in training where dropout.rate > 0.
+          images: (B, image_size, image_size, 3) float, RGB 0-255 minus the mean.
+          train: whether to draw dropout masks and to use the batch's statistics.
+          dropout_key: typed key, shape (); needed in training if dropout.rate > 0.
           examples: indices of these images in the global batch, (B,) int32; default 0..B-1.
           group_axis: mesh axis of the columns, inside shard_map; None: all are here.
           data_axis: mesh axis of the batch, inside shard_map.
           activations: any of conv1, relu1 (tanh1, sigmoid1), norm1, pool1, ..., fc8.
 
         Returns:
-          Logits (B, classes) float32, and name -> (local columns, B, ...) in compute_dtype, but
-          fc8's, which are float32.
+          Logits (B, classes) float32, and name -> (local columns, B, ...) in compute_dtype. fc8's
+          are (1, B, classes) float32, since they belong to no column.
         """
         if examples is None:
             examples = jnp.arange(images.shape[0], dtype=jnp.int32)

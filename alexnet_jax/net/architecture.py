@@ -1,6 +1,6 @@
-"""What a net is made of. It is data: the model reads it and decides nothing itself.
+"""What a net is made of, as data: blocks.py builds what these dataclasses describe.
 
-The fields that config.model may set say their choices and bounds themselves (schema.py).
+Those made with `field` (schema.py) are the fields of config.model.
 """
 
 import dataclasses
@@ -29,15 +29,15 @@ class Layer:
     # Whether a last window that overhangs counts (the released program: 224 pixels give 55) or
     # not (Caffe, PyTorch).
     ceil: bool = True
-    # image; column: each column its own input; both: each column that of all; sum: as column, and
-    # the products are added up
+    # What the product of a column reads. image: the image; column: the output of the same column;
+    # both: the outputs of all columns; sum: as column, but the columns' products are added up.
     reads: str = "column"
     then: tuple[str, ...] = ()  # of activation, norm, spatial_norm, pool, dropout
-    identity: bool = False  # dropped by drop_layers: only `then` is left
+    identity: bool = False  # left out by drop_layers: it has no product, only `then`
 
     @property
     def label(self) -> str:
-        """What the layer's activations are numbered by: relu5, pool5, but relu_conv6, relu6."""
+        """The end of the names of the layer's activations: 5 in relu5, _conv6 in relu_conv6."""
         return f"_{self.name}" if self.name in ("conv6", "bottleneck") else self.name[-1]
 
 
@@ -71,7 +71,7 @@ class LRN:
     )
     scope: str = field(
         "column",
-        "column: windows stay in a column; layer: they cross (Caffe's one net).",
+        "column: a window stays within its column; layer: it runs across the columns (Caffe).",
         choices=("column", "layer"),
         effect=_LRN,
     )
@@ -94,13 +94,15 @@ class Pool:
 
     kind: str = field(
         "max",
-        "What becomes of the values in a window.",
+        "How the values in a window are combined.",
         choices="alexnet_jax.net.operations:POOLS",
         before=None,
     )
-    window: int = field(3, "Pixels.", bound=at_least(1))
-    stride: int = field(2, "Pixels.", bound=at_least(1))
-    ceil: bool = field(False, "Whether a last window that overhangs counts (the program, Caffe).")
+    window: int = field(3, "Pixels a side of a window.", bound=at_least(1))
+    stride: int = field(2, "Pixels from one window to the next.", bound=at_least(1))
+    ceil: bool = field(
+        False, "Whether a last window that overhangs the image counts (the program, Caffe)."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Init:
 
     form: str = field(
         "normal",
-        "normal: weights ~ N(0, std^2), biases constant (paper 5); fan_in: PyTorch's own, both "
+        "normal: weights ~ N(0, std^2), biases constant (paper 5); fan_in: PyTorch's default, both "
         "uniform within 1 / sqrt(inputs of a unit).",
         choices=("normal", "fan_in"),
     )
@@ -133,10 +135,10 @@ class Init:
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A net: a row of the table of architectures with what config.model sets.
+    """A net: a row of the table of architectures, changed by the fields that config.model sets.
 
-    Fields that config.model does not set have the row's values; `source`, `layers` and `widths`
-    are the row's alone.
+    Fields that config.model does not set keep the row's values. It cannot set `source`, `layers`
+    and `widths`.
     """
 
     source: str
@@ -157,7 +159,7 @@ class Architecture:
     )
     width: float = field(
         1.0,
-        "Factor on channels and neurons.",
+        "Factor on the number of channels and neurons.",
         bound=Bound(lambda value: value > 0, "a factor above 0"),
     )
     classes: int = field(
@@ -173,11 +175,13 @@ class Architecture:
     activation: str = field("relu", "paper 3.1.", choices="alexnet_jax.net.operations:ACTIVATIONS")
     norm: str = field(
         "lrn",
-        "What stands where the paper has LRN (3.3).",
+        "The normalization in the place of the paper's LRN (3.3).",
         choices="alexnet_jax.net.operations:NORMS",
     )
     compute_dtype: str = field(
-        "float32", "Of the activations; parameters are float32.", choices=("float32", "bfloat16")
+        "float32",
+        "Type of the activations; parameters are float32.",
+        choices=("float32", "bfloat16"),
     )
     lrn: LRN = field(LRN(), effect={"model.norm": ("lrn",)})
     spatial_norm: SpatialNorm = field(SpatialNorm())
@@ -196,7 +200,7 @@ class Architecture:
         return layer.reads == "both" and self.cross_columns and not layer.identity
 
     def activation_name(self, layer: Layer, kind: str) -> str:
-        """Return what the activation after one of `layer.then` is called: relu1, norm1, pool1."""
+        """Return the name of the activation that an operation gives: relu1, norm1, pool1."""
         return f"{self.activation if kind == 'activation' else kind}{layer.label}"
 
     def output(self, layer: Layer) -> str:

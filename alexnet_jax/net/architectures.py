@@ -126,7 +126,7 @@ _ROWS = {
     ),
     "six_conv": dataclasses.replace(
         CODE2012,
-        source="layers-146-2012-2011.cfg: a sixth convolution over the last pool (paper 6.1)",
+        source="layers-146-2012-2011.cfg: a sixth convolution over the last pool (paper 6)",
         layers=_SIX_CONV,
         widths=_SIX_WIDTHS,
     ),

@@ -1,4 +1,4 @@
-"""What a net is built of: products with learned weights, each followed by its operations."""
+"""The blocks of a net: products with learned weights, each followed by its operations."""
 
 import math
 from typing import Any
@@ -22,7 +22,7 @@ class Block(nnx.Module):
 
     Attributes:
       name: conv1, ..., fc7.
-      flattens: whether it is the first to read (B, units).
+      flattens: whether it is fully connected and reads pixels: (B, H, W, C) -> (B, units) first.
       crosses: whether its product reads all columns.
       product: None where the layer is dropped (model.drop_layers).
       names: of the operations' activations: relu1, norm1, pool1.
@@ -66,7 +66,7 @@ def blocks_of(arch: Architecture, initializer: Initializer) -> list[Block]:
 def _product(
     arch: Architecture, layer: Layer, inputs: int, initializer: Initializer
 ) -> Convolution | Matrix:
-    """Return the product of a layer that reads so many channels or units."""
+    """Return the product of a layer with this number of input channels or units."""
     outputs = arch.features(layer.name)
     if not layer.kernel:
         return Matrix(layer.name, (arch.columns, inputs, outputs), initializer)

@@ -31,9 +31,9 @@ def conv2d(
         _pads(size, window, stride, padding, ceil)
         for size, window in zip(x.shape[1:3], kernel.shape[:2], strict=True)
     )
-    # Inside shard_map a kernel is the same along the batch's mesh axis, and an image along that of
-    # the columns. The gradient rule below needs both marked as varying wherever either does: the
-    # transpose of the mark is the sum over that axis.
+    # Inside shard_map a kernel is the same along the mesh axis of the batch, and an image is the
+    # same along that of the columns. The gradient rule below needs both marked as varying along
+    # every axis along which either varies: the transpose of the mark is the sum over that axis.
     axes = _axes(x) | _axes(kernel)
     return _conv(_varying(x, axes), _varying(kernel, axes), stride, pads, parts)
 
@@ -50,7 +50,7 @@ def _varying(x: Array, axes: frozenset) -> Array:
 def convolved(size: int, window: int, stride: int, padding: int, ceil: bool) -> int:
     """Return the output pixels of a side: 1 + (size + 2 padding - window) / stride, rounded.
 
-    The released program rounds up (layer.py: modulesX), everybody else down.
+    The released program rounds up (layer.py: modulesX), all others down.
     """
     span = size + 2 * padding - window
     return 1 + (-(-span // stride) if ceil else span // stride)
@@ -115,9 +115,10 @@ _conv.defvjp(_conv_forward, _conv_backward)
 def _kernel_gradient(x: Array, g: Array, shape, stride: int, pads) -> Array:
     """The gradient of the kernel as a sum of products (Cout, pixels) x (pixels, kh kw Cin).
 
-    It takes a few images at a time, so that their patches stay in the cache: XLA's form takes 1.5
-    to 3 times longer on CPU. Strides become channels first: a stride-4, 11x11 kernel over 3
-    channels is a stride-1, 3x3 kernel over 48, of which the last row and column are zero.
+    It takes a few images at a time, so that their patches stay in the cache: XLA's own gradient
+    takes 1.5 to 3 times as long on CPU. First, strides are turned into channels: an 11x11 kernel of
+    stride 4 over 3 channels is a 3x3 kernel of stride 1 over 48, of which the last row and column
+    of the 12x12 pixels are zero.
     """
     kh, kw, cin, cout = shape
     height, width = g.shape[1:3]
@@ -127,7 +128,7 @@ def _kernel_gradient(x: Array, g: Array, shape, stride: int, pads) -> Array:
     group = _group(x.shape[0], height * width * rows * columns * depth * 4)
 
     def add(total, images):
-        x, g = (a.astype(jnp.float32) for a in images)  # XLA's CPU has no bfloat16 product for all
+        x, g = (a.astype(jnp.float32) for a in images)  # XLA on CPU lacks some bfloat16 products
         x = _space_to_depth(x, pads, stride, size)
         taps = [x[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
         patch = jnp.concatenate(taps, axis=-1)
@@ -158,6 +159,11 @@ def _space_to_depth(x: Array, pads, stride: int, size: tuple[int, int]) -> Array
 
 
 def _group(batch: int, image_bytes: int) -> int:
-    """Return how many images to take at a time: the largest divisor of the batch that fits."""
+    """Return how many images to take at a time: the largest divisor of the batch that fits.
+
+    Args:
+      batch: number of images.
+      image_bytes: size of the patches of one image.
+    """
     most = max(1, PATCH_BYTES // image_bytes)
     return next(size for size in range(min(most, batch), 0, -1) if math.gcd(size, batch) == size)

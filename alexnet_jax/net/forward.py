@@ -1,7 +1,6 @@
 """The net on a mesh: what every device computes with its columns and its images.
 
-Training, evaluation and feature extraction all run the net through `make_forward`. It lies beside
-the net and below the training step, since it knows the net and the devices and nothing else.
+Training, evaluation and feature extraction all run the net through `make_forward`.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from alexnet_jax.system.sharding import data_axis, group_axis, local_specs
 
 
 def mesh_axes(mesh: Mesh) -> dict[str, str | None]:
-    """Return the arguments that tell the net, inside `make_forward`, where its other parts are."""
+    """Return the mesh axes to call the net with inside `make_forward`."""
     return {"group_axis": group_axis(mesh), "data_axis": data_axis(mesh)}
 
 
@@ -39,8 +38,9 @@ def make_forward(arch: Architecture, mesh: Mesh, local: Callable, out_specs) -> 
 
     def on_device(params, stats, batch, *shared):
         if over_data:
-            # Marked here, a gradient is summed over "data" once it is the parameter's; left to
-            # where it is used, a bias's would be summed before that, image by image.
+            # With this mark a gradient is summed over "data" when it has the parameter's shape.
+            # Without it a bias's gradient would be summed earlier, while it still has an axis of
+            # images.
             params = lax.pcast(params, over_data, to="varying")
         return local(merge(structure, params, stats), batch, *shared)
 

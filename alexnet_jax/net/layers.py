@@ -36,7 +36,7 @@ class Call:
 
 
 class Operation(nnx.Module):
-    """What may follow a product; its parameters and statistics have the column as first axis."""
+    """What may follow a product. The first axis of its parameters and statistics is the column."""
 
     def __call__(self, xs: Columns, call: Call) -> Columns:
         """Return the columns of this device, each (B, H, W, channels) or (B, units)."""
@@ -44,7 +44,7 @@ class Operation(nnx.Module):
 
 
 class Initializer:
-    """Draws the initial kernel and bias of a layer, each column from another random stream."""
+    """Draws the initial kernel and bias of a layer (paper 5), each column from its own stream."""
 
     def __init__(self, init: Init, key: Array):
         self.init, self.key = init, key
@@ -93,9 +93,10 @@ class Convolution(nnx.Module):
     def __call__(self, xs: Columns | Array) -> Columns:
         """Convolve each column with its kernel, or one array with all kernels.
 
-        (B, H, W, in) -> (B, H', W', out) of each column. An array that all columns read is read
-        once: its kernel has the channels of all columns. On CPU only the gradients are computed so;
-        forward each column has a product of the shape that it has alone on a device, for the same
+        (B, H, W, in) -> (B, H', W', out) of each column. An array that all columns read is
+        convolved once, with a kernel that gives the channels of all columns. On CPU only the
+        gradients are computed in this way. There the forward pass has one convolution for each
+        column, of the shape that it also has on a device of its own, so that both give the same
         bits.
         """
         kernel, bias = self.kernel[...], self.bias[...]

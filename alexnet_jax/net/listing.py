@@ -1,4 +1,4 @@
-"""A net layer by layer: what each gives, costs and receives from the other column."""
+"""A net layer by layer: each layer's output, its cost and what it reads of the other column."""
 
 import dataclasses
 import math
@@ -127,7 +127,7 @@ def table(arch: Architecture) -> Table:
 
 
 def differences(first: Architecture, second: Architecture) -> list[tuple[str, str, str]]:
-    """Return (field, value of the first, value of the second) of all that differs."""
+    """Return (field, value of the first, value of the second) for each field that differs."""
     named = {layer.name for arch in (first, second) for layer in arch.layers}
     absent = {field.name for field in dataclasses.fields(PerLayer)} - named
     one, other = _flat(first), _flat(second)

@@ -16,7 +16,7 @@ Moments = tuple[Array, Array]  # mean and variance, to be broadcast against (B, 
 
 
 class ChannelNorm(Operation):
-    """scale * (x - mean) / sqrt(variance + epsilon) + bias; a subclass says over what."""
+    """scale * (x - mean) / sqrt(variance + epsilon) + bias, with the moments of a subclass."""
 
     def __init__(self, arch: Architecture, channels: int):
         self.scale = nnx.Param(jnp.ones((arch.columns, channels), jnp.float32))
@@ -48,7 +48,7 @@ class BatchNorm(ChannelNorm):
         self.var = nnx.BatchStat(jnp.ones((arch.columns, channels), jnp.float32))
 
     def moments(self, xs: Columns, call: Call) -> list[Moments]:
-        """Return the moments of each channel; in training, remember them."""
+        """Return the moments of each channel; in training, update the running statistics."""
         if not call.train:
             stats = zip(self.mean[...], self.var[...], strict=True)
             return [(_row(mean), _row(var)) for mean, var in stats]
@@ -58,7 +58,7 @@ class BatchNorm(ChannelNorm):
             if call.data_axis is not None:
                 mean, square = lax.pmean((mean, square), call.data_axis)
             means.append(mean)
-            variances.append(jax.nn.relu(square - mean * mean))  # rounding may leave less than 0
+            variances.append(jax.nn.relu(square - mean * mean))  # rounding can make it negative
         for stat, values in ((self.mean, means), (self.var, variances)):
             batch = lax.stop_gradient(jnp.stack(values))
             stat[...] = self.MOMENTUM * stat[...] + (1 - self.MOMENTUM) * batch

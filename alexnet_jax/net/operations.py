@@ -1,6 +1,6 @@
 """What may follow a product: activations, normalizations, pooling, dropout.
 
-One of your own is a function and a line in ACTIVATIONS, NORMS or POOLS; its name is then a value
+To add one, write a function and enter it in ACTIVATIONS, NORMS or POOLS; its name is then a value
 of model.activation, model.norm or model.pool.kind (docs/extend.md).
 """
 
@@ -19,7 +19,7 @@ from alexnet_jax.system.random_streams import per_example, stream
 
 
 class Each(Operation):
-    """A function of an array, applied to each column for itself."""
+    """A function of an array, applied to each column separately."""
 
     def __init__(self, function: Callable[[Array], Array]):
         self.function = function
@@ -45,13 +45,13 @@ class Across(Operation):
 
 
 class Dropout(Operation):
-    """Dropout (paper 4.2). `name` is that of its random stream."""
+    """Dropout (paper 4.2). `name` names its random stream."""
 
     def __init__(self, name: str, dropout: architecture.Dropout):
         self.name, self.rate, self.inverted = name, dropout.rate, dropout.inverted
 
     def __call__(self, xs: Columns, call: Call) -> Columns:
-        """Drop units in training; each image and column has a mask that only the key decides."""
+        """Drop units in training. Each image and column has a mask that depends on the key only."""
         keep = 1 - self.rate
         if not self.rate or (self.inverted and not call.train):
             return xs
@@ -90,7 +90,7 @@ def spatial_norm(arch: Architecture, channels: int) -> Operation:
 
 
 def none(arch: Architecture, channels: int) -> Operation:
-    """Return what changes nothing."""
+    """Return the identity."""
     return Each(lambda x: x)
 
 
@@ -99,14 +99,14 @@ def max_pool(x: Array, pool: architecture.Pool) -> Array:
     return ops.max_pool(x, window=pool.window, stride=pool.stride, ceil=pool.ceil)
 
 
-# Of one column: (B, H, W, channels) or (B, units) -> the same shape.
+# A function of one column's values: (B, H, W, channels) or (B, units) -> the same shape.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
     "tanh": jnp.tanh,
     "sigmoid": jax.nn.sigmoid,
 }
 
-# (the net, channels of a column) -> an operation: Each of a function, or a class where it has
+# (architecture, channels of a column) -> an operation: `Each` of a function, or a class if it has
 # parameters or statistics.
 NORMS: dict[str, Callable[[Architecture, int], Operation]] = {
     "lrn": lrn,
@@ -116,16 +116,16 @@ NORMS: dict[str, Callable[[Architecture, int], Operation]] = {
     "none": none,
 }
 
-# Of one column: (B, H, W, channels), arch.pool -> (B, H', W', channels).
+# A function of one column's values: (B, H, W, channels), arch.pool -> (B, H', W', channels).
 POOLS: dict[str, Callable[[Array, architecture.Pool], Array]] = {"max": max_pool}
 
 
 def build(kind: str, name: str, arch: Architecture, channels: int) -> Operation:
-    """Return the operation that `kind`, one of Layer.then, is in this net.
+    """Return an operation of a net.
 
     Args:
-      kind: activation, norm, spatial_norm, pool or dropout.
-      name: of its activation, such as "dropout6".
+      kind: an entry of Layer.then: activation, norm, spatial_norm, pool or dropout.
+      name: that of the activation which it gives, such as "dropout6".
       arch: the net.
       channels: of one column.
     """

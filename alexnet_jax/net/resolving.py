@@ -1,7 +1,6 @@
-"""A row of the table of architectures with the fields that a config sets.
+"""From config.model to a net: a row of the table of architectures and the fields that override it.
 
-`overrides` gives config.model, which may change single fields of a row; `resolve` puts the two
-together.
+`overrides` gives a config.model in which no field is set; `resolve` gives its net.
 """
 
 import dataclasses
@@ -34,11 +33,11 @@ def resolve(model: ConfigDict, found: int | None = None) -> Architecture:
 
     Args:
       model: config.model.
-      found: classes of the dataset, taken where model.classes is 0 and compared with it else;
-        None: not known yet.
+      found: number of classes in the dataset: the net's number if model.classes is 0, else they
+        must be equal; None: not known yet.
 
     Raises:
-      ConfigError: a name, choice or number that no net can have, or not with these classes.
+      ConfigError: a value that no net can have, or a number of classes that is not the dataset's.
     """
     if model.arch not in ARCHITECTURES:
         raise ConfigError(f"model.arch is one of {', '.join(ARCHITECTURES)}; got {model.arch!r}")
@@ -78,7 +77,7 @@ def _check(arch: Architecture) -> None:
 
 
 def _check_effect(arch: Architecture, model: ConfigDict) -> None:
-    """Refuse what is set of an operation that none of this net's layers has, but to be off."""
+    """Refuse fields of an operation that no layer of this net has, unless they switch it off."""
     there = {op for layer in arch.layers for op in layer.then}
 
     def fields(section: str) -> list[str]:  # an older version's config may lack it
@@ -96,7 +95,7 @@ def _check_effect(arch: Architecture, model: ConfigDict) -> None:
 
 
 def _drop(arch: Architecture, names: tuple[str, ...]) -> Architecture:
-    """Take layers out (paper 7: "any of the middle layers"); their pooling stays."""
+    """Leave layers out (paper 7: "any of the middle layers"); their pooling stays."""
     middle = tuple(layer.name for layer in arch.layers[1:-1])
     if unknown := [name for name in names if name not in middle]:
         raise ConfigError(f"model.drop_layers takes {', '.join(middle)}; got {', '.join(unknown)}")

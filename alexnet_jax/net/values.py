@@ -8,7 +8,7 @@ from alexnet_jax.net.architecture import Architecture
 
 
 def structure_of(arch: Architecture) -> AlexNet:
-    """Return a net that has shapes for values; `merge` gives it values."""
+    """Return a net that has shapes instead of values; `merge` gives it values."""
     return jax.eval_shape(lambda: AlexNet(arch, key=jax.random.key(0)))
 
 
@@ -23,7 +23,7 @@ def stats_of(net: AlexNet) -> dict:
 
 
 def merge(net: AlexNet, params: dict, stats: dict | None = None) -> AlexNet:
-    """Return a copy of `net` with these values; a device's may be those of one column.
+    """Return a copy of `net` with these values, which may be those of one device's columns.
 
     Raises:
       ValueError: values are missing, or are of no layer of this net.
