@@ -1,4 +1,4 @@
-"""Every field of the config but the net's: what it is, its default and its bounds.
+"""Every field of the config except config.model's: what it is, its default and its bounds.
 
 The fields of config.model are in net/architecture.py. docs/config.md is made from both
 (`python -m alexnet_jax.run.config_page`). "paper 4.1" is a section of the paper (Krizhevsky,
@@ -78,14 +78,17 @@ class Data:
         bound=Bound(lambda value: 0 <= value <= 1, "from 0 to 1"),
     )
     workers: int = field(
-        0, "Threads that read and decode; 0: one for each core.", bound=at_least(0), resume=True
+        0,
+        "Threads that read and decode; 0: one for each core, at most 16.",
+        bound=at_least(0),
+        resume=True,
     )
     mean: str = field(
         "image",
-        "What pixels lose. image: each the mean at its own position (paper 2); centre: each view "
-        "the mean image's central window, wherever it was cut (convdata_jpeg.py:95); channel: the "
-        "mean of its channel; values: mean_values; file: mean_file, as image; centre_file: "
-        "mean_file, as centre; none.",
+        "What is subtracted from pixels. image: the mean image, at the pixel's own position (paper "
+        "2); centre: the mean image's central window from every view, wherever it was cut "
+        "(convdata_jpeg.py:95); channel: the mean of the channel; values: mean_values; file: "
+        "mean_file, as image; centre_file: mean_file, as centre; none: nothing.",
         choices=("image", "centre", "channel", "values", "file", "centre_file", "none"),
     )
     mean_values: tuple = field(
@@ -93,29 +96,30 @@ class Data:
     )
     mean_file: str = field(
         "",
-        "An .npy of (256, 256, 3), RGB 0-255, such as Caffe's mean image.",
+        "An .npy file of (256, 256, 3), RGB 0-255, such as Caffe's mean image.",
         effect={"data.mean": ("file", "centre_file")},
     )
     divide_by: tuple = field(
         (1.0, 1.0, 1.0),
-        "R, G, B, after the mean; paper 2: no scaling.",
+        "What pixels are divided by after the mean is subtracted: R, G, B; paper 2: no scaling.",
         bound=_three(lambda value: value > 0, "three numbers above 0"),
     )
     crop: bool = field(
         True,
-        "paper 4.1: a random window of image_size pixels a side of the 256x256; off: its centre.",
+        "paper 4.1: a random square of image_size pixels a side of the 256x256; off: the central "
+        "one.",
     )
     crop_form: str = field(
         "window",
-        "window: as it is (paper 4.1); resized: 8 % to 100 % of the area, scaled to image_size "
-        "(torchvision's RandomResizedCrop).",
+        "window: the square as it is (paper 4.1); resized: a rectangle of 8 % to 100 % of the "
+        "area, scaled to image_size (torchvision's RandomResizedCrop).",
         choices=("window", "resized"),
         effect={"data.crop": (True,)},
     )
     flip: bool = field(True, "paper 4.1: mirrored with probability 1/2.")
     crop_chunk: int = field(
         1,
-        "Neighbours in the batch that share crop and mirror; 32 in the program "
+        "How many neighbours in the batch share crop and mirror; 32 in the program "
         "(convdata_jpeg.py:77).",
         bound=at_least(1),
     )
@@ -132,8 +136,8 @@ class Data:
     )
     colour_rescale: bool = field(
         False,
-        "Divide by 1 + colour_std while there is noise (convdata_jpeg.py:179); the paper's text "
-        "does not.",
+        "Whether to divide by 1 + colour_std while there is noise (convdata_jpeg.py:179); the "
+        "paper's text does not.",
         effect=_COLOUR,
     )
     colour_until: int = field(
@@ -151,14 +155,14 @@ class Optimizer:
     learning_rate: float = field(0.01, "paper 5; equal for all layers.", bound=at_least(0))
     bias_learning_rate: float = field(
         0.0,
-        "That of biases and norms; 0: that of the weights (paper 5). The program: 0.02 "
-        "(layers-145.cfg).",
+        "The learning rate of biases and norms; 0: the same as for weights (paper 5). The program: "
+        "0.02 (layers-145.cfg).",
         bound=at_least(0),
     )
     bias_drops: bool = field(
         True,
-        "Whether bias_learning_rate follows the schedule and the layers' factors; in the program "
-        "it never changed.",
+        "Whether the biases' learning rate follows the schedule and the layers' factors; in the "
+        "program it never changed.",
     )
     momentum: float = field(
         0.9, "paper 5.", bound=Bound(lambda value: 0 <= value < 1, "at least 0 and below 1")
@@ -176,7 +180,7 @@ class Optimizer:
     rate_form: str = field(
         "inside",
         "inside: the learning rate scales what enters the velocity (paper 5); outside: it scales "
-        "what the velocity does (PyTorch's SGD).",
+        "the velocity when that is added to the weights (PyTorch's SGD).",
         choices=("inside", "outside"),
     )
 
@@ -187,19 +191,19 @@ class Schedule:
 
     kind: str = field(
         "plateau",
-        "plateau: after validations without improvement (paper 5); epochs: after given epochs; "
-        "dexp: in equal stretches (net 170).",
+        "When it falls. plateau: after validations without improvement (paper 5); epochs: after "
+        "given epochs; dexp: in dexp_steps equal stretches (the program's net 170).",
         choices=("plateau", "epochs", "dexp"),
     )
     factor: float = field(
         0.1,
-        'paper 5: "divide the learning rate by 10".',
+        'What a drop multiplies the learning rate by. paper 5: "divide the learning rate by 10".',
         bound=_SHARE,
         effect={"schedule.kind": ("plateau", "epochs")},
     )
     drops: int = field(
         3,
-        'paper 5: "reduced three times prior to termination".',
+        'How many drops at most. paper 5: "reduced three times prior to termination".',
         bound=at_least(0),
         effect=_PLATEAU,
     )
@@ -224,8 +228,9 @@ class Schedule:
     )
     layers: tuple = field(
         (),
-        "Rows of (layer, epoch, factor): from this epoch on, this factor on the layer's rate; 0 "
-        "freezes it. Of a layer's rows the latest holds. The paper: equal for all layers.",
+        "Rows of (layer, epoch, factor): from this epoch on, the layer's rate is multiplied by "
+        "this factor, which replaces that of an earlier row; 0 freezes the layer. The paper: equal "
+        "rates for all layers.",
     )
     dexp_factor: float = field(
         250.0,
@@ -247,13 +252,13 @@ class Mesh:
 
     data: int = field(
         -1,
-        "Devices along the batch; -1: all that are left.",
+        "How many devices the batch is split over; -1: all devices, divided by mesh.group.",
         bound=Bound(lambda value: value == -1 or value >= 1, "-1 or at least 1"),
     )
     group: Any = field(
         "auto",
-        "Devices along the columns: 1, 2, or auto, which is 2 where the net has two columns and "
-        "the number of devices is even: the paper's two GPUs.",
+        "How many devices the columns are split over: 1, 2 (the paper's two GPUs), or auto: 2 if "
+        "the net has two columns and the number of devices is even, else 1.",
         bound=Bound(lambda value: str(value) in ("1", "2", "auto"), "1, 2 or auto"),
     )
     cpu_devices: int = field(1, "Virtual devices that a CPU is split into.", bound=at_least(1))
@@ -270,11 +275,15 @@ class Distributed:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """What a run keeps to go on with."""
+    """The saved states from which a run can continue."""
 
-    dir: str = field("", "Empty: checkpoints/ in --workdir. Several machines must share it.")
+    dir: str = field(
+        "", "Their folder; empty: checkpoints/ in --workdir. Several machines must share it."
+    )
     every_steps: int = field(
-        2000, "Besides one after each validation; 0: only those.", bound=at_least(0)
+        2000,
+        "Updates between two checkpoints, besides those after each validation; 0: only those.",
+        bound=at_least(0),
     )
 
 
@@ -288,17 +297,21 @@ class Evaluate:
         choices=(1, 5, 10),
     )
     every_epochs: int = field(1, "Epochs between two validations.", bound=at_least(1))
-    batch_size: int = field(256, "Images at once.", bound=at_least(1), resume=True)
+    batch_size: int = field(
+        256, "Images evaluated at a time, on all devices together.", bound=at_least(1), resume=True
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Log:
-    """What a run says."""
+    """The log of a run: metrics.jsonl, lines on the terminal, TensorBoard."""
 
-    every_steps: int = field(100, "Updates between two lines.", bound=at_least(1))
+    every_steps: int = field(
+        100, "Updates between two lines of training metrics.", bound=at_least(1)
+    )
     plateau_steps: int = field(
         2000,
-        "Warn when the loss stayed at ln(classes) for this many updates.",
+        "Warn when the loss has stayed at ln(classes) for this many updates.",
         bound=at_least(1),
         resume=True,
     )
@@ -312,24 +325,26 @@ class Config:
     seed: int = field(
         0,
         "Decides the initial values, the order of the images, crops, colours and dropout.",
-        # JAX's keys drop what is above.
+        # jax.random.key ignores higher bits.
         bound=Bound(lambda value: 0 <= value < 2**32, "a whole number from 0 to 2**32 - 1"),
     )
     epochs: int = field(
         90,
-        'paper 5: "roughly 90 cycles".',
+        'Passes over the training images. paper 5: "roughly 90 cycles".',
         bound=at_least(1),
         resume={"schedule.kind": ("plateau", "epochs")},  # dexp stretches over the run
     )
-    batch_size: int = field(128, "paper 5. Of all devices together.", bound=at_least(1))
+    batch_size: int = field(
+        128, "Images of an update, on all devices together (paper 5).", bound=at_least(1)
+    )
     init_from: str = field(
         "",
-        "Folder of another run, or a file of weights, with whose parameters this one begins (paper "
-        "6.1: pretraining). Only the first start looks at it.",
+        "Folder of another run, or a file of weights: the run begins with its parameters (paper 6: "
+        "pretraining). A run that is continued ignores it.",
         resume=True,
     )
     init_layers: tuple = field(
-        (), "The layers to take from init_from; none: all of them.", resume=True
+        (), "The layers to take from init_from; empty: all of them.", resume=True
     )
     data: Data = field(Data())
     model: Architecture = field(ARCHITECTURES["paper"])
@@ -358,9 +373,9 @@ def check_section(section: Any, values: ConfigDict, name: str) -> None:
     """Refuse values that a section of the config, or a part of it, cannot have.
 
     Args:
-      section: what describes it, such as Data().
-      values: the section.
-      name: its name.
+      section: an instance of its dataclass, such as Data().
+      values: the section of a config.
+      name: its name in the config.
 
     Raises:
       ConfigError: the field, what it takes, and what it got.

@@ -1,11 +1,11 @@
-"""How the config is described: a frozen dataclass for each section, whose fields tell all.
+"""How the config is described: a frozen dataclass for each section, a `field` for each field.
 
     @dataclasses.dataclass(frozen=True)
     class Log:
         every_steps: int = field(100, "Updates between two lines of the log.", bound=at_least(1))
 
-The sections are in config_fields.py, that of the net in net/architecture.py. Defaults, checks,
-warnings, what a resumed run may change, and docs/config.md are made from them.
+The sections are in config_fields.py, except config.model, which is in net/architecture.py.
+Defaults, checks, warnings, what a resumed run may change, and docs/config.md come from them.
 """
 
 import dataclasses
@@ -31,14 +31,14 @@ _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
 
 
 class Bound(NamedTuple):
-    """What a value must fulfil, and in words."""
+    """A condition on a value, and the same in words."""
 
     holds: Callable[[Any], bool]
     words: str
 
 
 class Field(NamedTuple):
-    """A field of the config with all that is said about it.
+    """A field of the config with its whole description.
 
     Attributes:
       path: dotted name.
@@ -46,9 +46,9 @@ class Field(NamedTuple):
       value: the default, or what the described object has.
       doc: what it is, with its source.
       choices: the values it may have; None: any.
-      bound: what its values must fulfil.
+      bound: a condition on its values.
       effects: it has an effect only where each of these other fields has one of these values.
-      resume: whether a resumed run may change it, or where it may.
+      resume: whether a resumed run may change it, or the condition under which it may.
       before: what versions without this field did.
     """
 
@@ -76,21 +76,21 @@ def field(
 ) -> Any:
     """Return a dataclass field that is a field of the config, or a section of it.
 
-    What is said of a section's effect and resume holds for all of its fields, and its doc for those
-    that have none.
+    A section's `effect` and `resume` hold for all of its fields, and its `doc` for those that have
+    none.
 
     Args:
       default: its value where nothing else is given.
       doc: what it is, with units and source.
-      choices: its values; or "module:NAME" of a dictionary to which others may add: its keys at the
-        time of the check.
-      bound: what its values must fulfil.
+      choices: the values it may have; or "module:NAME" of a dictionary, for its keys at the time of
+        the check, so that others may add to it.
+      bound: a condition on its values.
       effect: it has an effect only where these other fields have these values.
-      resume: whether a resumed run may change it: it decides where and how a run computes, and not
-        what. A condition: only there.
-      before: only for a field that is added to a section which has runs already: what versions
-        without it did. The hash of a config leaves the field out while it has this value.
-      name: in the config, where that is another one.
+      resume: whether a resumed run may change it, because it decides where and how a run computes,
+        and not what. A condition: only where that holds.
+      before: only for a field that was added after runs had been made: the value that does what
+        versions without the field did. The hash of a config leaves out a field with this value.
+      name: its name in the config, where that differs from the dataclass's.
     """
     told = {
         "doc": doc,
@@ -115,11 +115,11 @@ def is_number(value: Any) -> bool:
 
 
 def fields(section: Any, path: str = "") -> Iterator[Field]:
-    """Yield the fields of a described object, and those of the sections in it.
+    """Yield the fields of a section, and those of the sections in it.
 
     Args:
-      section: an instance; what it has is each field's value.
-      path: its own name, with a dot at the end.
+      section: an instance of its dataclass, which holds each field's value.
+      path: its name in the config, with a dot at the end.
     """
     yield from _fields(section, path, "", (), False)
 
@@ -132,7 +132,7 @@ def _fields(
     resume: bool | Condition,
 ) -> Iterator[Field]:
     for own in dataclasses.fields(section):
-        if "doc" not in own.metadata:  # of the object alone, such as the layers of a net
+        if "doc" not in own.metadata:  # no field of the config, such as the layers of a net
             continue
         told, value = own.metadata, getattr(section, own.name)
         name = path + (told["name"] or own.name)
@@ -163,11 +163,11 @@ def _hints(section: type) -> dict[str, Any]:
 
 
 def to_config(section: Any, value_of: Callable[[Field], Any]) -> ConfigDict:
-    """Return a ConfigDict with all fields of a described object.
+    """Return a ConfigDict with all fields of a section.
 
     Args:
-      section: an instance.
-      value_of: gives what each field is to hold.
+      section: an instance of its dataclass.
+      value_of: returns the value of each field.
     """
     config = ConfigDict()
     for described in fields(section):
@@ -209,7 +209,7 @@ def _has_type(value: Any, expected: Any) -> bool:
 
 
 def holds(condition: bool | Condition, values: Mapping[str, Any]) -> bool:
-    """Whether a condition is fulfilled by a config's values, by their dotted names."""
+    """Whether a condition holds for a config's values, given by their dotted names."""
     if isinstance(condition, bool):
         return condition
     return all(values[name] in allowed for name, allowed in condition.items())

@@ -38,13 +38,14 @@ def get_config():
     return config
 ```
 
-Every field is checked before anything else is done. A flag that sets a field without effect, as
-the other fields are, gives a warning. The run's folder keeps the config in `config.json`.
-"resume" marks the fields that may change when a run goes on: they decide where and how it computes,
-not what.
+Every field is checked before anything else is done. If a flag sets a field that has no effect with
+the values of the others, a warning says so. The run's folder keeps the config in `config.json`.
+"resume" marks the fields that may change when a run is continued: they decide where and how it
+computes, not what.
 
-"paper 4.1" is a section of the paper; files such as `layers-145.cfg` are of the released 2012
-program. This page is written by `python -m alexnet_jax.run.config_page > docs/config.md`.
+"paper 4.1" is a section of the paper; files such as `layers-145.cfg` belong to the released 2012
+program ("the program"). This page is written by
+`python -m alexnet_jax.run.config_page > docs/config.md`.
 """
 
 
