@@ -1,4 +1,4 @@
-"""Train a net: restore or create its state, then batch, update, log, validate and save."""
+"""Train a net: restore or create its state, then loop: batch, update, log, validate and save."""
 
 import collections
 import contextlib
@@ -52,20 +52,21 @@ def train(
     interrupt: Interrupt | None = None,
     after_validation: Callable[[], object] | None = None,
 ) -> dict:
-    """Train what `config` describes in `workdir`, and go on with a run that has begun there.
+    """Train what `config` describes in `workdir`; continue the run there if it has begun.
 
     Args:
       config: a recipe.
       workdir: the run's folder.
-      interrupt: asked before each step whether to stop; entered when the first may begin. None:
-        the run is never asked to stop.
+      interrupt: a context manager that is entered before the first step and asked before each step
+        whether to stop; None: the run never stops early.
       after_validation: called after each validation, in the process that writes the log.
 
     Returns:
-      The last validation's line of metrics.jsonl; nothing where another process writes it.
+      The last validation's line of metrics.jsonl; {} in processes that write no log.
 
     Raises:
-      UserError: what the user can mend: config, data, checkpoints, a loss that is not finite.
+      UserError: an error that the user can fix, in the config, the data or the checkpoints; or a
+        loss that is not finite.
       Stopped: `interrupt` asked to stop; the state is saved.
     """
     configs.check(config)
@@ -90,7 +91,7 @@ def train(
         if first:
             dataset_info.keep(workdir, dataset, config.data, begun=bool(checkpoints.steps()))
         run = Run(config, arch, mesh, dataset, checkpoints, log, stop)
-        if first:  # only now: a start that is refused leaves the folder's config as it was
+        if first:  # not earlier: a start that is refused must not change the folder's config
             if run.step and (warning := folder.other_cores(workdir)):
                 log.say(warning)
             folder.write_run(workdir, config)
@@ -98,10 +99,11 @@ def train(
 
 
 def _check_before_preparation(config: ConfigDict, arch: Architecture) -> None:
-    """Refuse what would else be refused only when the images are prepared, which may take hours.
+    """Refuse what would otherwise be refused only after preparation, which may take hours.
 
     Raises:
-      ConfigError: poolings that do not fit, layers that the net has not, a file that is no mean.
+      ConfigError: poolings that do not fit, layers that the net does not have, a file that is no
+        mean.
     """
     state = jax.eval_shape(lambda: initial_state(config, arch))
     if config.init_from:
@@ -111,7 +113,7 @@ def _check_before_preparation(config: ConfigDict, arch: Architecture) -> None:
 
 
 def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
-    """Make the steps that are left, and return the last validation's line of the log."""
+    """Do the remaining steps, and return the last validation's line of the log."""
     config, mesh, log, steps = run.config, run.mesh, run.log, run.epochs.steps
     train_step = make_train_step(config, run.arch, mesh)
     batches = train_batches(
@@ -163,14 +165,14 @@ def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
 
 @dataclasses.dataclass
 class Run:
-    """A run between two steps: its state, and what is done to it there.
+    """The state of a run, and what happens to it between two steps.
 
     Attributes:
       state: on the devices.
-      step: updates done; state.step on the host.
+      step: updates done: state.step, on the host.
       saved: step of the last state that was saved or restored; -1: none.
-      learning_rates: those in the state, once they are set.
-      plateau: state.plateau on the host: reading it from the state would wait for the step.
+      learning_rates: those in the state; None: not set yet.
+      plateau: state.plateau on the host, since reading it from the state would wait for the step.
     """
 
     config: ConfigDict
@@ -215,7 +217,7 @@ class Run:
         return state, -1
 
     def set_learning_rates(self) -> None:
-        """Put the learning rates of the next update into the state, where they have changed."""
+        """Put the learning rates of the next update into the state, if they have changed."""
         at = {"step": self.step, "epoch": self.epochs.done(self.step), "steps": self.epochs.steps}
         now = schedule.learning_rates(self.config, self.state.params, **at, plateau=self.plateau)
         if now != self.learning_rates:
@@ -243,15 +245,15 @@ class Run:
             "step": self.step,
             "epoch": self.epochs.passed(self.step),
             "split": split,
-            "learning_rate": float(f"{float(rate):.6g}"),  # as it was set, not as float32 has it
+            "learning_rate": float(f"{float(rate):.6g}"),  # 0.01, not the float32 next to it
         }
 
     def validation_is_due(self) -> bool:
-        """Whether an epoch has just ended whose validation is not yet done."""
+        """Whether an epoch has just ended and its validation is still to be done."""
         return self.epochs.validates(self.step) and int(self.state.validated) != self.step
 
     def validate(self) -> None:
-        """Evaluate, log, update the plateau, save; a signal stops the evaluation and the run."""
+        """Evaluate, log, update the plateau and save; a signal stops the evaluation and the run."""
         self.check_finite()
         result = evaluate(
             self.evaluate_step, self.state, self.validation_batches(), self.pixel_stats, self.mesh
@@ -285,25 +287,25 @@ class Run:
             yield batch
 
     def save(self, validation: dict | None = None) -> None:
-        """Begin to write a checkpoint; a state whose loss was not finite is never saved."""
+        """Begin to write a checkpoint, but never of a state whose loss was not finite."""
         self.check_finite()
         self.checkpoints.save(self.state, validation)
         self.saved = self.step
 
     def leave(self, signal: int) -> NoReturn:
-        """Save where that is not done, and stop."""
-        if self.step != self.saved:  # a damaged checkpoint of this step may be there
+        """Save the state if it is not saved yet, and stop."""
+        if self.step != self.saved:
             self.save()
         self.checkpoints.wait()
         raise Stopped(signal, f"saved at step {self.step}; the same command goes on from there")
 
     def check_finite(self) -> None:
-        """Stop the run where a loss was not finite."""
+        """Raise TrainingError if a loss was not finite."""
         if (bad := int(self.state.bad_step)) >= 0:
             raise TrainingError(self.not_finite("loss", bad))
 
     def not_finite(self, what: str, step: int) -> str:
-        """Say which checkpoint is good, where the parameters after `step` updates are not."""
+        """Return an error text with the last good checkpoint; that of `step` is not good."""
         good = [saved for saved in self.checkpoints.steps() if saved < step]
         last = f"the last one saved before, step {good[-1]}, is good" if good else "none was saved"
         return (

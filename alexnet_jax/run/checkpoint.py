@@ -1,5 +1,7 @@
-"""Checkpoints with Orbax: written in the background, whole or not at all; the latest two and the
-best are kept."""
+"""Checkpoints, by Orbax: written in the background, complete or not at all.
+
+The latest two and the best are kept; the others are deleted.
+"""
 
 import json
 import pathlib
@@ -17,8 +19,8 @@ from alexnet_jax.errors import CheckpointError
 from alexnet_jax.step.state import NetState, State, TrainState
 
 LATEST = 2
-ERROR = "top1_error"  # what "best" goes by
-_DETAILS = " See full TensorStore details:"  # Orbax names the place in the array, its cause why
+ERROR = "top1_error"  # "best" is the checkpoint with the lowest one
+_DETAILS = " See full TensorStore details:"  # then the reason is in the error's __cause__
 
 
 class Checkpoints:
@@ -26,9 +28,9 @@ class Checkpoints:
 
     Args:
       workdir: the run's folder.
-      config_hash: of the run's config; a checkpoint of another config is refused. "": not asked.
+      config_hash: of the run's config; a checkpoint of another config is refused. "": no check.
       directory: where the checkpoints are; "": workdir/checkpoints.
-      read_only: leave alone what the run may be writing there just now.
+      read_only: write and delete nothing, since the run may be writing there at the same time.
     """
 
     def __init__(
@@ -50,8 +52,8 @@ class Checkpoints:
             best_mode="min",
             cleanup_tmp_directories=not read_only,
             read_only=read_only,
-            create=not read_only,  # Orbax would warn of this and the next
-            save_interval_steps=0 if read_only else 1,
+            create=not read_only,  # Orbax warns if a reader has other values here
+            save_interval_steps=0 if read_only else 1,  # and here
         )
         _forget_unreadable_metrics(self.directory)
         self._manager = ocp.CheckpointManager(self.directory, options=options)
@@ -81,20 +83,20 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
             if step in self._manager.all_steps():
-                self._manager.delete(step)  # saved on a signal, before its validation
+                self._manager.delete(step)  # it was saved on a signal, before the validation
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(_as_tree(state)), meta=ocp.args.JsonSave(meta)
                 ),
                 metrics=metrics,
-                force=True,  # also before a later one, which was damaged
+                force=True,  # even if there is a later checkpoint, which was damaged
             )
         except (OSError, ValueError) as error:
             raise CheckpointError(_not_written(self.directory, step, error)) from error
 
     def wait(self) -> None:
-        """Return when the save that has begun is on disk.
+        """Wait until the save that has begun is on disk.
 
         Raises:
           CheckpointError: it could not be written.
@@ -105,16 +107,16 @@ class Checkpoints:
             raise CheckpointError(_not_written(self.directory, None, error)) from error
 
     def restore(self, like: State, which: str | int = "latest") -> State | None:
-        """Return a saved state, placed as `like`, or None where nothing is saved.
+        """Return a saved state with the shardings of `like`, or None if nothing is saved.
 
         Args:
-          like: shapes, dtypes and shardings (jax.ShapeDtypeStruct). For a `NetState` the net alone
+          like: shapes, dtypes and shardings (jax.ShapeDtypeStruct). For a `NetState` only the net
             is read: half of the bytes.
-          which: latest, best, or a step. A damaged latest is named and the one before is taken;
-            where none was validated (weights that were imported), the latest is the best.
+          which: latest, best, or a step. If the latest is damaged, a warning names it and the one
+            before is used. If none was validated (imported weights), the latest is the best.
 
         Raises:
-          CheckpointError: there is no such checkpoint, none that is whole, or it is another run's.
+          CheckpointError: there is no such checkpoint, it is damaged, or it is another run's.
         """
         steps = self._wanted(which)
         if steps is None:
@@ -150,7 +152,7 @@ class Checkpoints:
         return [step]
 
     def _restore(self, like: State, step: int) -> State:
-        # First, since the state of another net would look damaged.
+        # The hash comes first: the state of another net would look damaged.
         meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
         saved_hash = meta["meta"]["config_hash"]
         if self.config_hash and saved_hash and self.config_hash != saved_hash:
@@ -167,7 +169,7 @@ class Checkpoints:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
             state = type(like)(**reader.restore(self.directory / str(step) / "state", args=args))
         sums = fingerprint(state)
-        if sums != meta["meta"]["sums"][: len(sums)]:  # a net's leaves are a state's first
+        if sums != meta["meta"]["sums"][: len(sums)]:  # a NetState's leaves come first
             raise ValueError("its numbers are not those that were saved")
         return state
 
@@ -192,10 +194,10 @@ def _as_tree(state: NetState) -> dict:
 
 
 def _forget_unreadable_metrics(directory: pathlib.Path) -> None:
-    """Remove damaged metrics: Orbax does not open a folder in which it cannot read them."""
+    """Remove damaged metrics: Orbax cannot open a folder that has them."""
     for path in directory.glob("*/metrics/metrics"):
         if not path.parents[1].name.isdigit():
-            continue  # not finished: the run may be writing it just now
+            continue  # not finished: the run may be writing it now
         try:
             float(json.loads(path.read_text())[ERROR])
         except (OSError, ValueError, KeyError, TypeError):

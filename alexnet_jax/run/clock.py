@@ -1,4 +1,4 @@
-"""The time of some steps: waiting for data, and computing."""
+"""How long steps take: the time they wait for data, and the rest."""
 
 import contextlib
 import time
@@ -22,7 +22,7 @@ class Clock:
         self._steps += 1
 
     def read(self, batch_size: int) -> dict[str, float]:
-        """Return images_per_second, step_ms and data_wait_ms; a step takes the sum of these two."""
+        """Return images_per_second, step_ms and data_wait_ms; a step takes both times together."""
         seconds = time.perf_counter() - self._begin
         steps = max(1, self._steps)
         return {

@@ -1,6 +1,7 @@
-"""Configurations: checked before anything starts, written into the run's folder, compared.
+"""Configs: made, checked before anything starts, written into the run's folder, compared.
 
-What a field is, what it may be and what it does stands in config_fields.py alone.
+The fields themselves are described in config_fields.py and, for config.model, in
+net/architecture.py.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
 from alexnet_jax.system import recipes
 
-# A run may go on with other values of these: they change where and how, not what is computed.
+# A run may be continued with other values of these: they change where and how it computes.
 FREE = frozenset(path for path, field in all_fields().items() if field.resume is True)
 
 
@@ -50,7 +51,7 @@ def check(config: ConfigDict) -> None:
     """Refuse what no run can have.
 
     Raises:
-      ConfigError: the field, what it takes and what it got; or a field that there is not.
+      ConfigError: the field, what it takes and what it got; or a missing or unknown field.
     """
     values, fields = flattened(config), all_fields()
     if missing := [name for name in fields if name not in values]:
@@ -60,14 +61,14 @@ def check(config: ConfigDict) -> None:
             f"the config has {', '.join(unknown)}, which this version of the program does not know"
         )
     for name, field in fields.items():
-        if not name.startswith("model."):  # `resolve` checks them together with their row's
+        if not name.startswith("model."):  # `resolve` checks those, with the row's values
             schema.check(field, values[name])
     layers = resolving.resolve(config.model).layers
     _check_layers(config.schedule.layers, [layer.name for layer in layers])
 
 
 def _check_layers(rows: Iterable, names: list[str]) -> None:
-    """Refuse rows of schedule.layers that the net or the clock cannot follow."""
+    """Refuse rows of schedule.layers that do not fit the net, or whose numbers make no sense."""
     for row in rows:
         if not isinstance(row, list | tuple) or len(row) != 3:
             raise ConfigError(
@@ -86,12 +87,11 @@ def _check_layers(rows: Iterable, names: list[str]) -> None:
 def idle(config: ConfigDict, given: Iterable[str]) -> list[str]:
     """Return a line for each of the fields `given` that has no effect.
 
-    A flag that changes nothing leaves its run what it was: an ablation that compares two such runs
-    compares seeds.
+    Such a flag is usually a mistake: an ablation by it would compare a run with itself.
 
     Args:
       config: the run's.
-      given: names of the fields that a command line sets, as schedule.patience.
+      given: names of the fields that a command line sets, such as schedule.patience.
 
     Raises:
       ConfigError: no run can have this config.
@@ -114,7 +114,7 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-    """Return the configuration of a run's config.json as it stands there, locked."""
+    """Return the configuration of a run's config.json, without fields added since, locked."""
     values = json.loads(text)
     if isinstance(values.get("model"), dict):
         values["model"] = renamed(values["model"])
@@ -122,12 +122,12 @@ def from_json(text: str) -> ConfigDict:
 
 
 def renamed(model: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of a config.model whose model.arch may be called model.spec, as it was."""
+    """Return the values of config.model with `arch` for `spec`, its name in older runs."""
     return {"arch" if name == "spec" else name: value for name, value in model.items()}
 
 
 def complete(config: ConfigDict) -> ConfigDict:
-    """Return an older run's config with the fields that came later, as that run acted, locked."""
+    """Return an older run's config with the fields added since, set to what it did, locked."""
     found = config.to_dict()
     for name, field in all_fields().items():
         *sections, last = name.split(".")
@@ -144,18 +144,18 @@ def _before(field: schema.Field) -> Any:
 
 
 def fingerprint(config: ConfigDict) -> str:
-    """Return a hash of all that matters to the numbers of a run."""
+    """Return a hash of all fields that change what a run computes."""
     matters = _what_matters(config)
-    matters["model.spec"] = matters.pop("model.arch")  # its name when the first runs were hashed
+    matters["model.spec"] = matters.pop("model.arch")  # the name that older runs hashed
     for name, field in all_fields().items():
         if field.before is not schema.ABSENT and matters.get(name) == field.before:
-            del matters[name]  # the field came later than runs that acted so
+            del matters[name]  # older runs did the same without the field
     text = json.dumps(sorted(matters.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
-    """Return a line for each field that matters and differs, "name: old -> new"."""
+    """Return "name: old -> new" for each field that differs and changes what a run computes."""
     before, after = _what_matters(old), _what_matters(new)
     return [
         f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
@@ -171,7 +171,7 @@ def _what_matters(config: ConfigDict) -> dict[str, Any]:
 
 
 def flattened(config: ConfigDict) -> dict[str, Any]:
-    """Return dotted names and values, as JSON would give them back."""
+    """Return dotted names and values, with the types that JSON keeps."""
     flat: dict[str, Any] = {}
 
     def walk(prefix: str, section: dict) -> None:

@@ -1,4 +1,4 @@
-"""docs/config.md: every field of the config, from what config_fields.py and architecture.py say.
+"""docs/config.md: every field of the config, made from config_fields.py and net/architecture.py.
 
 python -m alexnet_jax.run.config_page > docs/config.md
 """

@@ -22,7 +22,7 @@ from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 
 CLASSES_FILE = "classes.json"
 STATISTICS_FILE = "statistics.npz"
-DECODERS = 0.5  # levels of 0-255: decoders make the means of the same files differ by less
+DECODERS = 0.5  # of 0-255: two decoders' means of the same files differ by less
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class DatasetInfo:
 
     Attributes:
       class_names: in the order of the labels; None: unknown (imported weights).
-      words: names for people: ILSVRC's words for the synset; else class_names.
+      words: readable names: ILSVRC's words for the synset; else class_names.
       statistics: of the training images; None: unknown.
       missing: why something is unknown.
     """
@@ -75,7 +75,7 @@ def of_dataset(dataset: PreparedDataset) -> DatasetInfo:
 
 
 def write(workdir: pathlib.Path, info: DatasetInfo) -> None:
-    """Write classes.json and statistics.npz, where there is something to write.
+    """Write classes.json and statistics.npz, each if its content is known.
 
     Raises:
       UserError: a file cannot be written.
@@ -132,7 +132,7 @@ def _difference_from(workdir: pathlib.Path, info: DatasetInfo, mean: np.ndarray 
 
 
 def difference(before: Statistics, after: Statistics | None) -> str:
-    """Return how the training images then and now differ, or "" where nothing shows it."""
+    """Return how the training images differ from the earlier ones, or "" if no difference shows."""
     if after is not None and before.images != after.images:
         return f"it had {before.images} to train on, now {after.images}"
     if after is not None and np.abs(before.mean_image - after.mean_image).max() > DECODERS:

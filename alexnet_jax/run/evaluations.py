@@ -9,11 +9,11 @@ from alexnet_jax.errors import UserError
 from alexnet_jax.system.atomic_file import write_atomic
 
 FILE = "evaluations.jsonl"
-KEY = ("step", "views", "resize")  # the latest of equal evaluations is kept
+KEY = ("step", "views", "resize")  # of evaluations that agree in these, the latest is kept
 
 
 def remember(workdir: pathlib.Path, line: dict[str, Any]) -> None:
-    """Add a line to evaluations.jsonl; do nothing where the folder cannot be written.
+    """Add a line to evaluations.jsonl; do nothing if the folder cannot be written.
 
     Args:
       workdir: the run's folder.

@@ -1,4 +1,4 @@
-"""What TensorBoard reads of a run, written as it comes.
+"""The events of a run, for TensorBoard.
 
 tensorboardX's SummaryWriter writes from a thread. Where the disk is full that thread dies with a
 traceback, and the run waits for it forever. So this uses its RecordWriter and messages directly.
@@ -25,8 +25,8 @@ class Events:
     """A file of events. Every method raises OSError where it cannot be written.
 
     Args:
-      folder: what TensorBoard is pointed at; made where it is missing.
-      purge_step: TensorBoard no longer shows what earlier files say of this step and later ones.
+      folder: the one that TensorBoard reads; made if it is missing.
+      purge_step: TensorBoard ignores what earlier files hold for this step and later ones.
     """
 
     def __init__(self, folder: pathlib.Path, purge_step: int):
@@ -59,7 +59,7 @@ class Events:
         self._flush()
 
     def close(self) -> None:
-        """Close the file; no error, since an error was raised or a validation was flushed."""
+        """Close the file. Errors are ignored: nothing of importance is left to be written."""
         with contextlib.suppress(OSError):
             self._file.close()
 

@@ -48,12 +48,12 @@ def _has_begun(workdir: pathlib.Path, config: ConfigDict) -> bool:
     elsewhere = configs.flattened(config).get("checkpoint.dir")
     checkpoints = pathlib.Path(elsewhere or workdir / "checkpoints")
     log = workdir / "metrics.jsonl"
-    logged = log.exists() and log.stat().st_size > 0  # it is there, empty, before the first step
+    logged = log.exists() and log.stat().st_size > 0  # it is empty before the first step
     return logged or any(path.name.isdigit() for path in checkpoints.glob("*"))
 
 
 def write_run(workdir: pathlib.Path, config: ConfigDict) -> None:
-    """Write config.json and environment.json; make the folder where it is missing.
+    """Write config.json and environment.json; make the folder if it is missing.
 
     Raises:
       ConfigError: a file cannot be written.
@@ -64,7 +64,7 @@ def write_run(workdir: pathlib.Path, config: ConfigDict) -> None:
 
 
 def other_cores(workdir: pathlib.Path) -> str | None:
-    """Return a warning where a run on CPU continues with another number of cores, else None.
+    """Return a warning if a run on CPU continues with another number of cores, else None.
 
     Call it before `write_run`, which overwrites the number of cores in environment.json.
     """
@@ -83,7 +83,7 @@ def other_cores(workdir: pathlib.Path) -> str | None:
 
 @contextlib.contextmanager
 def alone(workdir: pathlib.Path) -> Iterator[None]:
-    """Keep other processes from training in the folder, where its disk supports locks.
+    """Keep other processes from training in the folder, if its disk supports locks.
 
     The kernel holds the lock and releases it when the process ends, however that happens.
 
@@ -113,8 +113,8 @@ def read_config(workdir: pathlib.Path, *, as_it_is: bool = False) -> ConfigDict:
 
     Args:
       workdir: the folder.
-      as_it_is: whether fields stay missing that its version of the program did not have; else they
-        have the values that it acted on.
+      as_it_is: leave out fields that the run's version of the program did not have; else they are
+        set to what that version did.
 
     Raises:
       CheckpointError: there is no run, or its config.json cannot be read.

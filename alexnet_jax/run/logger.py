@@ -1,4 +1,4 @@
-"""What a run writes as it goes: progress or plain lines, metrics.jsonl, pictures, TensorBoard."""
+"""What a run writes while it trains: a progress bar or lines, metrics.jsonl, pictures, events."""
 
 import contextlib
 import itertools
@@ -55,7 +55,7 @@ class Logger:
             self._events.close()
 
     def begin(self, step: int, validated: int, steps: int) -> None:
-        """Forget the lines that a killed run wrote after its last checkpoint.
+        """Remove the lines that a killed run wrote after its last checkpoint.
 
         Args:
           step: of that checkpoint, from which the run goes on.
@@ -76,7 +76,7 @@ class Logger:
         self._progress.update(self._task, completed=step, total=steps)
 
     def _set_aside(self) -> None:
-        """Keep what an earlier run logged; its checkpoints, if there were any, are gone."""
+        """Rename an earlier run's log; its checkpoints, if there were any, are gone."""
         numbers = itertools.count(1)
         aside = next(p for k in numbers if not (p := self._workdir / f"metrics.{k}.jsonl").exists())
         with _written(aside):
@@ -91,7 +91,7 @@ class Logger:
         """Record one line: step, epoch, split, loss, errors, learning_rate, images_per_second.
 
         Raises:
-          TrainingError: it could not be written; so do all that record.
+          TrainingError: it could not be written.
         """
         with _written(self.path), self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -113,7 +113,7 @@ class Logger:
         return next((line for line in reversed(lines) if line["split"] == split), {})
 
     def image(self, name: str, picture: np.ndarray, step: int) -> None:
-        """Record a picture, (H, W, 3) uint8: its latest state as name.png, all in TensorBoard."""
+        """Record a picture, (H, W, 3) uint8: the latest as name.png, all of them in TensorBoard."""
         with atomic_file(self._workdir / f"{name}.png", TrainingError) as half:
             Image.fromarray(picture).save(half, "png")
         if self._events is not None:
@@ -127,7 +127,7 @@ class Logger:
 
 
 class Silence:
-    """The log of a process that writes none: it has Logger's methods, which do nothing."""
+    """A Logger for processes that write no log: all methods do nothing."""
 
     def __enter__(self) -> "Silence":
         return self

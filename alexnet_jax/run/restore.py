@@ -37,7 +37,7 @@ class Restored:
       arch: the net.
       mesh: the devices that hold the net.
       state: its parameters, batch statistics and step.
-      dataset_info: facts about its training images.
+      dataset_info: the classes and statistics of its training images.
     """
 
     workdir: pathlib.Path
@@ -64,18 +64,18 @@ class Restored:
         train: bool = False,
         split: str = SPLIT,
     ) -> PreparedDataset:
-        """Return images for the net, prepared: those of its run, or others.
+        """Return prepared images for the net: those of its run, or others.
 
         Args:
-          data_dir: a folder of images, or of ILSVRC's archives, in place of the run's images. Where
+          data_dir: a folder of images, or of ILSVRC's archives, in place of the run's images. If
             the folder holds class folders only, such as a val folder, all of its images are
             validation images, unless the run was trained on a part of them.
-          resize: how they are made square; None: as in training.
+          resize: how the images are made square; None: as in training.
           train: whether the training images are needed too.
           split: validation, or ILSVRC-2010's test.
 
         Raises:
-          DataError: they are missing, have other classes, or are not those of the run.
+          DataError: the images are missing, have other classes, or have replaced those of the run.
         """
         data = self.config.copy_and_resolve_references().data
         if data_dir:
@@ -102,7 +102,7 @@ class Restored:
 def restore(
     workdir: str | pathlib.Path, checkpoint: str | int = "best", mesh: Mesh | None = None
 ) -> Restored:
-    """Return the net in a run's folder, on the devices that are here.
+    """Return the net in a run's folder, on this machine's devices.
 
     Its optimizer is not read, and its images need not be there.
 
@@ -162,9 +162,10 @@ def _is_there(folder: str) -> bool:
 
 
 def _is_all_new(restored: Restored, folder: pathlib.Path) -> bool:
-    """Whether a folder holds class folders only, and not those that the run was trained on.
+    """Whether a folder holds class folders only, none of whose images the run was trained on.
 
-    The folder may have moved, so the number of images that are not held out decides too.
+    The training folder may have been moved, so a folder with as many images for training as the run
+    had counts as the same one.
     """
     data = restored.config.copy_and_resolve_references().data
     trained_on = restored.dataset_info.statistics

@@ -42,7 +42,7 @@ def abstract_state(config: ConfigDict, arch: Architecture, mesh: Mesh) -> TrainS
 
 
 def create_state(config: ConfigDict, arch: Architecture, mesh: Mesh) -> TrainState:
-    """Draw the initial state where it lives; the same bits on any mesh."""
+    """Draw the initial state on the devices of the mesh; it has the same bits on any mesh."""
     draw = jax.jit(
         lambda: initial_state(config, arch),
         out_shardings=shardings_of(abstract_state(config, arch, mesh)),

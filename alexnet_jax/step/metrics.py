@@ -1,4 +1,4 @@
-"""Masked sums of loss, top-1 and top-5 errors: every image counts once, padding never."""
+"""Sums of loss, top-1 and top-5 errors, with a mask: every image counts once, padding never."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +33,7 @@ def sums(log_probs: Array, labels: Array, mask: Array) -> Sums:
     earlier = jnp.arange(log_probs.shape[1])[None, :] < labels[:, None]
     better = jnp.logical_or(log_probs > right, jnp.logical_and(log_probs == right, earlier))
     rank = jnp.sum(better, axis=1)
-    # No comparison with NaN holds, so the rank alone would call such an answer right.
+    # Every comparison with NaN is false, so the rank alone would call such an answer right.
     bad = jnp.isnan(right[:, 0])
     return {
         "images": jnp.sum(mask),

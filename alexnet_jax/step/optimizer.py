@@ -1,9 +1,11 @@
 """The paper's update, with a learning rate for each layer's weights and another for its biases.
 
 Paper 5: v <- 0.9 v - 0.0005 lr w - lr g; w <- w + v. The rate is inside the velocity: after a
-drop, v still holds steps of the old rate. PyTorch's SGD puts the rate outside and then differs.
+drop, v still holds steps of the old rate. PyTorch's SGD puts the rate outside, so the two differ
+after a drop.
 
-What has a rate of 0 is left alone altogether, as in the released program (weights.cu:148).
+Where a rate is 0, neither the parameter nor its velocity changes, as in the released program
+(weights.cu:148).
 """
 
 from typing import Any, NamedTuple
@@ -19,9 +21,9 @@ from alexnet_jax.config_fields import Optimizer, check_section
 class LearningRates(NamedTuple):
     """The learning rates of one update: floats on the host, () float32 in the state."""
 
-    base: Any  # that of the weights, without a layer's own factor: the one in the log
+    base: Any  # of the weights, before a layer's factor; this one is logged
     weights: dict[str, Any]  # layer -> rate of its kernel
-    biases: dict[str, Any]  # layer -> rate of all else that it learns
+    biases: dict[str, Any]  # layer -> rate of its other parameters
 
 
 class OptimizerState(NamedTuple):
@@ -34,9 +36,9 @@ class OptimizerState(NamedTuple):
 def make_optimizer(options: ConfigDict) -> optax.GradientTransformation:
     """Return the update of config.optimizer; its state, an `OptimizerState`, holds the rates.
 
-    decay_form "velocity" is the paper's; "decoupled" takes lr * weight_decay * w off outside the
-    velocity (SGDW). rate_form "inside" is the paper's; "outside": v <- m v + g + decay w;
-    w <- w - lr v. Where a rate is 0, neither the parameter nor its velocity moves.
+    decay_form "velocity" is the paper's; "decoupled" subtracts lr * weight_decay * w from the
+    weights, outside the velocity (SGDW). rate_form "inside" is the paper's; "outside":
+    v <- m v + g + decay w; w <- w - lr v.
 
     Raises:
       ConfigError: a value that config.optimizer cannot have.
@@ -44,7 +46,7 @@ def make_optimizer(options: ConfigDict) -> optax.GradientTransformation:
     check_section(Optimizer(), options, "optimizer")
     inside, decoupled = options.rate_form == "inside", options.decay_form == "decoupled"
 
-    def decays(params):  # biases and the scales of norms do not (layer.cu:565), but in PyTorch
+    def decays(params):  # kernels only (layer.cu:565), unless decay_biases, as in PyTorch
         return jax.tree.map(lambda kernel: kernel or options.decay_biases, _are_kernels(params))
 
     decay = optax.add_decayed_weights(options.weight_decay, decays)
@@ -104,5 +106,5 @@ def _where_learning(lr, new, old):
 
 
 def with_learning_rates(state: OptimizerState, rates: LearningRates) -> OptimizerState:
-    """Return the state with its rates replaced; each () float32, where the old ones are."""
+    """Return the state with other rates, each () float32, on the devices of the old ones."""
     return state._replace(rates=rates)

@@ -18,7 +18,7 @@ class Epochs:
     """The steps and epochs of a run. A batch may hold images of two epochs.
 
     Attributes:
-      images: in the training split.
+      images: number of training images.
       batch_size: images of a step.
       epochs: of the whole run.
       every: epochs between two validations.
@@ -35,7 +35,7 @@ class Epochs:
         return self.end(self.epochs)
 
     def end(self, epoch: int) -> int:
-        """Return the step with which this many epochs end."""
+        """Return the number of steps after which this many epochs are done."""
         return math.ceil(epoch * self.images / self.batch_size)
 
     def done(self, step: int) -> int:
@@ -47,7 +47,7 @@ class Epochs:
         return round(step * self.batch_size / self.images, 4)
 
     def validates(self, step: int) -> bool:
-        """Whether a validation follows this step, with which an epoch or the run has ended."""
+        """Whether a validation follows this step, the last of the run or of a validated epoch."""
         epoch = self.done(step)
         wanted = epoch % self.every == 0 or step == self.steps
         return step > 0 and wanted and step == self.end(epoch)
@@ -64,13 +64,13 @@ def learning_rates(
 ) -> LearningRates:
     """Return the learning rates of the update after `step` others, as floats.
 
-    A layer's factor is in its latest row of schedule.layers whose epoch has come; a norm has the
-    factor of its convolution. Biases have the factor and the schedule too, unless
-    optimizer.bias_drops is off; a factor of 0 stops them in any case.
+    A layer's factor is that of its row in schedule.layers with the latest epoch that has begun; a
+    norm has the factor of its convolution. The factor and the schedule apply to biases too, unless
+    optimizer.bias_drops is off; a factor of 0 stops biases in any case.
 
     Args:
       config: the run's.
-      layers: names of what has parameters.
+      layers: names of all layers and norms with parameters.
       step: updates done.
       epoch: epochs done.
       steps: updates of the whole run.
@@ -97,18 +97,18 @@ def _layer_factor(rows: Iterable, layer: str, epoch: int) -> float:
 
 
 def _drop(schedule: ConfigDict, *, step: int, epoch: int, steps: int, plateau) -> float:
-    """Return the learning rate divided by the first one."""
+    """Return the present learning rate as a fraction of the first one."""
     if schedule.kind == "plateau":
         return float(plateau.scale)
     if schedule.kind == "epochs":
         return schedule.factor ** sum(epoch >= end for end in schedule.epochs)
-    # dexp, lr.cu: N equal stretches, geometrically spaced.
+    # dexp (lr.cu): equal stretches of the run, whose rates are a geometric sequence.
     stretch = min(step * schedule.dexp_steps // steps, schedule.dexp_steps - 1)
     return schedule.dexp_factor ** (-stretch / max(1, schedule.dexp_steps - 1))
 
 
 def make_plateau(schedule: ConfigDict) -> optax.GradientTransformationExtraArgs:
-    """Return optax's plateau for config.schedule. Update it once for each validation."""
+    """Return optax's plateau for config.schedule, to be updated once after each validation."""
     return reduce_on_plateau(
         factor=schedule.factor,
         patience=schedule.patience,

@@ -1,4 +1,4 @@
-"""What a run is between two steps. Prediction needs the first part of it, `NetState`."""
+"""The state of a run between two steps. Prediction needs only its first part, `NetState`."""
 
 import dataclasses
 import functools
@@ -25,24 +25,24 @@ if TYPE_CHECKING:  # prediction loads no optimizer
 @functools.partial(jax.tree_util.register_dataclass)
 @dataclasses.dataclass(frozen=True)
 class NetState:
-    """A net's numbers: the first leaves of the `TrainState` that it is a part of."""
+    """The arrays of a net; in a `TrainState`, which has more, they are the first leaves."""
 
     step: Array  # updates done, int32
     params: dict  # layer -> {kernel, bias}, columns first, float32
-    batch_stats: dict  # of batch normalization; else empty
+    batch_stats: dict  # running statistics of batch normalization; empty for other norms
 
 
 @functools.partial(jax.tree_util.register_dataclass)
 @dataclasses.dataclass(frozen=True)
 class TrainState(NetState):
-    """All that a run is, and all that a checkpoint keeps.
+    """Everything that changes while a run trains; a checkpoint holds all of it.
 
     The order of images, the crops and the masks are functions of key and step, so the step is the
     position in the data too.
     """
 
     opt_state: "OptimizerState"  # learning rates, velocity
-    plateau: "OptState"  # of the validation error
+    plateau: "OptState"  # of optax's reduce_on_plateau, which follows the validation error
     key: Array  # root of all random streams, typed
     window: "Sums"  # training sums since the last line of the log
     validated: Array  # step of the last validation, int32; -1: none

@@ -23,7 +23,7 @@ from alexnet_jax.system.sharding import DATA, batch_sharding, compiler_options, 
 
 
 def make_train_step(config: ConfigDict, arch: Architecture, mesh: Mesh):
-    """Return the compiled step: (state, batch, pixel_stats) -> (state, loss); state is given up.
+    """Return the compiled step: (state, batch, pixel_stats) -> (state, loss); state is donated.
 
     batch: image (B, 256, 256, 3) uint8 and label (B,) int32, over "data".
     pixel_stats: what `make_pixel_stats` gave.
@@ -85,7 +85,7 @@ def make_loss(data: ConfigDict, arch: Architecture, mesh: Mesh):
         if over_data:
             sums = lax.psum(sums, over_data)
         stats = stats_of(net)
-        # Divided by a number that is known: the gradients need not wait for a sum over devices.
+        # Divided by a constant, so that the gradients need not wait for a sum over devices.
         return sums["loss"] / (images.shape[0] * mesh.shape[DATA]), (sums, stats)
 
     return make_forward(arch, mesh, local, lambda stats: (P(), (P(), stats)))
