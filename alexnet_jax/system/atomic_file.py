@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written completely or not at all."""
 
 import contextlib
 import glob
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 
 from alexnet_jax.errors import UserError
 
-_ABANDONED_SECONDS = 24 * 3600  # without a write: the process that wrote it was killed
+_ABANDONED_SECONDS = 24 * 3600  # not written to for so long: its process was killed
 
 
 @contextlib.contextmanager
 def atomic_file(path: pathlib.Path, error: type[UserError] = UserError) -> Iterator[pathlib.Path]:
     """Yield a path beside `path`, for a file or a folder, which becomes `path` if nothing fails.
 
-    After an error it is removed. If the process is killed it stays, hidden, and is removed when
-    `path` is written again a day later.
+    After an error it is removed. If the process is killed, a hidden file stays; it is removed when
+    `path` is written again at least a day later.
 
     Args:
       path: folders above it are made.
@@ -38,7 +38,7 @@ def atomic_file(path: pathlib.Path, error: type[UserError] = UserError) -> Itera
 
 
 def write_atomic(path: pathlib.Path, text: str, error: type[UserError] = UserError) -> None:
-    """Write a text file: whatever happens, the old one or the new one is there."""
+    """Write a text file; if that fails at any point, the old file is still there."""
     with atomic_file(path, error) as half:
         half.write_text(text)
 

@@ -1,6 +1,6 @@
-"""What the command lines share: a user's error is one line, and the exit code says so.
+"""What all commands share: flags, errors as one line with an exit code, signals.
 
-Only a command changes what belongs to the whole process: signal handlers, logging levels, hooks.
+Only a command changes settings of the whole process: signal handlers, logging levels, hooks.
 """
 
 import functools
@@ -19,13 +19,13 @@ from alexnet_jax.system import distributed, recipes
 from alexnet_jax.system.interrupt import Stopped, stop_at_once
 
 USER_ERROR = 2
-# Orbax and TFDS log by absl every folder that they open and every error that they also raise, and
-# asyncio the reads that Orbax abandons.
+# Through absl, Orbax and TFDS log every folder that they open and every error that they also raise;
+# asyncio logs the reads that Orbax abandons.
 HUSHED = ("absl", "asyncio")
 
 
 def define_config_flag(default: str = "") -> None:
-    """Define --config, which must be given where there is no default.
+    """Define --config, which must be given if there is no default.
 
     Args:
       default: the name of a recipe.
@@ -43,13 +43,13 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
     128 + the signal after a signal.
 
     Args:
-      main: takes the program's name and the arguments that are no flags.
-      words: whether the command takes arguments that are no flags; else they are refused.
+      main: takes the program's name and the arguments that are not flags.
+      words: whether the command takes arguments that are not flags; otherwise they are refused.
     """
     warnings.showwarning = _one_line
     warnings.filterwarnings("ignore", module=r"PIL\.")  # strange metadata, large images
     sys.unraisablehook = _unless_abandoned
-    logging.getLogger("jax").setLevel(logging.WARNING)  # at INFO: the devices that are not there
+    logging.getLogger("jax").setLevel(logging.WARNING)  # INFO lists the backends that are missing
     for name in HUSHED:  # a filter, since reading the flags sets absl's level
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.CRITICAL)
     stop_at_once()
@@ -84,7 +84,7 @@ def _parse(argv: list[str], words: bool) -> list[str]:
 
 
 def not_in_config(given: Sequence[str], error: AttributeError | KeyError) -> str:
-    """Return in one line what ml_collections, which raises `error`, refuses of these flags."""
+    """Return one line that says which of these flags ml_collections refused with `error`."""
     why: object = error
     while isinstance(why, Exception):  # an AttributeError of a KeyError, whose str() is quoted
         why = why.args[0]

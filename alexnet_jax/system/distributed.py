@@ -3,9 +3,9 @@
 JAX's own runtime connects them. Each process calls `start` before anything else of JAX, and then
 does the same as all others; only process 0 writes logs.
 
-When a process dies or stops answering, JAX's coordination service aborts the others from C++, where
-no Python of theirs runs any more. So a small program waits beside each process, and says what that
-means.
+When a process dies or stops answering, JAX's coordination service aborts the others from C++, so
+that they cannot run any more Python. So `start` gives each process a small companion program, which
+prints what the abort means.
 """
 
 import contextlib
@@ -24,12 +24,12 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.errors import CheckpointError, ConfigError
 
-NEVER_MS = 2**31 - 1  # a barrier's timeout: the slowest disk is slower than any guess
+NEVER_MS = 2**31 - 1  # a barrier's timeout: a slow disk may take longer than any guess
 GONE = (
     "error: JAX ended this process: a peer is gone or never came, unless a line above says "
     "otherwise; the same command, in all processes, goes on\n"
 )
-# Gets what faulthandler says of a fatal signal; of any but an abort, that is all there is to say.
+# Reads what faulthandler writes at a fatal signal. At an abort it prints GONE, otherwise that text.
 _WITNESS = """
 import signal, sys
 for number in (signal.SIGINT, signal.SIGTERM):
@@ -47,18 +47,18 @@ def start(
 ) -> None:
     """Join the other processes of this run; for commands only.
 
-    A process that later dies or stops answering, or that does not come now, ends this one within
-    settings.timeout_seconds, with a line (GONE) and a code that is not 0.
+    If another process does not come, or later dies or stops answering, this one ends within
+    settings.timeout_seconds, with a line (GONE) and a nonzero exit code.
 
     Args:
       settings: config.distributed.
       coordinator: host:port of process 0. None, with the next two: SLURM, Open MPI, Kubernetes
-        or Cloud TPU say.
+        or Cloud TPU know.
       num_processes: of the run.
       process_id: of this process, from 0.
 
     Raises:
-      ConfigError: nobody says who takes part.
+      ConfigError: the processes of the run are not known.
     """
     known = "" if process_id is None else f"process {process_id} of {num_processes}, "
     print(f"{known}{socket.gethostname()}:{os.getpid()}: waiting for the others", file=sys.stderr)
@@ -86,18 +86,19 @@ def start(
 def local_devices(environment: Mapping[str, str]) -> list[int] | None:
     """Return which of the GPUs that this process sees are its own.
 
-    By itself JAX gives each process of a machine one, by its rank there: the wrong one where the
-    scheduler shows each process only its own, and too few where there is one process.
+    By default JAX gives each process of a machine one GPU, by its rank there. This is the wrong one
+    if the scheduler shows each process only its own GPUs, and too few if there is one process.
 
     Args:
-      environment: the variables of the process.
+      environment: the environment variables of the process.
 
     Returns:
-      [] for all that it sees, None for JAX's choice, as jax.distributed.initialize takes it.
+      What jax.distributed.initialize takes as local_device_ids: [] for all GPUs that the process
+      sees, None for JAX's default.
     """
     if environment.get("JAX_LOCAL_DEVICE_IDS"):
         return None
-    if "OMPI_COMM_WORLD_LOCAL_RANK" in environment:  # first, as for JAX: SLURM may be around it
+    if "OMPI_COMM_WORLD_LOCAL_RANK" in environment:  # before SLURM, which may have started mpirun
         rank = int(environment["OMPI_COMM_WORLD_LOCAL_RANK"])
         alone = environment.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
         bound = False
@@ -115,10 +116,11 @@ def local_devices(environment: Mapping[str, str]) -> list[int] | None:
 
 
 def wait_for_all(what: str) -> None:
-    """Return when every process has come here; at once where there is only one.
+    """Return when every process has come here; at once if there is only one.
 
-    A barrier of the coordination service, by way of Orbax: that of jax.experimental.multihost_utils
-    is a collective, and on CPU a collective gives up on a process that is 30 seconds late.
+    This is a barrier of the coordination service, through Orbax. The one of
+    jax.experimental.multihost_utils is a collective, and a collective on CPU fails if a process is
+    30 seconds late.
 
     Args:
       what: a name that no other barrier of the run has.
@@ -139,10 +141,11 @@ def leave(code: int) -> NoReturn:
 
 @contextlib.contextmanager
 def blame_a_peer_first(settings: ConfigDict) -> Iterator[None]:
-    """Raise a failure only when the coordination service had time to find that a peer is gone.
+    """Raise an error only after JAX has had time to notice that a peer is gone.
 
-    When a peer dies, a collective or a write of a checkpoint fails at once, in words that do not
-    tell. The service waits for heartbeats, and then ends this process.
+    When a peer dies, a collective or the write of a checkpoint fails at once, with a message that
+    does not name the cause. JAX's coordination service notices later, by missing heartbeats, and
+    then ends this process.
     """
     try:
         yield

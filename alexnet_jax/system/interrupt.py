@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked to stop; no Exception, so that nothing on the way takes it for a failure."""
+    """A signal asked to stop. It is no Exception, so that no handler takes it for a failure."""
 
     def __init__(self, number: int, left: str):
         super().__init__(f"stopped by {signal.Signals(number).name}: {left}")
@@ -21,7 +21,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop_at_once() -> None:
-    """Let SIGTERM and SIGINT raise Stopped wherever the program is, outside a Interrupt."""
+    """Let SIGTERM and SIGINT raise Stopped wherever the program is, except in an Interrupt."""
     for number in SIGNALS:
         signal.signal(number, _stop)
 
@@ -33,8 +33,8 @@ def _stop(number: int, _) -> None:
 class Interrupt:
     """Turns SIGTERM and SIGINT into a number to look at between steps; a context manager.
 
-    Of several processes all must stop at the same step. JAX's runtime sees to that for SIGTERM,
-    which it takes for itself; SIGINT is handed to it as one.
+    Several processes must all stop at the same step. JAX's runtime ensures that for SIGTERM, which
+    it handles itself; SIGINT is passed to it as a SIGTERM.
     """
 
     number: int | None = None

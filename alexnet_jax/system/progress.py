@@ -1,4 +1,4 @@
-"""How far a preparation or check is, on stderr: a bar on a terminal, else a line now and then."""
+"""The progress of a preparation or check, on stderr: a bar on a terminal, else occasional lines."""
 
 import sys
 import time
@@ -33,7 +33,7 @@ class _Rate(ProgressColumn):
 
 
 class PreparationProgress:
-    """Counts images that are done; a context manager, for one thread.
+    """Counts finished images and shows their number; a context manager, for one thread.
 
     Args:
       total: images to do.

@@ -1,8 +1,9 @@
-"""Random numbers by name: every draw is a pure function of the run's seed and what it is for.
+"""Random numbers by name: every draw is a pure function of the run's seed and its purpose.
 
 A stream is the root key folded with a name and with counters such as the step, the column or
 the image's index in the global batch. No draw depends on the number of devices or processes. So
-one and two devices draw the same masks, and a resumed run draws those it would have drawn.
+one and two devices draw the same masks, and a resumed run draws the same as one that was never
+stopped.
 """
 
 import zlib

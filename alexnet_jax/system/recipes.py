@@ -1,4 +1,4 @@
-"""The files of recipes: those of the package by their names, one's own by their paths."""
+"""The files of recipes: those of the package by name, others by path."""
 
 import pathlib
 import re
@@ -40,7 +40,7 @@ def find(recipe: str) -> str:
 
 
 def with_paths(argv: Sequence[str]) -> list[str]:
-    """Return a command line with the path in place of the name that --config has.
+    """Return a command line in which --config has the recipe's path in place of its name.
 
     Raises:
       ConfigError: there is no such recipe.

@@ -1,7 +1,7 @@
-"""Where every array lives: the only file that knows devices.
+"""Where every array lives: the only file that places arrays on devices.
 
-The mesh has two axes. Along "group" lie the columns: one device for both, or one for each, as the
-paper's two GPUs. Along "data" lie the parts of the batch.
+The mesh has two axes. The columns lie along "group": one device for both, or one for each, as on
+the paper's two GPUs. The parts of the batch lie along "data".
 """
 
 import collections
@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.errors import ConfigError
 
 DATA, GROUP = "data", "group"
-# For XLA, of what runs once: compiled in half the time, to the same bits.
+# XLA options for functions that run once: they compile in half the time and give the same bits.
 FAST_COMPILE = {"xla_backend_optimization_level": 1}
 CPU_OPTIONS = {
     "xla_cpu_experimental_ynn_fusion_type": (
@@ -37,17 +37,17 @@ def split_cpu(mesh: ConfigDict) -> None:
 
 
 def compiler_options(mesh: Mesh) -> dict[str, str]:
-    """Return what `jax.jit` should tell XLA on the devices of a mesh.
+    """Return XLA's options for `jax.jit` on the devices of a mesh.
 
-    On CPU: matrix products by YNNPACK, convolutions not, which XLA's own code does in half the
-    time (experiments/README.md, "CPU").
+    On CPU YNNPACK computes the matrix products, but not the convolutions, for which XLA's own code
+    takes half the time (experiments/README.md, "CPU").
     """
     return _cpu_options() if mesh.devices.flat[0].platform == "cpu" else {}
 
 
 @functools.cache
 def _cpu_options() -> dict[str, str]:
-    """Return the options for CPU, or none where this XLA does not know them: they may go."""
+    """Return the options for CPU, or none if this version of XLA does not know them."""
     try:
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
             jax.jit(lambda: 0, compiler_options=CPU_OPTIONS).lower().compile()
@@ -63,9 +63,9 @@ def make_mesh(
 ) -> Mesh:
     """Return the mesh (data, group) of config.mesh over all devices, or over those given.
 
-    Devices are ordered process by process. So each process reads one stretch of a batch, and a
-    pair of columns is on one machine if that has an even number of devices. `jax.make_mesh` orders
-    a TPU by its links instead, and refuses GPUs of more than one machine.
+    Devices are ordered process by process. So each process reads one contiguous part of a batch,
+    and a pair of columns is on one machine if that has an even number of devices. `jax.make_mesh`
+    orders a TPU by its links instead, and refuses GPUs of more than one machine.
 
     Args:
       mesh: config.mesh.
@@ -74,8 +74,8 @@ def make_mesh(
       devices: None: all.
 
     Raises:
-      ConfigError: the devices, the columns or the batch do not divide so, or a process has more
-        devices than another, which JAX's own barriers cannot serve.
+      ConfigError: the devices, the columns or the batch cannot be divided in this way, or the
+        processes have different numbers of devices, which JAX's barriers do not support.
     """
     devices = jax.devices() if devices is None else devices
     count = len(devices)
@@ -118,8 +118,8 @@ def group_axis(mesh: Mesh) -> str | None:
 def local_specs(mesh: Mesh, params):
     """Return `param_specs` for shard_map, without the axes of one device.
 
-    shard_map sums gradients over the axes that its inputs vary over. Over an axis of one device
-    such a sum is a copy on CPU, which this saves.
+    shard_map sums gradients over the axes along which its inputs vary. On CPU such a sum over an
+    axis of one device is a copy, which this avoids.
     """
     axis = group_axis(mesh)
     return jax.tree.map(
@@ -178,9 +178,9 @@ def put_everywhere(mesh: Mesh, tree):
 
 
 def put_like(like, tree):
-    """Send host values to where `like`, a tree of arrays of their shapes and dtypes, lives.
+    """Send host values to the devices that hold `like`, a tree of arrays of the same shapes.
 
-    Every process has all the values, and keeps the part of its devices.
+    Every process has all the values, and sends those of its own devices.
     """
 
     def put(old: jax.Array, value: np.ndarray) -> jax.Array:
@@ -191,12 +191,12 @@ def put_like(like, tree):
 
 
 def everywhere(mesh: Mesh) -> NamedSharding:
-    """Return the sharding of an array that every device has whole."""
+    """Return the sharding of an array of which every device has a full copy."""
     return NamedSharding(mesh, P())
 
 
 def whole(mesh: Mesh, x: jax.Array) -> np.ndarray:
-    """Return a whole array on the host, wherever its parts are; all processes must call this."""
+    """Return a whole array on the host, whatever its sharding; all processes must call this."""
     return np.asarray(x if x.is_fully_addressable else _gather(mesh)(x))
 
 

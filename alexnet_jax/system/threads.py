@@ -1,4 +1,4 @@
-"""A map whose calls run in threads: results come in order, and only a few are made ahead."""
+"""A map whose calls run in threads: results come in order, a few are computed in advance."""
 
 import collections
 import concurrent.futures
@@ -14,14 +14,14 @@ def ordered_map(
 ) -> Generator[Result]:
     """Yield function(item) of each item, in the order of the items.
 
-    An error of a call is raised where its result would have come. Closing the iterator ends the
-    threads, after the calls that they are in.
+    An error of a call is raised in the place of its result. Closing the iterator ends the threads
+    as soon as their current calls are done.
 
     Args:
       function: called in the threads.
       items: taken one by one, in the thread that iterates.
       workers: how many threads.
-      ahead: how many results are under way or wait, besides the one that is in use.
+      ahead: how many results are being computed or waiting, besides the one in use.
     """
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers, "ordered_map") as pool:
