@@ -1,4 +1,4 @@
-"""The errors that a user can mend. Their message is one line: expected, came, what to do."""
+"""The errors that a user can fix. Their message is one line: expected, came, what to do."""
 
 
 class UserError(Exception):
@@ -6,7 +6,7 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A configuration that asks for what cannot be."""
+    """A configuration that is not possible."""
 
 
 class DataError(UserError):

@@ -1,4 +1,4 @@
-"""Evaluate trained nets, one or together: centre crop or more views, every image exactly once.
+"""Evaluate trained nets, alone and averaged, on one or more views; every image counts once.
 
     python -m alexnet_jax.evaluate --workdir=runs/ilsvrc2012 --views=10 --checkpoint=best
 
@@ -11,10 +11,10 @@
 
     python -m alexnet_jax.evaluate --workdir=runs/ilsvrc2010 --views=10 --split=test
 
-Several nets are shown alone and together, their probabilities averaged; several --views and
---resize one after the other. A table, then one JSON object: the last row's images, net, weights,
-split, views, resize, loss, top1_error, top1_interval, top5_error, top5_interval (bootstrap, 95 %),
-all rows, and images_per_second.
+Several nets are evaluated alone and together, with their probabilities averaged; several --views
+and --resize one after the other. It prints a table, then one JSON object: the last row's images,
+net, weights, split, views, resize, loss, top1_error, top1_interval, top5_error, top5_interval
+(bootstrap, 95 %), all rows, and images_per_second.
 """
 
 import itertools
@@ -101,7 +101,7 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
     """Run the nets on their images.
 
     Returns:
-      The rows, how many images were gone through, and the answers where they are needed again.
+      The rows, how many images were evaluated, and the predictions if they are needed again.
     """
     wanted = list(itertools.product(_resizes(FLAGS.resize), _views(FLAGS.views)))
     if FLAGS.out and len(wanted) > 1:
@@ -136,7 +136,7 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
 
 
 def _predictors(nets: Sequence[Restored], views: int) -> list[Predictor]:
-    """Return the nets, those of the same kind compiled once."""
+    """Return the nets as predictors; nets of equal arch and mesh share a compiled program."""
     programs: dict[tuple, Callable] = {}
     found = []
     for restored in nets:
@@ -148,7 +148,7 @@ def _predictors(nets: Sequence[Restored], views: int) -> list[Predictor]:
 
 
 def _images(nets: Sequence[Restored], resize: Resize | None) -> tuple[PreparedDataset, str]:
-    """Return the images that all nets are seen on, and how they were made square."""
+    """Return the images that all nets are evaluated on, and how they were made square."""
     datasets = [restored.images(FLAGS.data_dir, resize, split=FLAGS.split) for restored in nets]
     for restored, dataset in zip(nets, datasets, strict=True):
         if dataset.directory != datasets[0].directory:
@@ -183,7 +183,7 @@ def _kept(heads: list[dict], dataset: PreparedDataset, answers: Answers) -> Pred
 
 
 def _resizes(parts: list[str]) -> list[Resize | None]:
-    """Return the choices, or the run's own."""
+    """Return the choices of --resize; [None], for the run's own, if there are none."""
     found: list[Resize | None] = []
     for part in parts:
         form, _, kind = part.partition("/")

@@ -1,12 +1,12 @@
-"""A trained net as one compiled function in one file, for use without this package.
+"""Export a trained net as one function in one file, for use without this package.
 
     python -m alexnet_jax.export --workdir=runs/ilsvrc2012 --out=alexnet.jaxexport --views=10
 
-The file is what `jax.export.deserialize` reads: images (b, 256, 256, 3) uint8 RGB, for any b, to a
-dictionary of logits (views, b, classes) and probabilities (b, classes) float32, averaged over the
-views. The weights and the mean are in it. It runs on CPU, CUDA and TPU. Beside it lies
-alexnet.json: classes (what they are called, in order), views, arch, step. The last line is one JSON
-object.
+`jax.export.deserialize` reads the file. Its function takes images (b, 256, 256, 3) uint8 RGB, for
+any b, and returns a dictionary of logits (views, b, classes) and probabilities (b, classes)
+float32, averaged over the views. The weights and the mean are in it. It runs on CPU, CUDA and TPU.
+alexnet.json beside it holds classes (their names, in order), views, arch and step. The last line is
+one JSON object.
 """
 
 import json
@@ -71,7 +71,7 @@ def exported(restored: Restored, views: int) -> bytearray:
 
 
 def answer_of(restored: Restored, views: int):
-    """Return answer(images) -> {logits, probabilities}, on one device, the weights inside it."""
+    """Return answer(images) -> {logits, probabilities}, for one device, with the weights in it."""
     structure, size = structure_of(restored.arch), restored.arch.image_size
     params, stats = jax.tree.map(np.asarray, (restored.state.params, restored.state.batch_stats))
     places = tuple(

@@ -4,12 +4,12 @@
 
     python -m alexnet_jax.main --config=mine.py --workdir=runs/mine --distributed
 
---config is the name of a recipe of the package, or a file. Any field of it can be set
+--config is the name of a recipe of the package, or a file. A flag sets any field of it
 (docs/config.md): --config.model.lrn.enabled=False. Without --workdir the run's folder is
-runs/<the recipe's name>. The same command again goes on where the run was. The last line is one
+runs/<the recipe's name>. The same command continues a run that was stopped. The last line is one
 JSON object with the result.
 
-Processes started by SLURM, Open MPI, Kubernetes or Cloud TPU find each other; others are told by
+Processes that are started by SLURM, Open MPI, Kubernetes or Cloud TPU find each other; others need
 --coordinator, --num_processes and --process_id.
 """
 
@@ -67,7 +67,7 @@ def main(_) -> None:
 
 
 def _workdir() -> pathlib.Path:
-    """Return the run's folder; where the recipe's name decides it, print it."""
+    """Return the run's folder; print it if the recipe's name decides it."""
     if flags.FLAGS.workdir:
         return pathlib.Path(flags.FLAGS.workdir)
     file = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]

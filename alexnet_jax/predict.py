@@ -1,11 +1,11 @@
-"""What is in a picture: the classes that a trained net finds most probable.
+"""Classify pictures: print the classes that a trained net finds most probable.
 
     python -m alexnet_jax.predict --workdir=runs/ilsvrc2012 cat.jpg
     python -m alexnet_jax.predict --workdir=runs/ilsvrc2012 --json photographs/ > answers.jsonl
 
-A folder is gone through with all below it. A file that cannot be read, or is not there, is named on
-stderr, and the rest go on. The last line is one JSON object: images, bad, images_per_second. The
-exit code is 0 where all files were answered, 1 where some could not be read.
+Of a folder, all pictures at any depth are taken. A file that cannot be read, or does not exist, is
+named on stderr and skipped. The last line is one JSON object: images, bad, images_per_second. The
+exit code is 0 if all files were classified, 1 if some could not be read.
 """
 
 import json
@@ -25,7 +25,7 @@ from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
 
 FLAGS = flags.FLAGS
-BATCH = 64  # pictures at a time, or fewer where there are fewer
+BATCH = 64  # pictures at a time, at most
 
 
 def define_flags() -> None:
@@ -39,7 +39,7 @@ def define_flags() -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Answer for each picture that the command line names."""
+    """Classify each picture that the command line names."""
     if len(argv) < 2:
         raise ConfigError("expected one or more images or folders of images after the flags")
     paths = image_files(argv[1:])
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
 
 
 def best(probabilities: np.ndarray, count: int) -> list[int]:
-    """Return the labels of the highest of (classes,) probabilities, the smaller first of equals."""
+    """Return the labels of the highest probabilities, (classes,); of equals the smaller first."""
     return np.argsort(-probabilities, kind="stable")[:count].tolist()
 
 

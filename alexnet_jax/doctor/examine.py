@@ -1,4 +1,4 @@
-"""The first step of a recipe, layer by layer, before it is made."""
+"""The first step of a recipe, layer by layer, examined before training."""
 
 import dataclasses
 import functools
@@ -29,18 +29,20 @@ from alexnet_jax.system.random_streams import stream
 from alexnet_jax.system.sharding import FAST_COMPILE
 from alexnet_jax.weights.initial import initialised
 
-# Bounds of the pull of the labels, nats a step, from recipes whose start was measured: the first
-# step from which the loss stays 2 % below ln(classes). On 40 classes of Tiny ImageNet
-# (experiments/records/leaving_chance) 1.5 (arch code2012) 60 to 70 steps, 0.017 (paper) 150 to 170;
-# the quickstart with weaker and weaker initial weights (experiments/records/doctor_check.json)
-# 3.6, 20 steps; 0.067, 30; 0.0013, 90; 8.9e-6, 260; 9.5e-8, not in 600. A quarter of the width
-# with other initial values, norms and input, 300 steps of 32 (experiments/records/plateau): on ten
-# shapes 0.05 and more, 20 to 100; 0.002 to 0.04, 40 to 110, but one of 0.013 not; 0.0005, 180; 1e-5
-# to 2e-4, none of 18. On the 40 classes all that left took 280 and more: of 0.05 and more four of
-# five, of 0.002 to 0.04 three of eight, below none of ten.
+# Bounds of the pull of the labels in nats a step. They come from recipes whose start was measured:
+# the first step from which the loss stays 2 % below ln(classes). Pull: step of the start.
+# - 40 classes of Tiny ImageNet, the full net (experiments/records/leaving_chance). arch code2012,
+#   1.5: 60 to 70; arch paper, 0.017: 150 to 170.
+# - The quickstart with weaker and weaker initial weights (experiments/records/doctor_check.json).
+#   3.6: 20; 0.067: 30; 0.0013: 90; 8.9e-6: 260; 9.5e-8: no start in 600 steps.
+# - A quarter of the width with other initial values, norms and input, 300 steps of batch 32
+#   (experiments/records/plateau). On ten shapes, 0.05 and more: 20 to 100; 0.002 to 0.04: 40 to
+#   110, but one run with 0.013 did not start; 0.0005: 180; 1e-5 to 2e-4: none of 18 started. On 40
+#   classes no run started before step 280; with 0.05 and more four of five started, with 0.002 to
+#   0.04 three of eight, with less none of ten.
 STARTS = 0.05
 STARTS_LATE = 1e-3
-WIDTH = 120  # characters, where no terminal says
+WIDTH = 120  # characters, if the output is no terminal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +60,7 @@ def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
     """Return the layers of a recipe's net at its first batch, and the number of classes.
 
     Args:
-      config: the run's. Its images are prepared where that is not done.
+      config: the run's. Its images are prepared if they are not prepared yet.
 
     Raises:
       UserError: the config or the images are wrong.
@@ -113,7 +115,7 @@ def layers(
     key: Array,
     momentum: float,
 ) -> dict[str, Layer]:
-    """Return the layers as the first step finds them.
+    """Return the layers before the first step.
 
     The pull of the labels is the sum over parameters of rate / (1 - momentum) times the square of
     the gradient of mean(logit of the label - logit of the next image's label). Whatever is the
@@ -145,14 +147,14 @@ def layers(
 
 
 def _gradients(arch: architecture.Architecture):
-    """Return the compiled gradients: of the loss, and of the difference that only labels make."""
+    """Return the compiled gradients of the loss, and of the difference in `layers`."""
     structure = structure_of(arch)
 
     @functools.partial(jax.jit, compiler_options=FAST_COMPILE)
     def gradients(params, stats, images, labels, key):
         def logits(params):
             model = merge(structure, params, stats)
-            # One mask for all images, so that the mask makes no difference between them.
+            # One dropout mask for all images, so that only the images and labels differ.
             same = jnp.zeros(images.shape[0], jnp.int32)
             mask_key = stream(key, "dropout")
             return model(images, train=True, dropout_key=mask_key, examples=same)[0]

@@ -18,10 +18,11 @@ from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.run.restore import SPLIT
 from alexnet_jax.step.state import NetState
 
-# Measured before training on the net of the text: with its own initial values 0.03 at conv5 and
-# 0.005 at fc7, and it starts late; with twice those 0.18 at fc7; with a tenth 0.009 at conv2.
+# A layer with a smaller spread is dead. Spreads of arch `paper` before training: with the paper's
+# initial values (it starts late) 0.03 at conv5 and 0.005 at fc7; with weights twice as large 0.18
+# at fc7; with a tenth of them 0.009 at conv2.
 DEAD = 0.01
-AT_CHANCE = 0.01  # a loss within this share of ln(classes) says nothing about the images
+AT_CHANCE = 0.01  # a loss within this share of ln(classes) is at chance
 LOOKED_AT = 16  # images that are compared
 
 
@@ -40,7 +41,7 @@ class ChanceWatch:
         self.steps = 0
 
     def warning(self, loss: float, state: NetState) -> str | None:
-        """Return the warning, where it is time for it, after log.every_steps more steps."""
+        """Return the warning if it is due after log.every_steps more steps, else None."""
         chance, before = math.log(self.arch.classes), self.steps
         at_chance = abs(loss - chance) < AT_CHANCE * chance
         self.steps = before + self.log.every_steps if at_chance else 0
@@ -75,16 +76,15 @@ def spreads(
 ) -> dict[str, float]:
     """Return, for each layer of the net, how much images differ in its output.
 
-    The deviation between images is divided by the size of the output, or by 1 where that is
-    smaller (both root mean squares over units): 0 where all images give the same output, or where
-    all outputs are 0.
+    The standard deviation between images is divided by the size of the output, or by 1 if that is
+    smaller (both are root mean squares over units). It is 0 if all images give the same output.
 
     Args:
       arch: the net.
       state: its parameters.
       images: (B, image_size, image_size, 3) float, less the mean.
       dropout_key: run the net as in training, with the batch statistics of these images and one
-        dropout mask for all, drawn from this key; None: as in evaluation.
+        dropout mask for all of them, drawn from this key; None: as in evaluation.
     """
     structure = structure_of(arch)
     train: dict = {}

@@ -1,1 +1,1 @@
-"""Answers of trained nets, one or together."""
+"""Predictions of trained nets, of one net or of several averaged."""

@@ -1,4 +1,4 @@
-"""A table of nets, each alone and all averaged, as the paper's table 2."""
+"""A table of nets, each alone and all averaged, like the paper's table 2."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ def compare(predictions: Predictions, weights: Weights) -> list[dict]:
     Args:
       predictions: of the nets, for the same images.
       weights: EQUAL, a weight for each net, or FIT. FIT searches for the weights on every second
-        image; all rows are then of the other images, and one row has equal weights.
+        image; all rows are then of the other images, and there is one more row, of equal weights.
     """
     probabilities, labels = predictions.probabilities, predictions.labels
     heads = [

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-LEAST = float(np.finfo(np.float32).tiny)  # a probability rounded to 0 still has a loss
+LEAST = float(np.finfo(np.float32).tiny)  # keeps the loss finite if a probability is rounded to 0
 STEPS = 21  # of a weight in [0, 1], 0.05 apart (avg-valid.py: find_coeffs)
 PASSES = 5  # over the nets, at most (avg-valid.py)
 

@@ -1,4 +1,4 @@
-"""Probabilities of nets for each image of a split, in a file that later evaluations combine."""
+"""The probabilities of nets for each image of a split, in a file for later evaluations."""
 
 import dataclasses
 import pathlib
@@ -52,7 +52,7 @@ def load(path: pathlib.Path) -> Predictions:
     """Read a file of `Predictions.save`.
 
     Raises:
-      DataError: the file is missing, damaged, or no such file.
+      DataError: the file is missing or damaged, or holds something else.
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:

@@ -65,7 +65,7 @@ def make_evaluate_step(arch: Architecture, mesh: Mesh, views: int):
     batch: image, label and mask (B,) float32, 0 where a row is padding.
     """
     predict = _averaged_softmax(arch, mesh, views)
-    least = jnp.finfo(jnp.float32).tiny  # a probability rounded to 0 still has a loss
+    least = jnp.finfo(jnp.float32).tiny  # keeps the loss finite if a probability is rounded to 0
 
     def evaluate_step(params, stats, batch, pixel_stats) -> metrics.Sums:
         probabilities = predict(params, stats, batch["image"], pixel_stats)
@@ -106,7 +106,8 @@ class Predictor:
 
     Args:
       restored: the net.
-      program: what `make_predict` gave for its arch and mesh, or `make_extract`.
+      program: what `make_predict`, or `make_extract` of analysis/features, gave for the net's arch
+        and mesh.
     """
 
     def __init__(self, restored: Restored, program: Callable):
