@@ -104,25 +104,19 @@ def _by_chance(energy: np.ndarray, chromatic: np.ndarray) -> float:
     return float(np.percentile(np.ptp(share(*sums), axis=1), 95))
 
 
-def _table(runs: list[dict[str, Any]]) -> Table:
-    table = Table("run", "step", "share of colour, by column", "difference", "by chance")
-    for run in runs:
-        columns = " ".join(f"{share:.3f}" for share in run["columns"])
-        row = [run["workdir"], str(run["step"]), columns]
-        for name in ("difference", "difference_by_chance"):
-            row.append("-" if run[name] is None else f"{run[name]:.3f}")
-        table.add_row(*row)
-    return table
-
-
 def report(workdirs: Sequence[pathlib.Path], checkpoint: str) -> None:
     """Measure each run; print a table and a line of JSON."""
     runs = []
+    table = Table("run", "step", "share of colour, by column", "difference", "by chance")
     for workdir in workdirs:
         content = colour(workdir, checkpoint)
         summary = {key: content[key] for key in content if key not in ("per_filter", "over_steps")}
         runs.append({"workdir": str(workdir), **summary})
-    command.console().print(_table(runs))
+        columns = " ".join(f"{share:.3f}" for share in content["columns"])
+        both = (content[name] for name in ("difference", "difference_by_chance"))
+        differences = ("-" if value is None else f"{value:.3f}" for value in both)
+        table.add_row(str(workdir), str(content["step"]), columns, *differences)
+    command.console().print(table)
     print(json.dumps({"runs": runs}))
 
 

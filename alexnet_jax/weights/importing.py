@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,7 +20,6 @@ from alexnet_jax.run.config import fingerprint
 from alexnet_jax.run.dataset_info import DatasetInfo
 from alexnet_jax.run.folder import MEAN_FILE
 from alexnet_jax.step.create import initial_state
-from alexnet_jax.step.state import TrainState
 from alexnet_jax.system.atomic_file import atomic_file
 from alexnet_jax.weights import layout
 from alexnet_jax.weights.container import CENTRE, MEAN_OF, Weights, listed, misfits
@@ -53,11 +53,11 @@ def import_weights(
         if weights.mean is not None and config.data.mean in OF_A_FILE:
             np.save(folder / MEAN_FILE, weights.mean)
         dataset_info.write(folder, _classes(weights, arch))
-        params, stats = layout.from_torch(arch, weights.tensors)
-        rest = jax.jit(lambda: _without_parameters(initial_state(config, arch)))()
-        state = dataclasses.replace(
-            rest, params=jax.device_put(params), batch_stats=jax.device_put(stats)
-        )
+        params, stats = jax.device_put(layout.from_torch(arch, weights.tensors))
+        # Without parameters: jit then draws none.
+        none: dict[str, Any] = {"params": {}, "batch_stats": {}}
+        rest = jax.jit(lambda: dataclasses.replace(initial_state(config, arch), **none))()
+        state = dataclasses.replace(rest, params=params, batch_stats=stats)
         with Checkpoints(folder, fingerprint(config)) as checkpoints:
             checkpoints.save(state)
             checkpoints.wait()
@@ -108,7 +108,3 @@ def _only(weights: Weights) -> str:
         return weights.archs[0]
     which = " or ".join(f"--arch={name}" for name in weights.archs or architectures.ARCHITECTURES)
     raise WeightsError(f"{weights.source} does not say which net it is: give {which}")
-
-
-def _without_parameters(state: TrainState) -> TrainState:
-    return dataclasses.replace(state, params={}, batch_stats={})  # which then are not drawn

@@ -55,7 +55,11 @@ def export_features(
     shape = (*shapes[0][:-1], len(nets) * shapes[0][-1])
     answers = predicted([extractor(restored, layer) for restored in nets], batches)
     parts = ((np.concatenate(list(values), axis=-1), batch) for values, batch in answers)
-    count = write(out, shape, parts)
+    write = _npz if out.suffix == ".npz" else _array_record
+    with atomic_file(out, DataError) as half:
+        count = write(half, shape, parts)
+        if not count:
+            raise DataError(f"{out} is not written: not one image could be read")
     return {
         "layer": layer,
         "shape": [count, *shape],
@@ -83,26 +87,6 @@ def check_ending(path: pathlib.Path) -> None:
     """
     if path.suffix not in ENDINGS:
         raise ConfigError(f"--out ends in {' or '.join(ENDINGS)}; got {path}")
-
-
-def write(path: pathlib.Path, shape: tuple[int, ...], parts: Iterable[Part]) -> int:
-    """Write the parts in their order and return the number of images.
-
-    Args:
-      path: ends in one of ENDINGS.
-      shape: of one image's features.
-      parts: features with label and file.
-
-    Raises:
-      DataError: the file cannot be written, or there is no image.
-    """
-    check_ending(path)
-    to_file = _npz if path.suffix == ".npz" else _array_record
-    with atomic_file(path, DataError) as half:
-        count = to_file(half, shape, parts)
-        if not count:
-            raise DataError(f"{path} is not written: not one image could be read")
-    return count
 
 
 def _npz(path: pathlib.Path, shape: tuple[int, ...], parts: Iterable[Part]) -> int:

@@ -1,6 +1,7 @@
 """Keep features on disk: an .npy file of one vector an image, written and read part by part."""
 
 import json
+import math
 import pathlib
 import shutil
 from collections.abc import Iterable
@@ -69,7 +70,12 @@ def write_features(
       DataError: the disk has no room, or the file cannot be written.
     """
     with atomic_file(path, DataError) as half:
-        _check_room(path.parent, 4 * int(np.prod(shape, dtype=np.int64)))
+        needed, free = 4 * math.prod(shape), shutil.disk_usage(path.parent).free
+        if needed > free:
+            raise DataError(
+                f"the features need {needed / 1e9:.1f} GB in {path.parent}, where "
+                f"{free / 1e9:.1f} GB are free: make room, or name another folder"
+            )
         with half.open("wb") as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -80,12 +86,3 @@ def write_features(
         if rows != shape[0]:
             raise DataError(f"expected features of {shape[0]} images, but {rows} came")
     return FeatureFile(path)
-
-
-def _check_room(folder: pathlib.Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DataError(
-            f"the features need {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are "
-            "free: make room, or name another folder"
-        )
