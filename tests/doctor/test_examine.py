@@ -28,7 +28,7 @@ KEY = jax.random.key(3)
 
 
 @pytest.fixture(scope="module")
-def healthy(compiled_once):
+def healthy():
     """The tiny net with weights that keep the signal alive, and labelled images."""
     std = {f"model__init__std__{name}": 0.3 for name in LAYERS}
     rates = {"optimizer__learning_rate": 0.01, "optimizer__bias_learning_rate": 0.03}
@@ -116,7 +116,7 @@ def test_verdicts_are_those_of_the_measured_recipes():
     assert reason.startswith("the output of conv3 is not finite") and "lrn.k=0" in reason
 
 
-def test_the_rates_and_the_weights_are_those_that_the_run_begins_with(tmp_path, compiled_once):
+def test_the_rates_and_the_weights_are_those_that_the_run_begins_with(tmp_path):
     def first(**changes):
         """Return the state that the doctor looks at."""
         config = tiny.config(pathlib.Path("nowhere"), model__classes=3, **changes)
@@ -135,7 +135,7 @@ def test_the_rates_and_the_weights_are_those_that_the_run_begins_with(tmp_path, 
         first(init_from="/nowhere/at/all.npz")
 
 
-def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, compiled_once, capsys):
+def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, capsys):
     tiny.write_images(tmp_path)
     command.report(tiny.config(tmp_path))
     *_, said, last = capsys.readouterr().out.splitlines()

@@ -15,7 +15,6 @@ from configs import ilsvrc2012
 from experiments.communication.hlo_collectives import Collective, added, collectives
 from experiments.communication.step_program import lowered_step, minimum
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
 BATCH = 8
 
 

@@ -32,11 +32,10 @@ from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.restore import restore
 from alexnet_jax.step import create
 from alexnet_jax.system import sharding
-from tests.support import tiny
+from tests.support import commands, tiny
 from tests.support.narrow_nets import draw_params
 from tests.support.narrow_nets import run as run_net
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
 COPIED = "ant/copied.jpg"  # in train, where 0.jpg is the same picture, and in validation
 
 
@@ -314,10 +313,9 @@ def test_bad_files_are_named_and_the_exit_code_says_so(folder, tmp_path):
     shutil.copy(folder / "images/val/bee/0.jpg", tmp_path)
     out = tmp_path / "a.npz"
     flags = [f"--workdir={folder / 'run'}", f"--out={out}", str(tmp_path)]
-    process = tiny.start(folder, *flags, module="analysis.features")
-    said, error = process.communicate(timeout=100)
-    result = json.loads(said.splitlines()[-1])
-    assert process.returncode == 1 and (result["images"], result["bad"]) == (1, 1), error
-    assert error.count("\n") == 1 and "bad.jpg" in error
+    done = commands.run("analysis.features", *flags)
+    result = json.loads(done.out.splitlines()[-1])
+    assert done.code == 1 and (result["images"], result["bad"]) == (1, 1), done.err
+    assert done.err.count("\n") == 1 and "bad.jpg" in done.err
     beside = json.loads((tmp_path / "a.npz.json").read_text())
     assert beside["layer"] == "relu7" and beside["shape"] == result["shape"]

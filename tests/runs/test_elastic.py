@@ -9,8 +9,6 @@ import pytest
 from alexnet_jax.train import train
 from tests.support import tiny
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 STOP, AFTER = 9, 20  # steps; an epoch ends with 6, 11, 16, ...
 MESHES = {"1x1": (1, 1), "1x2": (1, 2), "2x2": (2, 2)}
 

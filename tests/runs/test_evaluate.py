@@ -3,8 +3,7 @@
 import dataclasses
 import json
 import shutil
-import subprocess
-import sys
+import types
 
 import jax
 import numpy as np
@@ -12,12 +11,10 @@ import pytest
 
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.errors import DataError
-from alexnet_jax.inference.predictions import load
+from alexnet_jax.inference import predictions
 from alexnet_jax.run import dataset_info, evaluations
 from alexnet_jax.run.restore import restore
-from tests.support import tiny, weight_files
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from tests.support import commands, tiny, weight_files
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +26,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def evaluated(folder, *flags):
+def evaluated(*flags):
     """Return (lines of the table, JSON)."""
-    process = tiny.start(folder, *flags, module="evaluate")
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    *table, last = out.splitlines()
+    done = commands.run("evaluate", *flags)
+    assert done.code == 0, done.err
+    *table, last = done.out.splitlines()
     return table, json.loads(last)
 
 
@@ -42,7 +38,7 @@ def test_two_runs_alone_together_and_later_from_what_was_kept(folder, tmp_path):
     runs = [f"--workdir={folder / name}" for name in "ab"]
     (folder / "b" / "report.html").touch()  # a page that is there is made anew
     out = tmp_path / "ab.npz"
-    table, found = evaluated(folder, *runs, "--views=10", f"--out={out}")
+    table, found = evaluated(*runs, "--views=10", f"--out={out}")
     a, b, together = found["rows"]
     assert (a["net"], b["net"]) == (str(folder / "a"), str(folder / "b"))
     assert together["weights"] == [0.5, 0.5] and together["net"] == "together"
@@ -50,7 +46,7 @@ def test_two_runs_alone_together_and_later_from_what_was_kept(folder, tmp_path):
     assert found["top1_error"] == together["top1_error"] and found["images_per_second"] > 0
     assert len(table) == 4 and table[-1].startswith("together (0.50 0.50)")
 
-    kept = load(out)
+    kept = predictions.load(out)
     p = kept.probabilities.astype(np.float64)
     assert p.shape == (2, tiny.VALIDATION, 3) and kept.class_names == ("ant", "bee", "cow")
     assert [name.split("/")[0] for name in kept.files] == [
@@ -66,13 +62,13 @@ def test_two_runs_alone_together_and_later_from_what_was_kept(folder, tmp_path):
     assert told == {"step": 0, **b}
     assert "evaluated" in (folder / "b" / "report.html").read_text()
     assert not (folder / "a" / "report.html").exists()
-    _, later = evaluated(folder, f"--predictions={out}")
+    _, later = evaluated(f"--predictions={out}")
     assert later["rows"] == found["rows"] and "images_per_second" not in later
 
 
 def test_one_run_in_several_views_of_images_resized_in_two_ways(folder):
     resizes = "--resize=aspect/area,warp/lanczos"
-    table, found = evaluated(folder, f"--workdir={folder / 'a'}", "--views=1,5", resizes)
+    table, found = evaluated(f"--workdir={folder / 'a'}", "--views=1,5", resizes)
     assert len(table) == 5 and [(row["resize"], row["views"]) for row in found["rows"]] == [
         (resize, views) for resize in ("aspect/area", "warp/lanczos") for views in (1, 5)
     ]
@@ -101,29 +97,15 @@ def test_a_mesh_that_is_not_there_is_no_hindrance(folder, tmp_path, monkeypatch)
     assert with_mesh(3, data=-1, group=1) == {"data": 3, "group": 1}  # 8 images a step or not
 
 
-FULL = """
-import types
-import numpy
-from alexnet_jax import evaluate
-from alexnet_jax.inference import predictions
-from alexnet_jax.system import command_line
+def test_a_disk_that_is_full_in_the_end_takes_no_result_away(folder, tmp_path, monkeypatch):
+    def savez(*_, **__):
+        raise OSError(28, "No space left on device")
 
-def savez(*_, **__):
-    raise OSError(28, "No space left on device")
-
-predictions.np = types.SimpleNamespace(asarray=numpy.asarray, savez=savez)
-evaluate.define_flags()
-command_line.run(evaluate.main)
-"""
-
-
-def test_a_disk_that_is_full_in_the_end_takes_no_result_away(folder, tmp_path):
+    monkeypatch.setattr(predictions, "np", types.SimpleNamespace(asarray=np.asarray, savez=savez))
     flags = [f"--workdir={folder / 'a'}", f"--out={tmp_path / 'a.npz'}"]
-    found = subprocess.run(
-        [sys.executable, "-c", FULL, *flags], cwd=tiny.REPOSITORY, capture_output=True, text=True
-    )
-    assert found.returncode == 2 and "a.npz could not be written: [Errno 28]" in found.stderr
-    *table, last = found.stdout.splitlines()
+    found = commands.run("evaluate", *flags)
+    assert found.code == 2 and "a.npz could not be written: [Errno 28]" in found.err
+    *table, last = found.out.splitlines()
     assert len(table) == 2 and json.loads(last)["images"] == tiny.VALIDATION
     assert not list(tmp_path.iterdir())
 
@@ -216,8 +198,4 @@ def test_what_cannot_be_is_one_line(flags, said, folder, tmp_path):
         path.write_text(path.read_text().replace("bee", "dog"))
         flags = [f"--workdir={tmp_path / 'other'}"]
     flags = [flag.replace("{a}", str(folder / "a")) for flag in flags]
-    process = tiny.start(tmp_path, *flags, module="evaluate")
-    out, error = process.communicate(timeout=100)
-    assert process.returncode == 2 and not out
-    assert error.startswith("error: ") and error.count("\n") == 1
-    assert said in error
+    commands.assert_refused(said, "evaluate", *flags)

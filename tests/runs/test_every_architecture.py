@@ -10,9 +10,8 @@ from alexnet_jax.net.architectures import ARCHITECTURES
 from alexnet_jax.train import train
 from tests.support import tiny
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-TRAIN, VALIDATION, BATCH = 80, 12, 8
-STEPS, STOP = 20, 8  # 2 epochs of 10 steps; cut off in the middle of one
+TRAIN, VALIDATION, BATCH = 32, 6, 8
+STEPS, STOP = 8, 3  # 2 epochs of 4 steps; cut off in the middle of one
 
 
 @pytest.fixture(scope="module")

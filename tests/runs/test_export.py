@@ -7,7 +7,7 @@ import sys
 import numpy as np
 from PIL import Image
 
-from tests.support import tiny, weight_files
+from tests.support import commands, tiny, weight_files
 
 SIZE, NAMES = 67, ["ant", "bee", "cow"]
 FAR, MIDDLE = 256 - SIZE, (256 - SIZE) // 2
@@ -65,8 +65,5 @@ def test_where_it_cannot_be_written_is_one_line(tmp_path):
     weight_files.drawn_run(tmp_path, tmp_path / "run")
     (tmp_path / "file").touch()
     for out, wrong in (("net.bin", "ends in .jaxexport"), ("file/net.jaxexport", "not be written")):
-        flags = [f"--workdir={tmp_path / 'run'}", f"--out={tmp_path / out}"]
-        process = tiny.start(tmp_path, *flags, module="export")
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 2 and err.startswith("error: ") and err.count("\n") == 1
-        assert wrong in err
+        flags = (f"--workdir={tmp_path / 'run'}", f"--out={tmp_path / out}")
+        commands.assert_refused(wrong, "export", *flags)

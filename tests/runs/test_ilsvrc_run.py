@@ -1,5 +1,6 @@
 """From the official archives to a trained and evaluated net: each release, 20 steps."""
 
+import functools
 import json
 
 import pytest
@@ -8,9 +9,7 @@ from alexnet_jax.data.check.check import check
 from alexnet_jax.inference import predictions
 from alexnet_jax.run import evaluations
 from alexnet_jax.train import train
-from tests.support import official, tiny
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from tests.support import commands, official, tiny
 
 WRITE = {
     "2012": (official.write_2012, 13),
@@ -31,46 +30,54 @@ def settings(folder, release: str) -> dict:
     }
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return a function: release -> (the folder of its images and its run, config, result)."""
+
+    @functools.cache
+    def of(release: str):
+        folder = tmp_path_factory.mktemp(release)
+        WRITE[release][0](folder / "images")
+        (folder / "images" / "n04399382.tar").unlink(missing_ok=True)  # no images: fewer classes
+        config = tiny.config(folder, **settings(folder, release))
+        return folder, config, train(config, folder / "run")
+
+    return of
+
+
 @pytest.mark.parametrize("release", WRITE)
-def test_prepared_checked_trained_and_evaluated(tmp_path, release):
-    write, validation = WRITE[release]
-    write(tmp_path / "images")
-    (tmp_path / "images" / "n04399382.tar").unlink(missing_ok=True)  # without images: fewer classes
-    config = tiny.config(tmp_path, **settings(tmp_path, release))
-    result = train(config, tmp_path / "run")
+def test_prepared_checked_and_trained(trained, release):
+    folder, config, result = trained(release)
+    validation = WRITE[release][1]
     assert result["step"] >= 20 and result["split"] == "val"
     found = check(config.data, subset=True)
     assert found["ok"] and found["validation"] == result["images"]
     assert validation is None or result["images"] == validation
-    losses = [line["loss"] for line in tiny.lines(tmp_path / "run") if line["split"] == "train"]
+    losses = [line["loss"] for line in tiny.lines(folder / "run") if line["split"] == "train"]
     assert len(losses) == result["step"]
     assert found["classes"] == 4
 
 
-def test_the_test_images_of_2010_are_evaluated(tmp_path):
-    official.write_2010(tmp_path / "images")
-    config = tiny.config(tmp_path, **{**settings(tmp_path, "2010"), "epochs": 1})
-    train(config, tmp_path / "run")
-    of_validation = {"step": 6, "views": 10, "resize": "aspect/area", "images": 9}
-    evaluations.remember(tmp_path / "run", of_validation)
-    flags = (f"--workdir={tmp_path / 'run'}", "--split=test", "--views=10")
-    process = tiny.start(tmp_path, *flags, f"--out={tmp_path / 'kept.npz'}", module="evaluate")
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    found = json.loads(out.splitlines()[-1])
+def evaluated(*flags: str) -> dict:
+    done = commands.run("evaluate", *flags)
+    assert done.code == 0, done.err
+    return json.loads(done.out.splitlines()[-1])
+
+
+def test_the_test_images_of_2010_are_evaluated(trained, tmp_path):
+    folder, _, result = trained("2010")
+    of_validation = {"step": result["step"], "views": 10, "resize": "aspect/area", "images": 9}
+    evaluations.remember(folder / "run", of_validation)
+    flags = (f"--workdir={folder / 'run'}", "--split=test", "--views=10", "--checkpoint=latest")
+    found = evaluated(*flags, f"--out={tmp_path / 'kept.npz'}")
     assert (found["split"], found["images"], found["views"]) == ("test", 17, 10)
     kept = predictions.load(tmp_path / "kept.npz")
     assert (kept.split, kept.files[0]) == ("test", "ILSVRC2010_test_00000001.JPEG")
-    first, second = evaluations.read(tmp_path / "run")
-    assert first == of_validation and (second["split"], second["step"]) == ("test", 6)
+    first, second = evaluations.read(folder / "run")
+    assert first == of_validation
+    assert (second["split"], second["step"]) == ("test", result["step"])
 
 
-def test_evaluated_by_the_command_line(tmp_path):
-    official.write_2012(tmp_path / "images")
-    config = tiny.config(tmp_path, **settings(tmp_path, "2012"))
-    result = train(config, tmp_path / "run")
-    process = tiny.start(tmp_path, f"--workdir={tmp_path / 'run'}", module="evaluate")
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    evaluated = json.loads(out.splitlines()[-1])
-    assert evaluated["images"] == result["images"] == 13
+def test_evaluated_by_the_command_line(trained):
+    folder, _, result = trained("2012")
+    assert evaluated(f"--workdir={folder / 'run'}")["images"] == result["images"] == 13

@@ -9,9 +9,8 @@ from PIL import Image
 
 from alexnet_jax.data.input.files import image_files, squares
 from alexnet_jax.errors import DataError
-from tests.support import tiny, weight_files, zoo
+from tests.support import commands, weight_files, zoo
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
 SIZE, MARGIN = 67, (256 - 67) // 2
 
 
@@ -37,15 +36,14 @@ def run(tmp_path_factory):
     return folder / "net", *weight_files.drawn_run(folder, folder / "net")
 
 
-def predicted(folder, *flags):
-    process = tiny.start(folder, *flags, module="predict")
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
+def predicted(*flags):
+    done = commands.run("predict", *flags)
+    return done.code, done.out, done.err
 
 
 def test_a_folder_with_bad_files_is_answered_all_the_same(pictures, run, tmp_path):
     workdir, net, tensors, mean = run
-    code, out, err = predicted(tmp_path, f"--workdir={workdir}", "--json", str(pictures), "--top=2")
+    code, out, err = predicted(f"--workdir={workdir}", "--json", str(pictures), "--top=2")
     *lines, last = map(json.loads, out.splitlines())
     assert code == 1 and (last["images"], last["bad"]) == (30, 20)
     assert last["images_per_second"] > 0
@@ -71,7 +69,7 @@ def test_a_folder_with_bad_files_is_answered_all_the_same(pictures, run, tmp_pat
 
 def test_one_picture_for_a_reader(pictures, run, tmp_path):
     path = pictures / "picture 00 ä.png"
-    code, out, err = predicted(tmp_path, f"--workdir={run[0]}", "--views=10", str(path))
+    code, out, err = predicted(f"--workdir={run[0]}", "--views=10", str(path))
     name, *top, last = out.splitlines()
     assert code == 0 and not err and name == str(path)
     assert json.loads(last)["images"] == 1
@@ -81,14 +79,14 @@ def test_one_picture_for_a_reader(pictures, run, tmp_path):
 
 
 def test_without_a_picture_is_one_line(run, tmp_path):
-    code, out, err = predicted(tmp_path, f"--workdir={run[0]}")
+    code, out, err = predicted(f"--workdir={run[0]}")
     assert code == 2 and not out and err.startswith("error: expected one or more images")
     assert err.count("\n") == 1
 
 
 def test_a_picture_that_is_not_there_is_named_and_the_others_go_on(pictures, run, tmp_path):
     path = pictures / "picture 00 ä.png"
-    code, out, err = predicted(tmp_path, f"--workdir={run[0]}", "nowhere.jpg", str(path))
+    code, out, err = predicted(f"--workdir={run[0]}", "nowhere.jpg", str(path))
     assert code == 1 and err == "error: nowhere.jpg: cannot be opened (No such file or directory)\n"
     assert out.splitlines()[0] == str(path)
     last = json.loads(out.splitlines()[-1])

@@ -1,7 +1,4 @@
-"""Whole runs as the user starts them: killed anywhere, stopped by signals, refused, evaluated.
-
-What is compiled is kept for all runs, so that a start costs seconds.
-"""
+"""Whole runs as the user starts them: killed anywhere, stopped by signals, refused, evaluated."""
 
 import json
 import pathlib
@@ -17,11 +14,12 @@ from alexnet_jax.net import resolving
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.step import create
 from alexnet_jax.system import sharding
-from tests.support import tiny
+from tests.support import commands, tiny
 
 PATIENCE = 120  # seconds for a process to do what is waited for
-# Long enough that each kind of moment can be met: nine epochs, and ten views of each image.
-RUN = {"epochs": 9, "evaluate__views": 10}
+# Long enough that each kind of moment can be met: seven epochs, and ten views of each image.
+RUN = {"epochs": 7, "evaluate__views": 10}
+STEPS = 37  # ceil(7 * 42 / 8)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +62,7 @@ def unbroken(folder):
 
 def test_the_page_is_that_of_the_last_epoch(unbroken):
     page = (unbroken / "report.html").read_text()
-    assert "Finished: 9 epochs" in page and "Table of 9 validations" in page
+    assert "Finished: 7 epochs" in page and "Table of 7 validations" in page
     assert "chance, 3 classes" in page and "42 training images" in page
     assert "main.py" in page and not list(unbroken.glob(".*half*"))
 
@@ -103,7 +101,7 @@ def in_a_save(workdir: pathlib.Path) -> bool:
 
 def in_evaluation(workdir: pathlib.Path) -> bool:
     line = last_line(workdir)  # epochs end with ceil(42 n / 8): 6, 11, 16, 21, ...
-    return line.get("split") == "train" and line["step"] in (16, 21, 27)
+    return line.get("split") == "train" and line["step"] in (16, 21, 27, 32)
 
 
 def interrupt(process, moment, workdir, number) -> bool:
@@ -132,7 +130,7 @@ def test_killed_five_times_anywhere_the_run_ends_with_the_same_bits(folder, unbr
         if moment is in_preparation:
             assert in_preparation(workdir) and not after
         else:
-            assert 0 < after["step"] < 48 and tiny_length(workdir) > len(before) // 2
+            assert 0 < after["step"] < STEPS and tiny_length(workdir) > len(before) // 2
         if moment is in_a_save:
             assert unfinished(workdir)
         if moment is in_evaluation:
@@ -166,7 +164,7 @@ def test_signals_save_say_so_in_one_line_and_change_no_bit(folder, unbroken):
         name = signal.Signals(number).name
         expected = f"stopped by {name}: saved at step {step}; the same command goes on from there"
         assert rest == [expected]
-        assert (workdir / "checkpoints" / str(step)).is_dir() and step < 48
+        assert (workdir / "checkpoints" / str(step)).is_dir() and step < STEPS
     # What changes no number may change on the way.
     code, _, rest = end(begin(folder, workdir, data__workers=1, checkpoint__every_steps=7))
     assert (code, rest) == (0, [])
@@ -207,19 +205,12 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(folder, unbroken):
         (["--config=nothing", "--workdir=somewhere"], "no recipe nothing: give the path of a"),
         (["--config=configs/nothing.py", "--workdir=somewhere"], "configs/nothing.py"),
     ]
-    refuse(folder, "main", cases)
+    refuse("main", cases)
 
 
-def refuse(folder: pathlib.Path, module: str, cases: list[tuple[list[str], str]]) -> None:
-    """Run all, two at a time, and see each refused."""
-    for first in range(0, len(cases), 2):
-        pair = cases[first : first + 2]
-        running = [tiny.start(folder, *flags, module=module) for flags, _ in pair]
-        for process, (flags, said) in zip(running, pair, strict=True):
-            out, err = process.communicate(timeout=PATIENCE)
-            assert (process.returncode, out) == (2, ""), (flags, err)
-            (line,) = err.splitlines()
-            assert line.startswith("error: ") and said in line, line
+def refuse(module: str, cases: list[tuple[list[str], str]]) -> None:
+    for flags, said in cases:
+        commands.assert_refused(said, module, *flags)
 
 
 def test_evaluate_counts_every_image_once_and_agrees_with_the_run(folder, unbroken):
@@ -234,9 +225,9 @@ def test_evaluate_counts_every_image_once_and_agrees_with_the_run(folder, unbrok
     assert (found["top1_error"], found["top5_error"]) == (told["top1_error"], told["top5_error"])
     (step,) = {line["step"] for line in tiny.lines(unbroken)[-1:]}
     flags = [f"--workdir={unbroken}", f"--checkpoint={step}"]  # one view
-    code, out, rest = end(tiny.start(folder, *flags, module="evaluate"))
-    one = json.loads(out.splitlines()[-1])
-    assert (code, one["images"], one["views"]) == (0, tiny.VALIDATION, 1)
+    done = commands.run("evaluate", *flags)
+    one = json.loads(done.out.splitlines()[-1])
+    assert (done.code, one["images"], one["views"]) == (0, tiny.VALIDATION, 1)
     assert one["loss"] != found["loss"]
 
 
@@ -248,11 +239,11 @@ def test_evaluate_refuses_in_one_line(folder, unbroken, tmp_path):
         ([run, "--views=2"], "views"),
         ([f"--workdir={tmp_path}"], "holds no run"),
     ]
-    refuse(folder, "evaluate", cases)
+    refuse("evaluate", cases)
     shutil.copy(unbroken / "config.json", tmp_path)
-    refuse(folder, "evaluate", [([f"--workdir={tmp_path}", "--checkpoint=latest"], "train it")])
+    refuse("evaluate", [([f"--workdir={tmp_path}", "--checkpoint=latest"], "train it")])
     newer = json.loads((unbroken / "config.json").read_text())
     newer["data"]["zoom"] = 1
     (tmp_path / "config.json").write_text(json.dumps(newer))
     said = "the config has data.zoom, which this version of the program does not know"
-    refuse(folder, "evaluate", [([f"--workdir={tmp_path}"], said)])
+    refuse("evaluate", [([f"--workdir={tmp_path}"], said)])

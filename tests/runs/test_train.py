@@ -18,8 +18,6 @@ from alexnet_jax.system import sharding
 from alexnet_jax.train import train
 from tests.support import tiny
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -36,7 +35,6 @@ FLAGS = {
 }
 # With 42 images and batches of 8, epochs 1, 2 and 3 end with steps ceil(42/8), ceil(84/8), ...
 EPOCH_ENDS = [6, 11, 16]
-QUICK = "--xla_backend_optimization_level=0"  # XLA_FLAGS: a third of the time to compile
 
 
 def config(folder: pathlib.Path, **changes) -> ConfigDict:
@@ -111,17 +109,11 @@ def write_images(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def start(folder: pathlib.Path, *flags: str, module: str = "main") -> subprocess.Popen:
-    """Start a command line of the program, and keep what it compiles in `folder`."""
-    environment = {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
+def start(_: pathlib.Path, *flags: str, module: str = "main") -> subprocess.Popen:
+    """Start a command line of the program."""
     return subprocess.Popen(
         [sys.executable, "-m", f"alexnet_jax.{module}", *flags],
         cwd=REPOSITORY,
-        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

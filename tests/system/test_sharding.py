@@ -22,8 +22,6 @@ from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from tests.support import tiny
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 
 @dataclasses.dataclass(frozen=True)
 class Device:

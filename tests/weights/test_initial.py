@@ -19,8 +19,6 @@ from alexnet_jax.weights.initial import initialised
 from alexnet_jax.weights.runs import read_run
 from tests.support import tiny, weight_files
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -22,11 +22,9 @@ from alexnet_jax.weights.exporting import export_weights
 from alexnet_jax.weights.importing import import_weights
 from alexnet_jax.weights.mean import read_mean
 from alexnet_jax.weights.runs import read_run
-from tests.support import tiny, weight_files
+from tests.support import commands, tiny, weight_files
 from tests.support.narrow_nets import draw_images, run
 from tests.support.weight_files import bgr, blob, caffemodel
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.fixture(scope="module")
@@ -264,19 +262,17 @@ def test_the_command_lines(folder, tmp_path):
     work, prepared = tmp_path / "run", f"--config.data.prepared_dir={folder / 'prepared'}"
     changes = [f"--config.model.{k}={v}" for k, v in (("width", 0.03), ("image_size", 67))]
     made = ended(
-        tiny.start(
-            folder, "import", str(path), f"--out={work}", prepared,
-            "--config.evaluate.batch_size=4", *changes, module="weights",
+        commands.run(
+            "weights", "import", path, f"--out={work}", prepared,
+            "--config.evaluate.batch_size=4", *changes,
         )
     )  # fmt: skip
     assert made["arch"] == "caffenet" and made["classes"] == 3 and made["mean"] == "values"
     images = f"--data_dir={folder / 'images'}"
-    found = ended(tiny.start(folder, f"--workdir={work}", images, module="evaluate"))
+    found = ended(commands.run("evaluate", f"--workdir={work}", images))
     assert found["images"] == tiny.VALIDATION and 0 <= found["top1_error"] <= 1
     out = tmp_path / "net.safetensors"
-    said = ended(
-        tiny.start(folder, "export", f"--workdir={work}", f"--out={out}", module="weights")
-    )
+    said = ended(commands.run("weights", "export", f"--workdir={work}", f"--out={out}"))
     assert said == {**said, "arch": "caffenet", "classes": 3, "step": 0}
     net = tiny_net(recipe)
     images = draw_images(size=67)
@@ -285,24 +281,24 @@ def test_the_command_lines(folder, tmp_path):
     np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3 * expected.std())
 
 
-def test_a_command_line_fails_in_one_line(tmp_path):
-    export = ["export", "--out=x.safetensors"]
-    cases = {
-        "nowhere.npy is not there": ["import", "nowhere.npy", "--out=x"],
-        "expected import FILE --out=DIR, or export": ["impart", "--out=x"],
-        "expected import FILE --out=DIR, or export --workdir=DIR": export,
-        "--out": ["import", "nowhere.npy"],
-        "holds no run": [*export, "--workdir=nowhere"],
-    }
-    started = {k: tiny.start(tmp_path, *v, module="weights") for k, v in cases.items()}
-    for said, process in started.items():
-        out, error = process.communicate(timeout=200)
-        assert process.returncode == 2 and not out
-        assert error.startswith("error: ") and said in error and error.count("\n") == 1
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["import", "nowhere.npy", "--out=x"], "nowhere.npy is not there"),
+        (["impart", "--out=x"], "expected import FILE --out=DIR, or export"),
+        (
+            ["export", "--out=x.safetensors"],
+            "expected import FILE --out=DIR, or export --workdir=DIR",
+        ),
+        (["import", "nowhere.npy"], "--out"),
+        (["export", "--workdir=nowhere", "--out=x.safetensors"], "holds no run"),
+    ],
+)
+def test_a_command_line_fails_in_one_line(flags, said):
+    commands.assert_refused(said, "weights", *flags)
 
 
-def ended(process) -> dict:
-    """Wait, and return the JSON on the last line."""
-    out, error = process.communicate(timeout=200)
-    assert process.returncode == 0, error
-    return json.loads(out.splitlines()[-1])
+def ended(done: commands.Done) -> dict:
+    """Return the JSON on the last line."""
+    assert done.code == 0, done.err
+    return json.loads(done.out.splitlines()[-1])
