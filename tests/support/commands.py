@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib
 import io
 import logging
 import runpy
@@ -14,6 +13,7 @@ from unittest import mock
 
 from absl import flags
 from absl.testing import flagsaver
+from array_record.python import array_record_data_source  # noqa: F401  it defines flags, to stay
 
 from alexnet_jax.system import sharding
 from alexnet_jax.system.command_line import HUSHED
@@ -35,7 +35,6 @@ class Done:
 
 def run(module: str, *arguments: str) -> Done:
     """Run `python -m alexnet_jax.<module>` with these arguments, here; nothing of it stays."""
-    importlib.import_module(f"alexnet_jax.{module}")  # the flags of what it imports stay
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
         contextlib.redirect_stdout(out),
@@ -65,9 +64,10 @@ def _as_it_was() -> Iterator[None]:
             mock.patch.object(sys, "unraisablehook"),
             mock.patch.object(sharding, "split_cpu"),  # pytest's devices are those of conftest.py
         ):
-            warnings.resetwarnings()  # to be printed, not raised, but for
+            warnings.resetwarnings()  # to be printed, not raised
             for category in QUIET:
                 warnings.simplefilter("ignore", category)
+            warnings.filterwarnings("ignore", ".* found in sys.modules")  # runpy's
             yield
     finally:
         if not parsed:
