@@ -3,12 +3,12 @@
     python -m alexnet_jax.data.check --config=configs/ilsvrc2012.py \
         --config.data.dir=/path/to/imagenet
 
-Compares the counts and the order of the labels with those of the release (--subset: the source is
-only a part of it), every file with its SHA-256, and the statistics with those of the records. Lists
-the images with issues and what was done with them, and the images that train shares with another
-split.
+It compares the counts and the order of the labels with those of the release (--subset: the source
+is only a part of it), every file with its SHA-256, and the stored statistics with those computed
+from the records. It lists the images with issues and what was done about them, and the images that
+train shares with another split.
 
-Prints a table, then one JSON object as the last line. The exit code is 1 when something is wrong.
+It prints a table, then one JSON object as the last line. The exit code is 1 if something is wrong.
 """
 
 import json
@@ -28,7 +28,7 @@ def define_flags() -> None:
 
 
 def main(_) -> None:
-    """Check the copy that the flags name; exit with 1 when something is wrong."""
+    """Check the copy that the flags name; exit with 1 if something is wrong."""
     try:
         result = check(flags.FLAGS.config.data, flags.FLAGS.subset)
     except DataError as error:

@@ -1,4 +1,4 @@
-"""Proves that a prepared copy is complete and undamaged, and that it holds what it should."""
+"""Check that a prepared copy is complete and undamaged, and that it holds what it should."""
 
 import dataclasses
 import hashlib
@@ -21,12 +21,12 @@ from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
 
-_WIDTH = 1000  # of the table where it is not for a terminal: no line is broken
+_WIDTH = 1000  # of the table, if the output is no terminal: so wide that no line is broken
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `ok` is None where nothing was expected."""
+    """The result of one check. `ok` is None if nothing was expected."""
 
     what: str
     expected: str
@@ -90,14 +90,14 @@ def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
 
 
 def _compare(what: str, expected: object, found: object) -> Finding:
-    """Return the finding that two values are equal; `expected` None: it is not known."""
+    """Return the result of comparing two values; `expected` None: it is not known."""
     if expected is None:
         return Finding(what, "", str(found), None)
     return Finding(what, str(expected), str(found), expected == found)
 
 
 def _none(what: str, items: list[str]) -> Finding:
-    """Return the finding that there should be none of these."""
+    """Return the result of a check for things of which there should be none."""
     first = f": {'; '.join(items[:3])}{' ...' if len(items) > 3 else ''}" if items else ""
     return Finding(what, "0", f"{len(items)}{first}", not items)
 

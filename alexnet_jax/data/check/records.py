@@ -1,4 +1,4 @@
-"""Reads every record of a prepared copy once."""
+"""Read every record of a prepared copy once."""
 
 import dataclasses
 import hashlib
@@ -21,10 +21,10 @@ class Records:
 
     Attributes:
       damaged: for each record that cannot be read or decoded, which one and why.
-      mislabelled: train images whose name tells another class than their label.
+      mislabelled: train images whose name says another class than their label.
       labels: label of each image of the other splits, by name.
       duplicates: (split, name, name in train) of images that have the same pixels in train.
-      sums: of the pixels of train.
+      sums: of the pixels of train (statistics.py).
     """
 
     damaged: list[str] = dataclasses.field(default_factory=list)
@@ -82,7 +82,7 @@ def _agree(name: str, class_name: str) -> bool:
 
 
 def _read(dataset: PreparedDataset, split: str, start: int) -> _Batch:
-    """Read some images. Where that fails, try one by one, to tell which are damaged."""
+    """Read some images. If that fails, read them one by one, to find which are damaged."""
     indices = list(range(start, min(start + _BATCH, dataset.num_examples(split))))
     damaged = {}
     try:

@@ -1,18 +1,18 @@
-"""Facts of the releases of ILSVRC, with which a prepared copy is compared."""
+"""Known facts about the releases of ILSVRC, to compare a prepared copy with."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """Facts of a release; a fact that is not known is empty.
+    """Facts about a release; one that is not known is empty.
 
     Attributes:
-      classes: how many.
-      images: of each split.
-      labels: of some wnids: their index in the sorted order.
-      ilsvrc_ids: of some wnids: their number in the development kit.
-      images_labels: of some images, by name.
+      classes: number of classes.
+      images: split -> number of images.
+      labels: wnid -> index in the sorted order, for some wnids.
+      ilsvrc_ids: wnid -> number in the development kit, for some wnids.
+      images_labels: name -> label, for some images.
     """
 
     classes: int
@@ -22,7 +22,7 @@ class Facts:
     images_labels: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
-# Of the first ten validation images of 2012, from Caffe's val.txt, which has the same order.
+# Labels of the first ten validation images of 2012, from Caffe's val.txt: its labels equal ours.
 _VALIDATION_2012 = (65, 970, 230, 809, 516, 57, 334, 415, 674, 332)
 
 FACTS = {

@@ -1,1 +1,1 @@
-"""One file's bytes to a square of RGB."""
+"""From the bytes of one image file to a square of RGB."""

@@ -1,4 +1,4 @@
-"""The bytes of one image file to a 256x256 RGB uint8 square; a square to JPEG and back.
+"""Convert the bytes of an image file to a 256x256 RGB uint8 square; a square to JPEG and back.
 
 The square follows the paper, section 2: "we first rescaled the image such that the shorter side
 was of length 256, and then cropped out the central 256x256 patch". Choices of ours:
@@ -14,7 +14,7 @@ was of length 256, and then cropped out the central 256x256 patch". Choices of o
 - 16-bit grey is scaled by 255/65535 and rounded; Pillow itself cuts 16-bit colour to its high byte.
 - Stored JPEG: quality 95, 4:2:0 (libjpeg's default, and a quarter smaller than 4:4:4).
 
-What is not a plain 8-bit RGB picture of at least that size is named: see image_issues.py.
+Every image that is not plain 8-bit RGB of at least that size is reported: see image_issues.py.
 """
 
 import io
@@ -28,7 +28,7 @@ from alexnet_jax.data.decode.image_issues import container_issues, pixel_issues,
 from alexnet_jax.data.decode.resize import PAPER, SIZE, Resize, resized
 from alexnet_jax.errors import DataError
 
-MAX_PIXELS = 89_478_485  # what one image may have once decoded: Pillow's own first limit
+MAX_PIXELS = 89_478_485  # of one decoded image: the limit at which Pillow warns
 
 _UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -144,7 +144,7 @@ def _square(image: Image.Image, name: str, resize: Resize) -> Square:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of a loaded image, 1 where it has none or is a TIFF."""
+    """Return the EXIF orientation of a loaded image, 1 if it has none or is a TIFF."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # the pixels are good, whatever the metadata are

@@ -1,10 +1,10 @@
-"""A picture to 256x256: which part of it is taken, and by which filter it is resampled.
+"""Resize a picture to 256x256: which part of it is taken, and by which filter it is resampled.
 
-This choice changes the error by one to two points. A published figure should be compared on images
-that were resized as its authors resized theirs:
+This choice changes the error by one to two points. To compare with a published figure, resize the
+images as its authors did:
 
     aspect, area           the paper's section 2; filter of Krizhevsky's later data program, fast
-    aspect, opencv_area    that program to the letter: OpenCV resizes the whole picture, then crops
+    aspect, opencv_area    exactly that program: OpenCV resizes the whole picture, then crops
     aspect, bilinear       torchvision: Resize(256), CenterCrop
     warp, opencv_linear    Caffe's convert_imageset --resize_height=256 --resize_width=256
     warp, lanczos          Caffe's page: ImageMagick's convert -resize 256x256!
@@ -59,7 +59,7 @@ def resized(image: Image.Image, resize: Resize) -> Image.Image:
 
 
 def check_installed(resize: Resize) -> None:
-    """Check that the program that resizes is installed.
+    """Check that the library for this filter is installed.
 
     Raises:
       DataError: OpenCV is needed and not installed; says how to install it.
@@ -73,7 +73,7 @@ def _is_opencv(resize: Resize) -> bool:
 
 
 def _by_pillow(image: Image.Image, resize: Resize) -> Image.Image:
-    """Scale and crop in one step: only the part that is wanted is resampled."""
+    """Scale and crop in one step: only the part that is kept is resampled."""
     short = min(image.size)
     width, height = image.size if resize.form == "warp" else (short, short)
     left, top = (image.width - width) / 2, (image.height - height) / 2
@@ -111,8 +111,8 @@ def _by_opencv(image: Image.Image, resize: Resize) -> Image.Image:
         width = height = SIZE
     else:
         short = min(image.size)
-        # A scaled picture of 1x5000 pixels would take 1 GB. What is cut off here is too far away
-        # from the crop for the filters to see it.
+        # A picture of 1x5000 pixels would take 1 GB when scaled. What is cut off here is too far
+        # from the crop to influence it through the filters.
         image = _centre(image, min(image.width, 16 * short), min(image.height, 16 * short))
         width, height = (int(side * SIZE / short + 0.5) for side in image.size)
     across, down = (

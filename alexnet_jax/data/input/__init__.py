@@ -1,1 +1,1 @@
-"""The batches of a step, and what the device does to them."""
+"""From prepared images to the net's input: batches on the host, crops and colour on devices."""

@@ -29,9 +29,9 @@ def training_views(
     Args:
       images: (B, 256, 256, 3) uint8.
       pixel_stats: what `make_pixel_stats` gave.
-      data: config.data; crop, flip and colour are switches.
+      data: config.data, whose crop, flip and colour may each be off.
       size: pixels a side of a view.
-      key: of this step.
+      key: the random key of this step.
       examples: indices in the global batch, (B,) int32.
 
     Returns:
@@ -74,7 +74,7 @@ def _cropped(image: Array, pixel_stats, data: ConfigDict, size: int, key: Array)
 
 
 def _less_centre_mean(x: Array, pixel_stats) -> Array:
-    """Subtract the central window of the mean image from views, (..., size, size, 3), if asked.
+    """Subtract the mean image's central window from views, (..., size, size, 3), if that is set.
 
     The window is the same for every view, and is not mirrored (convdata_jpeg.py:95, 209).
     """

@@ -1,4 +1,4 @@
-"""Image files that a user names: read to squares in threads, in their order, and batched."""
+"""Image files that a user names: read as squares in threads, in their order, and batched."""
 
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,7 +45,7 @@ def squares(
     """Yield each file with its (256, 256, 3) uint8 RGB square, or with the error of reading it.
 
     Args:
-      paths: of the files; they are read only a little ahead.
+      paths: of the files; only a few are read in advance.
       resize: how a picture becomes a square.
       workers: how many threads; 0: one for each core.
     """
@@ -68,12 +68,12 @@ def batches(
 
     Args:
       read: what `squares` yields.
-      batch_size: images in a batch; the last one is filled with black images.
+      batch_size: images in a batch; the last one is padded with black images.
       bad: is called for each file that cannot be read; the file is left out.
 
     Yields:
       image (b, 256, 256, 3) uint8 RGB, label (b,) int32 UNKNOWN, mask (b,) float32 (1 for an image,
-      0 for filling) and file (b,) str.
+      0 for padding) and file (b,) str.
     """
     waiting: list[tuple[str, np.ndarray]] = []
     for path, square in read:

@@ -1,7 +1,7 @@
 """Batches of a prepared dataset, in an order that is a pure function of (seed, epoch).
 
-One call of a thread reads a whole batch, so one request reads all its records where the disk is
-slow. A batch's images follow from its number, so any step can be the first one, at no cost.
+A thread reads a whole batch at a time, so that on a slow disk one request can read all its records.
+A batch's number determines its images, so a run can start at any step without extra work.
 """
 
 import functools
@@ -113,7 +113,7 @@ def eval_batches(
 ) -> Iterator[Batch]:
     """Iterate over a split once, in the stored order, each image exactly once.
 
-    All batches have the same size: the last one is filled with black images of label 0 and mask 0.
+    All batches have the same size: the last one is padded with black images of label 0 and mask 0.
 
     Args:
       dataset: what to read.
@@ -124,7 +124,7 @@ def eval_batches(
 
     Yields:
       image (b, 256, 256, 3) uint8 RGB, label (b,) int32, mask (b,) float32: 1 for an image,
-      0 for filling.
+      0 for padding.
 
     Raises:
       DataError: the split is missing, empty or unreadable.

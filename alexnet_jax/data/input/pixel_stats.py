@@ -1,4 +1,4 @@
-"""pixel_stats: what the net is given of the training set's statistics (mean, colours, scale)."""
+"""pixel_stats: the arrays by which the device changes images (mean, PCA colour, scale)."""
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -12,9 +12,9 @@ OF_A_FILE = ("file", "centre_file")
 
 
 def make_pixel_stats(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
-    """Return the arrays that the compiled programs are given besides the images.
+    """Return the arrays that the compiled programs take besides the images.
 
-    A switch that is off has no entry, and adds nothing to the program.
+    What config.data switches off has no entry, and costs nothing in the program.
 
     Args:
       statistics: mean_image (256, 256, 3), eigenvalues (3,) and eigenvectors (3, 3; a column each)
@@ -24,7 +24,7 @@ def make_pixel_stats(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
 
     Returns:
       All float32, on the 0-255 scale:
-      mean (256, 256, 3): is subtracted from the image, pixel by pixel; or
+      mean (256, 256, 3): subtracted from the image, pixel by pixel; or
       centre_mean (256, 256, 3): its central window is subtracted from every view
         (convdata_jpeg.py:95).
       colour (3, 3): column i is p_i times the standard deviation of its coefficient (paper 4.1).

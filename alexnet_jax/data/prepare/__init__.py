@@ -1,1 +1,1 @@
-"""Making the prepared copy."""
+"""Make the prepared copy of a dataset."""

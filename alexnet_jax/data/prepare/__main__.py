@@ -5,8 +5,8 @@
 
 The last line on stdout is one JSON object. The copy is written to
 <prepared_dir>/<builder>/<what decides the content>/<version>. A copy that exists is opened, not
-made again: delete its directory after the source has changed. A preparation that was stopped goes
-on where it was.
+made again: delete its directory after the source has changed. The same command continues a
+preparation that was stopped.
 
 --only=validation prepares only that split, for evaluations: in a directory of its own, without
 statistics. The training images are not read and may be missing.

@@ -1,7 +1,7 @@
-"""Items of a source to records: threads decode them, make squares, encode and sum them up.
+"""Convert items of a source to records: threads decode them, make squares, encode and sum them.
 
 Threads suffice, since nearly all of the work (Pillow, libjpeg, NumPy, SHA-256) releases Python's
-lock. Memory does not grow with the dataset: only a few chunks are made ahead.
+lock. Memory does not grow with the dataset: only a few chunks are made in advance.
 """
 
 import collections
@@ -39,7 +39,7 @@ class Chunk:
       records: the items as they are stored.
       bad: the items that cannot be read.
       issues: (one of IMAGE_ISSUES, name of the item).
-      sums: of the pixels as they are stored; None outside of train.
+      sums: of the stored pixels; None for splits other than train.
     """
 
     shard: Shard
@@ -83,7 +83,7 @@ def convert(
 def _converted(
     chunk: Chunk, split: Split, indices: range, storage: str, resize: Resize
 ) -> Iterator[np.ndarray]:
-    """Fill a chunk, and yield the pixels as they are stored while they are in the cache."""
+    """Fill a chunk, and yield the stored pixels while they are in the processor's cache."""
     for index in indices:
         try:
             item = split.item(index)

@@ -1,4 +1,4 @@
-"""Writes what stands beside the record files of a prepared copy; store/layout.py lists it."""
+"""Write the files beside the records of a prepared copy; store/layout.py lists them."""
 
 import json
 import pathlib
@@ -16,12 +16,12 @@ from alexnet_jax.data.store.statistics import Accumulator
 def describe(
     copy: Layout, folder: pathlib.Path, source: Source, notes: dict[Shard, Note], sums: Accumulator
 ) -> None:
-    """Write into `folder` all that stands beside the shards.
+    """Write into `folder` all files beside the shards.
 
     Args:
       copy: how the copy is stored.
       folder: where its shards are now.
-      source: what they were made of.
+      source: what they were made from.
       notes: of every shard, in order.
       sums: of the pixels of train, if the source has it.
     """

@@ -18,7 +18,7 @@ _NOTE_BYTES_PER_IMAGE, _IMAGES_WITH_NOTES = 6_500, 65_536
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Turn an error of the system while files are looked for into one line.
+    """Turn an error of the system, while files are searched or read, into one line.
 
     Raises:
       DataError: in place of any OSError.
@@ -34,8 +34,8 @@ def reading() -> Iterator[None]:
 def only_one(directory: pathlib.Path) -> Iterator[None]:
     """Let one process at a time prepare `directory`.
 
-    The kernel releases the lock when its process dies. So whoever holds it may take over an
-    unfinished preparation.
+    The kernel releases the lock when the process that holds it dies. So the one that gets it may
+    continue an unfinished preparation.
 
     Raises:
       DataError: the folder above `directory` cannot be written or locked.

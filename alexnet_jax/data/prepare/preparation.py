@@ -1,4 +1,4 @@
-"""Makes a prepared copy of a source, shard by shard.
+"""Make a prepared copy of a source, shard by shard.
 
 A shard is a fixed range of items. So the files do not depend on the number of threads or on how
 often the preparation was stopped, and finished shards are not made again (shards.py).
@@ -39,7 +39,7 @@ class Preparation:
     def __init__(
         self, copy: Layout, source: Source, *, workers: int, max_bad_fraction: float
     ) -> None:
-        """Look for what is finished already.
+        """Find the shards that are finished already.
 
         Args:
           copy: how the copy is stored, and where.
@@ -73,8 +73,8 @@ class Preparation:
 
         Raises:
           DataError: too many images cannot be read, or there is no room. Finished shards stay,
-            except those in which an image was skipped: it may be mended meanwhile.
-          OSError: a file cannot be written; ENOSPC where the disk is full.
+            except those in which an image was skipped: the user may repair it before the next try.
+          OSError: a file cannot be written; ENOSPC if the disk is full.
         """
         self._announce()
         try:
@@ -110,7 +110,7 @@ class Preparation:
         return sum(shard.stop - shard.start for shard in self._notes)
 
     def _announce(self) -> None:
-        """Say how much there is to do, how long it may take and what it needs; check the space."""
+        """Print how much there is to do and an estimate of the time; check the space on disk."""
         copy, total, done = self._copy, self._total, self._done()
         needed, free = check_space(total - done, copy.storage, copy.directory)
         expected = "a moment"
@@ -150,7 +150,7 @@ class Preparation:
     def _written(
         self, chunks: Iterator[Chunk], progress: PreparationProgress
     ) -> Iterator[tuple[Shard, Note]]:
-        """Write shards one after the other, and yield those that are to be finished."""
+        """Write shards one after the other, and yield each one, to be finished."""
         for shard, of_shard in itertools.groupby(chunks, key=lambda chunk: chunk.shard):
             note = self._partial.write(shard, self._watched(shard, of_shard, progress))
             self._notes[shard] = note

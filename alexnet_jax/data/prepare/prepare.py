@@ -1,4 +1,4 @@
-"""Opens the prepared copy of a dataset, and makes it first where it is missing."""
+"""Open the prepared copy of a dataset; make it first if it is missing."""
 
 import dataclasses
 import hashlib
@@ -23,20 +23,20 @@ from alexnet_jax.system.cores import cores
 
 @reading()
 def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
-    """Open the prepared copy of a dataset, making it first where it is missing.
+    """Open the prepared copy of a dataset; make it first if it is missing.
 
-    A preparation that dies leaves a directory named incomplete.*, with which the next one goes on.
+    A preparation that dies leaves a directory named incomplete.*, which the next one continues.
     If another process is making the copy, this one waits for it.
 
     Args:
       data: config.data: builder, release, dir, prepared_dir, storage,
         resize, resize_filter, validation_fraction, max_bad_fraction, workers.
       only: the one split that is needed: "validation", or "test" of release 2010. The whole copy is
-        opened where there is one, else a copy of that split alone, whose statistics are None.
+        opened if it exists, else a copy of that split alone, whose statistics are None.
 
     Raises:
       ConfigError: config.data has a value that it cannot have.
-      DataError: for all else that the user can mend, in one line.
+      DataError: for all other errors that the user can fix, in one line.
     """
     check_section(Data(), data, "data")
     if only not in (None, "validation", "test"):
@@ -55,7 +55,7 @@ def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
 
 @reading()
 def prepared_directory(data: ConfigDict, only: str | None = None) -> pathlib.Path:
-    """Return where the prepared copy is or will be. Its name holds all that decides its content.
+    """Return where the prepared copy is or will be. All that decides its content is in its name.
 
     Args:
       data: config.data.
@@ -103,7 +103,7 @@ def _root(data: ConfigDict) -> pathlib.Path:
 
 
 def _tfds_copy(data: ConfigDict) -> pathlib.Path | None:
-    """Return TFDS's own imagenet2012 if that is the source: if data.dir names no other one."""
+    """Return TFDS's own imagenet2012 if it is the source, because data.dir names no other one."""
     if data.builder != "ilsvrc" or data.release != "2012" or data.dir:
         return None
     return tfds_source.find(_root(data))
@@ -141,7 +141,7 @@ def _find_source(data: ConfigDict, only: str | None) -> Source:
 
 
 def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
-    """Prepare into `directory`, which appears only when it is whole."""
+    """Prepare into `directory`, which appears only when it is complete."""
     check_installed(_resize(data))
     source = _find_source(data, only)
     copy = Layout(directory, source.class_names, data.storage, _resize(data))
@@ -157,7 +157,7 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
 
 
 def _check_skipped(dataset: PreparedDataset, max_bad_fraction: float) -> None:
-    """Check the skipped images of a copy: it may be made with a larger data.max_bad_fraction."""
+    """Check how many images a copy lacks: it may have been made with a larger max_bad_fraction."""
     for split in dataset.splits:
         bad = [s for s in dataset.skipped if s["split"] == split]
         count = dataset.num_examples(split) + len(bad)

@@ -1,4 +1,4 @@
-"""An unfinished preparation on disk, from which a later one can go on.
+"""An unfinished preparation on disk, which a later one can continue.
 
 Beside the final directory, `incomplete.<version>/` holds
 
@@ -7,9 +7,9 @@ Beside the final directory, `incomplete.<version>/` holds
     notes/     for each of them its length, SHA-256, skipped images, image issues, and sums
     writing/   the shard that is being written
 
-A shard is written, synced to disk and renamed into data/, and then its note likewise. So a shard
-that has a note is whole, whenever the process was killed. At the end data/ becomes the final
-directory.
+A shard is written, synced to disk and renamed into data/, and then its note is written in the same
+way. So a shard that has a note is complete, whenever the process was killed. At the end data/
+becomes the final directory.
 """
 
 import contextlib
@@ -33,15 +33,15 @@ from alexnet_jax.data.store.statistics import Accumulator
 
 @dataclasses.dataclass
 class Note:
-    """What is recorded of a finished shard.
+    """The facts about a finished shard.
 
     Attributes:
-      records: how many there are.
+      records: number of records.
       bytes: of all records.
       sha256: of the file, hex.
       skipped: (file, reason) of the items that could not be read.
       issues: (one of IMAGE_ISSUES, name of the item).
-      sums: of its pixels, for the statistics; None outside of train, and once they are used.
+      sums: of its pixels, for the statistics; None for splits other than train, and after use.
     """
 
     records: int = 0
@@ -52,7 +52,7 @@ class Note:
     sums: Accumulator | None = None
 
     def add(self, chunk: Chunk) -> None:
-        """Add what a chunk has besides its records."""
+        """Add a chunk's bad items, issues and sums."""
         self.skipped += [(error.name, error.reason) for error in chunk.bad]
         self.issues += chunk.issues
         if chunk.sums is not None:
@@ -64,7 +64,7 @@ class Partial:
     """The directory incomplete.<version>. One process at a time may use it (disk.only_one)."""
 
     def __init__(self, directory: pathlib.Path, plan: dict[str, Any]) -> None:
-        """Go on with the directory if it has the same plan, else empty it."""
+        """Continue with the directory if it has the same plan, else empty it."""
         self._directory = directory
         self.data = directory / "data"
         self._notes, self._writing = directory / "notes", directory / "writing"
@@ -80,7 +80,7 @@ class Partial:
         temporary.replace(directory / "plan.json")
 
     def note(self, shard: Shard) -> Note | None:
-        """Return the note of a shard, None where the shard is not finished."""
+        """Return the note of a shard, None if the shard is not finished."""
         try:
             with open(self._note_path(shard), "rb") as opened, np.load(opened) as file:
                 fields = json.loads(str(file["text"]))
@@ -93,10 +93,10 @@ class Partial:
         return note if whole else None
 
     def write(self, shard: Shard, chunks: Iterator[Chunk]) -> Note:
-        """Write the records of a shard; `finish` makes it last.
+        """Write the records of a shard into writing/; `finish` then moves it to data/.
 
         Raises:
-          OSError: the file cannot be written; ENOSPC where the disk is full.
+          OSError: the file cannot be written; ENOSPC if the disk is full.
         """
         note, path = Note(), self._writing / shard.file
         # One record in a group, for random reads. zstd would cost time and save little on images.
@@ -117,7 +117,7 @@ class Partial:
         return note
 
     def finish(self, shard: Shard, note: Note) -> None:
-        """Make a written shard last: sync it, rename it, write its note. About 1 s for 200 MB.
+        """Make a written shard permanent: sync it, rename it, write its note: 1 s for 200 MB.
 
         Raises:
           OSError: a file cannot be written.
@@ -177,7 +177,7 @@ def _sync_file(path: pathlib.Path) -> None:
 
 
 def _sync_folder(path: pathlib.Path) -> None:
-    """Make renames in a folder last. Some network filesystems have no such call."""
+    """Make renames in a folder permanent. Some network filesystems have no such call."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)

@@ -1,1 +1,1 @@
-"""Where pictures come from: folders, archives, drawn shapes, TFDS."""
+"""The sources of images: folders, archives, drawn shapes, TFDS."""

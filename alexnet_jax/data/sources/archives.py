@@ -18,7 +18,7 @@ from alexnet_jax.errors import DataError
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A file inside an archive: its name there, and which bytes of `path` it is."""
+    """A file inside an archive: its name there, and which bytes of `path` hold it."""
 
     name: str
     path: pathlib.Path
@@ -99,8 +99,8 @@ def members(path: pathlib.Path, offset: int = 0, size: int | None = None) -> Ite
                     tar.members = []  # type: ignore[attr-defined] # else all are kept, 1 KB each
                     if info.isreg() and not info.issparse():
                         yield Member(info.name, path, info.offset_data, info.size)
-                # The end is a block of zeros, but tarfile also ends at a header that is damaged or
-                # cut off, and reads on behind `end`.
+                # The end of an archive is a block of zeros. But tarfile also stops at a header that
+                # is damaged or cut off, and it reads beyond `end`.
                 file.seek(tar.offset)
                 zeros = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
                 if not zeros or tar.offset + tarfile.BLOCKSIZE > end:

@@ -59,7 +59,7 @@ class Devkit:
 
 
 def find_devkit(folder: pathlib.Path, year: str) -> Devkit | None:
-    """Return the kit of year "2010" or "2012" in a folder, or None where there is no meta.mat.
+    """Return the kit of year "2010" or "2012" in a folder, or None if there is no meta.mat.
 
     Raises:
       DataError: the kit cannot be read.
@@ -98,7 +98,7 @@ def find_devkit(folder: pathlib.Path, year: str) -> Devkit | None:
 
 
 def _table(meta: bytes, year: str) -> np.ndarray | None:
-    """Return the table of synsets of a meta.mat; None where it has the numbers of another year."""
+    """Return the table of synsets of a meta.mat; None if it has the numbers of another year."""
     import scipy.io  # imported here: it is slow to load, and needed only here
 
     table: np.ndarray = scipy.io.loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]

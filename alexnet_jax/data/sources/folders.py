@@ -35,7 +35,7 @@ def split_folders(
 ) -> tuple[pathlib.Path, pathlib.Path | None]:
     """Return the folders that hold the class folders of train and, if there is one, of validation.
 
-    Where train is missing and not needed, the validation folder stands for both. Upper and lower
+    If train is missing and not needed, the validation folder is returned as both. Upper and lower
     case do not matter: Train, VAL.
 
     Raises:
@@ -72,9 +72,9 @@ def folder_source(
 
     Args:
       root: the source folder (data.dir).
-      validation_fraction: share of train, in (0, 1), that is held out where there is no validation
+      validation_fraction: share of train, in (0, 1), that is held out if there is no validation
         folder. A hash of <class>/<file> decides which files, so adding files moves no others. 1
-        holds out all of train, where train is not needed.
+        holds out all of train; this is possible only if train is not needed.
       only: "validation" if train is not needed, not even its folder. Then the classes are those of
         the validation folder.
 

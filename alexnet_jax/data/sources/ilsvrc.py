@@ -1,13 +1,13 @@
 """The releases of ILSVRC as sources: 2012, 2010 and ImageNet of fall 2011.
 
-They are read from the official archives, or from what was unpacked of them:
+They are read from the official archives, packed or unpacked:
 
-    2012      ILSVRC2012_img_train.tar     a tar of 1000 tars, one a class
+    2012      ILSVRC2012_img_train.tar     a tar of 1000 tars, one for each class
               ILSVRC2012_img_val.tar       50,000 images
               ILSVRC2012_devkit_t12.tar.gz
     2010      ILSVRC2010_images_train.tar, ILSVRC2010_images_val.tar, ILSVRC2010_images_test.tar,
               ILSVRC2010_devkit-1.0.tar.gz, ILSVRC2010_test_ground_truth.txt
-    fall2011  n<digits>.tar, one a synset, or fall11_whole.tar, which holds them
+    fall2011  n<digits>.tar, one for each synset, or fall11_whole.tar, which holds them
 
 A train archive may be replaced by train/<wnid>/<file> or train/<wnid>.tar, a val or test archive by
 val/<wnid>/<file>, or by val/<file> with the kit's ground truth. All give the same records.
@@ -46,15 +46,15 @@ _NUMBERED = {  # the archives of splits whose labels are in the kit, and their f
 def ilsvrc_source(
     root: pathlib.Path, release: str, validation_fraction: float, only: str | None = None
 ) -> Source:
-    """Return the source of a release in a folder; the module says what the folder holds.
+    """Return the source of a release in a folder; the module's docstring says what it may hold.
 
     Args:
       root: the folder (data.dir).
       release: config.data.release.
       validation_fraction: share of fall2011, in (0, 1), that is held out: that release has no
         validation images.
-      only: the one split that is needed. For 2012 and 2010 the other splits are not listed then,
-        and train may be missing: the kit tells the classes, or else val/<wnid>/.
+      only: the one split that is needed. For 2012 and 2010 the other splits are then not listed,
+        and train may be missing: the classes are those of the kit, or else of val/<wnid>/.
 
     Raises:
       DataError: something is missing or damaged, or files do not fit together.
@@ -111,10 +111,10 @@ def _classes(
 def _wnids_without_train(
     root: pathlib.Path, release: str, kit: Devkit | None, only: str | None
 ) -> tuple[str, ...]:
-    """Return the sorted classes where train is missing.
+    """Return the sorted classes if train is missing.
 
     Raises:
-      DataError: train is needed, or nothing else tells the classes.
+      DataError: train is needed, or nothing else says what the classes are.
     """
     numbered = _NUMBERED[release]
     if only not in numbered:
@@ -135,7 +135,7 @@ def _numbered(
     kit: Devkit | None,
     wnids: tuple[str, ...],
 ) -> Split | None:
-    """Return the split of an archive or folder of numbered images, None where neither is there.
+    """Return the split of an archive or folder of numbered images, None if there is neither.
 
     Raises:
       DataError: the ground truth is needed and missing, or does not fit.

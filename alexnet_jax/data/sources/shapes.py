@@ -1,9 +1,8 @@
 """The `shapes` dataset: ten classes drawn on this machine, without a download.
 
-Colour alone tells the red, green and blue disc apart; texture alone tells the plain, striped and
-checked square apart; form alone tells the square, triangle, star, ring and cross apart, which have
-any colour. Position, size, angle, colours and noise are random, and a pure function of
-(split, index).
+The red, green and blue disc differ in colour only; the plain, striped and checked square differ in
+texture only; the square, triangle, star, ring and cross differ in form and have any colour.
+Position, size, angle, colours and noise are random, and a pure function of (split, index).
 """
 
 import functools

@@ -1,7 +1,7 @@
-"""What a source of images is.
+"""The interface of all sources of images.
 
 A source has class names and splits: `train`, `validation` and perhaps `test`. A split gives any of
-its items by index. An item loads one square when a worker asks for it.
+its items by index. An item reads its image and makes the square only when a worker asks for it.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ class Item:
 class Split:
     """How many items there are, and a function that returns item i, in any thread and any order.
 
-    The function raises BadImageError where not even the name of the item can be read.
+    The function raises BadImageError if not even the name of the item can be read.
     """
 
     count: int
@@ -40,9 +40,9 @@ class Source:
 
     Attributes:
       class_names: in the order of their labels.
-      splits: `train`, `validation`, and `test` where there is one with labels.
+      splits: `train`, `validation`, and `test` if there is one with labels.
       digest: a hash of all names and labels.
-      classes: what the source tells of each class, in the order of the labels: wnid, words,
+      classes: what the source says about each class, in the order of the labels: wnid, words,
         ilsvrc_id.
     """
 

@@ -14,7 +14,7 @@ _WNID = re.compile(r"n\d{8}")
 
 
 class Synsets(NamedTuple):
-    """Where the images of each synset are; `split` lists them, which takes its time.
+    """Where the images of each synset are; `split` lists them, which may take minutes.
 
     Attributes:
       where: the archive or folder.
@@ -59,10 +59,10 @@ class Synsets(NamedTuple):
 
 
 def find_synsets(root: pathlib.Path, archive_name: str) -> Synsets | None:
-    """Return where the training images are, or None where there are none.
+    """Return where the training images are, or None if there are none.
 
-    Looks for the archive of archives, then for archives n<digits>.tar in train/ or in `root`, then
-    for folders in train/.
+    It looks for the archive of archives, then for archives n<digits>.tar in train/ or in `root`,
+    then for folders in train/.
 
     Args:
       root: the folder (data.dir).

@@ -1,4 +1,4 @@
-"""The prepared copy of a dataset on disk: what its files are called and what a record holds.
+"""The prepared copy of a dataset on disk: the names of its files and the content of a record.
 
 A copy lies in <prepared_dir>/<builder>/<name>/<VERSION>, and TFDS can read it. Each split has
 records of {image, label, file_name} in ArrayRecord files. Beside them are
@@ -6,7 +6,7 @@ records of {image, label, file_name} in ArrayRecord files. Beside them are
     statistics.npz  mean image and RGB covariance of train (statistics.py); missing without train
     skipped.json    {split, file, reason} of the images that could not be read
     odd.json        names of the images with issues, by split and issue (IMAGE_ISSUES)
-    classes.json    what the source tells of each class, in the order of the labels
+    classes.json    what the source says about each class, in the order of the labels
     SHA256SUMS      of all record files, as `sha256sum -c` reads it
 
 prepare/ writes all of them. TFDS's own writer is not used: above 1 GB it sorts the examples through
@@ -21,15 +21,15 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
-# TFDS has no public way to read and write a tf.train.Example without TensorFlow but for
-# ExampleSerializer, which leaves the order of the fields to chance, and as_data_source, which takes
-# three times as long to parse one. Its compiled message is therefore used directly.
+# TFDS has two public ways to read and write a tf.train.Example without TensorFlow:
+# ExampleSerializer leaves the order of the fields to chance, and as_data_source takes three times
+# as long to parse one. So its compiled message is used directly.
 from tensorflow_datasets.proto import tf_example_pb2
 
 from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.decode.resize import PAPER, Resize
 
-VERSION = "1.1.2"  # to be raised whenever the same source would give other bytes
+VERSION = "1.1.2"  # raise it whenever the same source would give other bytes
 STATISTICS_FILE = "statistics.npz"
 SKIPPED_FILE = "skipped.json"
 IMAGE_ISSUES_FILE = "odd.json"

@@ -33,7 +33,7 @@ class PreparedDataset:
       name: TFDS's name of it, builder/name/version.
       is_jpeg: whether images are stored as JPEG; else as raw bytes.
       class_names: in the order of the labels.
-      statistics: of the train split; None where there is no such split.
+      statistics: of the train split; None if there is no such split.
       skipped: {"split", "file", "reason"} of each file that could not be read in the preparation.
       image_issues: names of images, by split and IMAGE_ISSUES.
       classes: wnid, words and ilsvrc_id of each class of ILSVRC; empty for other sources.

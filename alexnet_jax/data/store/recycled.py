@@ -1,4 +1,4 @@
-"""Memory for batches that is used again: fresh memory costs time, since the system zeroes it."""
+"""Reuse the memory of batches: fresh memory costs time, since the system zeroes it."""
 
 import weakref
 
@@ -6,9 +6,10 @@ import numpy as np
 
 
 class Recycled:
-    """Arrays whose memory is used again once nobody refers to it. Threads may share it.
+    """Makes arrays whose memory is reused when nothing refers to it any more. Threads may share it.
 
-    Fresh memory took a tenth of a loader's time. As much is kept as was in use at one time.
+    Fresh memory took a tenth of a loader's time. The memory kept is the most that was in use at one
+    time.
     """
 
     def __init__(self) -> None:
