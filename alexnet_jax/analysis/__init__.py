@@ -1,1 +1,1 @@
-"""What a trained net learned: its filters, its colours, its answers, its features."""
+"""What a trained net has learned: its filters, colours, predictions and features; the report."""

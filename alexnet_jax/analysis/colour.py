@@ -1,4 +1,4 @@
-"""Measure how much of the first layer looks at colour: one number for each column.
+"""Measure how much of the first layer responds to colour: one number for each column.
 
     python -m alexnet_jax.analysis.colour --workdir=DIR [--workdir=DIR2 ...] [--checkpoint=best]
 
@@ -13,9 +13,9 @@ of a kernel is the sum of its squared weights, and
 
 A kernel with share 0 sees no colour, one with share 1 sees nothing else. Noise has 2/3: two of
 three directions are colour. A column's share is that of the sums over its filters, so that a filter
-counts by its strength. `difference` is the larger column's share less the smaller's, whichever has
-which. Filters dealt to the columns at random give at most `difference_by_chance` in 95 of 100
-deals: only a larger difference says that the columns have divided the work.
+counts by its strength. `difference` is the larger share minus the smaller, whichever column has
+which. If the filters are dealt to the columns at random, the difference is at most
+`difference_by_chance` in 95 of 100 deals: only a larger one says that the columns specialize.
 
 Writes DIR/analysis/colour.json: step, columns, difference, difference_by_chance, per_filter (a list
 for each column), over_steps (step and columns for step 0, for each validation that the run has

@@ -35,7 +35,7 @@ def define_flags() -> None:
     flags.DEFINE_string("mean", None, "import: the net's mean, .binaryproto or .npy.")
     flags.DEFINE_string("workdir", None, "export: folder of the run.")
     flags.DEFINE_string("checkpoint", "best", "export: best, latest, or a step.")
-    # An imported run is evaluated with this recipe's settings, where the weights do not set them.
+    # An imported run is evaluated with this recipe's settings, except those that the weights set.
     config_flags.DEFINE_config_file("config", recipes.find("ilsvrc2012"), "import: the recipe.")
 
 

@@ -1,7 +1,7 @@
 """Caffe's .caffemodel and .binaryproto, read with the protobuf package.
 
-Caffe reads images as blue, green, red: conv1's input axis is turned around here, so that our net
-reads RGB.
+Caffe reads images as blue, green, red: conv1's input axis is reversed here, so that our net reads
+RGB.
 """
 
 import dataclasses

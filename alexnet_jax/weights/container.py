@@ -1,4 +1,4 @@
-"""The weights of a net with what its images need, from whatever file; compared with a net."""
+"""The weights of a net and the preprocessing of its images, whatever file they come from."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -11,7 +11,7 @@ from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.weights import layout
 
 RGB = tuple[float, float, float]
-MEAN_OF, CENTRE = "mean_of", "centre"  # in `extra`: every view loses the mean image's centre
+MEAN_OF, CENTRE = "mean_of", "centre"  # in `extra`: data.mean is centre (config_fields.py)
 _LISTED = 3  # differing tensors that a message names
 
 
@@ -22,7 +22,7 @@ class Weights:
     Attributes:
       source: the file or folder, for messages.
       tensors: "conv1.weight" (out, in, kh, kw), "conv1.bias" (out,), ...
-      archs: the rows of net/architectures.py that it can be; () where the source does not say.
+      archs: the rows of net/architectures.py that it can be; (): the source does not say.
       model: the fields of config.model that the source sets.
       names: our name of a tensor -> the source's name, where they differ.
       bgr: whether the source's channels, and so its mean files, are blue, green, red.

@@ -2,15 +2,15 @@
 
 conv1.weight (96, 3, 11, 11), conv1.bias, ..., fc8.weight (1000, 4096), fc8.bias. The net `owt` has
 the names of torchvision.models.alexnet: features.0.weight, .... If the mean has a value for each
-pixel, there is a tensor mean_image (3, 256, 256). The header says how to use them:
+pixel, there is a tensor mean_image (3, 256, 256). The header says how to use the tensors:
 
 input         the net's input: RGB 0-255, less the mean, divided by divide_by
 mean          [R, G, B]; the channels' means of mean_image, if it is there
-mean_of       "centre": every crop loses the centre of mean_image. Without this field, a crop loses
-              the part of mean_image at its own position
+mean_of       "centre": subtract the central window of mean_image from every crop. Without this
+              field, subtract the part of mean_image at the crop's own position
 divide_by     [R, G, B]
-keep          at test, activations that had dropout in training are multiplied by it (paper 4.2); 1
-              where dropout is inverted, as in PyTorch
+keep          at test, multiply activations that had dropout in training by it (paper 4.2); it is 1
+              if dropout is inverted, as in PyTorch
 arch, classes, image_size, model (all fields of config.model that are set), step, class_names
 """
 
@@ -34,7 +34,7 @@ def export_weights(weights: Weights, out: pathlib.Path) -> dict[str, str]:
 
     Args:
       weights: what `read_run` gave, with its mean.
-      out: the file; it appears when it is whole.
+      out: the file; it appears only when it is complete.
 
     Returns:
       The header.

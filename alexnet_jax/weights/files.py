@@ -1,4 +1,4 @@
-"""Read files of weights: the ending names the format, the tensors inside name the net.
+"""Read files of weights: the ending decides the format, the names of the tensors decide the net.
 
 .caffemodel     Caffe's AlexNet and CaffeNet (BVLC)
 .npy .npz       the same nets, converted by caffe-tensorflow (a dict of [W, b]) or tensorpack
@@ -6,7 +6,7 @@
 .safetensors    exports of this program, torchvision's alexnet
 .pth .pt        the same two, read by torch.load(weights_only=True) if PyTorch is installed
 
-Caffe's images are blue, green, red. The input of conv1 is turned around, and the mean with it
+Caffe's images are blue, green, red. The input axis of conv1 is reversed, and so is the mean
 (mean.py): all nets here read RGB. Nothing in a file is ever executed.
 """
 
@@ -31,7 +31,7 @@ TORCHVISION = {
 }
 TORCHVISION_MEAN = (123.675, 116.28, 103.53)
 TORCHVISION_DIVIDE_BY = (58.395, 57.12, 57.375)
-CAFFE_MEAN = (123.0, 117.0, 104.0)  # of ILSVRC-2012, as Caffe's scripts have it (104, 117, 123 BGR)
+CAFFE_MEAN = (123.0, 117.0, 104.0)  # of ILSVRC-2012, as in Caffe's scripts (104, 117, 123 BGR)
 MEAN_IMAGE = "mean_image"  # a tensor of our exports, (3, 256, 256)
 _LAYERS = tuple(TORCHVISION)
 _LONGEST = 200  # letters of a library's message

@@ -33,7 +33,7 @@ def import_weights(
     Args:
       weights: what `files.read` gave.
       recipe: a config; its model and data are changed to those of the weights.
-      out: the folder; it appears when it is whole.
+      out: the folder; it appears only when it is complete.
       name: the row of net/architectures.py; "": the weights name it.
 
     Returns:

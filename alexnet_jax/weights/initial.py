@@ -1,4 +1,7 @@
-"""Start a run from the weights of another (paper 6.1: pretraining)."""
+"""Start a run from the weights of another, as in the paper's pretraining (section 6).
+
+Initial values at random (section 5) are drawn in net/layers.py, `Initializer`.
+"""
 
 import dataclasses
 import pathlib
@@ -25,7 +28,7 @@ def initialised(
     Args:
       state: what `create_state` made.
       config: the run's. init_from is a file or a run's folder (its best checkpoint); init_layers
-        are the layers to take, and () takes all.
+        are the layers to take, () for all.
       arch: the run's.
       mesh: the devices that hold the state.
 
@@ -67,10 +70,10 @@ def initialised(
 def layers_to_take(init_layers: tuple[str, ...] | str, layers: tuple[str, ...]) -> tuple[str, ...]:
     """Return the layers to take, in the net's order.
 
-    The names come as a tuple, or as one text with commas between.
+    The names are a tuple, or one text with commas between them.
 
     Raises:
-      ConfigError: one is none of the net's.
+      ConfigError: the net has no layer of this name.
     """
     given = [init_layers] if isinstance(init_layers, str) else list(init_layers)
     names = [name.strip() for name in ",".join(given).split(",") if name.strip()]

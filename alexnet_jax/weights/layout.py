@@ -1,8 +1,8 @@
 """Convert parameters to the layout of a grouped PyTorch module, and back.
 
-Our kernels (columns, kh, kw, in, out) are PyTorch's weights (columns x out, in, kh, kw): column 0
-is group 0. The input of the first matrix is (column, y x x, channel) here and (column, channel,
-y x x) there. The columns of fc8 lie along its input.
+Our kernels (columns, kh, kw, in, out) are PyTorch's weights (columns * out, in, kh, kw): column 0
+is group 0. The input of the first fully connected layer is in the order (column, y, x, channel)
+here and (column, channel, y, x) in PyTorch. The columns of fc8 lie along its input.
 """
 
 from typing import Any
@@ -97,7 +97,7 @@ def _kernel(
 
 
 def _flat(arch: Architecture) -> tuple[str, int]:
-    """Return the name of the first matrix, and how many channels of each column it reads."""
+    """Return the name of the first fully connected layer, and how many channels a column has."""
     layers = [layer for layer in arch.layers if not layer.identity]
     last = [layer for layer in layers if layer.kernel][-1]
     return next(layer.name for layer in layers if not layer.kernel), arch.features(last.name)

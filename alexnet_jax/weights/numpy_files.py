@@ -1,7 +1,7 @@
 """Read .npy and .npz files from untrusted sources: nothing in a file is ever called.
 
 A dict saved with numpy.save is a pickle, and a pickle may name any function for the reader to call.
-This reader accepts the three names that a pickled array consists of, and calls stand-ins for them.
+This reader accepts only the three names that a pickled array needs, and calls substitutes for them.
 It reads arrays, dicts, lists, tuples, text and numbers, and refuses everything else.
 """
 

@@ -28,8 +28,8 @@ def read_run(
     Args:
       workdir: the folder.
       checkpoint: best, latest, or a step.
-      mesh: the devices that read; all processes of the mesh must call. None: one device.
-      with_mean: whether the mean is needed. If not, it is None where it is gone.
+      mesh: the devices that read; all of its processes must call this. None: one device.
+      with_mean: whether the mean is needed. If not, it may be None, if the data are gone.
 
     Raises:
       CheckpointError: there is no run, or no such checkpoint.

@@ -12,9 +12,9 @@ stderr and left out.
 
 --layer is any activation: conv1, relu1, norm1, pool1, ..., fc7, relu7, dropout7, fc8. The default
 is the last hidden layer after its nonlinearity, relu7. The channels or neurons of column 1 come
-before those of column 2. The features of several nets stand side by side, in the order of
---workdir. Unit 5 of one seed is not unit 5 of another: a mean over nets has a meaning for fc8 only,
-where it is `features.reshape(n, nets, classes).mean(1)`.
+before those of column 2. The features of several nets are concatenated, in the order of --workdir.
+Unit 5 of one seed is not unit 5 of another, so a mean over nets has a meaning for fc8 only:
+`features.reshape(n, nets, classes).mean(1)`.
 
 The last line is one JSON object: file, images, bad, shape, images_per_second. The exit code is 0,
 or 1 if a file could not be read.

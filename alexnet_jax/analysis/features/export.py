@@ -4,7 +4,7 @@
 .array_record: one record an image, a serialized tf.train.Example with features (flat floats),
 shape, label and file_name. A record can be read by its index.
 
-Either file appears when it is whole. Memory holds the features of one batch at a time.
+Either file appears only when it is complete. Memory holds the features of one batch at a time.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ def export_features(
     """Write the features of images; return layer, shape, images and nets (workdir, step).
 
     Args:
-      nets: their features stand side by side.
+      nets: their features are concatenated.
       batches: image, mask, label and file, such as `with_names` gives.
       layer: name of an activation; "": the last hidden one.
       out: .npz or .array_record.

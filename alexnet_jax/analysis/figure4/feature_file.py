@@ -36,9 +36,9 @@ class FeatureFile:
 def kept_or_written(
     path: pathlib.Path, origin: dict[str, Any], shape: tuple[int, ...], parts: Iterable[np.ndarray]
 ) -> FeatureFile:
-    """Return the features in a file; they are written unless the file has the same origin.
+    """Return the features in a file; write them first, unless the file has the same origin.
 
-    The origin is kept beside the file, as .json.
+    The origin is stored beside the file, as .json.
 
     Args:
       path, shape, parts: what `write_features` takes; parts are computed only if they are needed.
@@ -59,7 +59,7 @@ def kept_or_written(
 def write_features(
     path: pathlib.Path, shape: tuple[int, ...], parts: Iterable[np.ndarray]
 ) -> FeatureFile:
-    """Write parts of (n, ...) float32 one after the other; the file appears when it is whole.
+    """Write parts of (n, ...) float32 one after the other; the file appears when it is complete.
 
     Args:
       path: ends in .npy.

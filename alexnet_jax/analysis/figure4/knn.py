@@ -21,7 +21,7 @@ def nearest(
     Args:
       queries: (q, d) float32.
       vectors: (n, d) float32, an array or a feature_file.FeatureFile.
-      k: how many; all of them where there are fewer.
+      k: how many; all of them if there are fewer.
       chunk: rows read at a time; 0: CHUNK_BYTES of them.
 
     Returns:

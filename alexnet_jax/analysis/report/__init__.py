@@ -1,1 +1,1 @@
-"""The page of a run."""
+"""The report: one HTML page about a run or several."""

@@ -1,4 +1,4 @@
-"""Write the report page: what a run is, how far it is and what it learned, in one HTML file.
+"""Write the report: a run's setup, progress and results on one HTML page.
 
     python -m alexnet_jax.analysis.report --workdir=runs/mine
     python -m alexnet_jax.analysis.report --workdir=runs/a --workdir=runs/b --out=both.html

@@ -1,4 +1,4 @@
-"""Write the report page: what a run is, how far it is and what it learned, in one HTML file."""
+"""Write the report: a run's setup, progress and results on one HTML page."""
 
 import datetime
 import importlib.resources
