@@ -1,19 +1,19 @@
-"""How fast data could come, does come and is used, and what limits training.
+"""Measure how fast data can be decoded, loaded and used, and what limits training.
 
     python -m experiments.bench.data --config=configs/ilsvrc2012.py \
         --config.data.dir=/path/to/imagenet
 
 Prepares the images if they are not prepared yet. Measures in turns, and gives the median of:
 
-    decode       the library alone: the loader's number of threads (data.workers; by default one a
-                 core, at most 16) decode images that are in memory
+    decode       the library alone: as many threads as the loader has (data.workers; by default one
+                 for each core, at most 16) decode images that are in memory
     loader       whole batches on the host, as training gets them
     transfer     a batch to the devices
     step         the training step on a batch that is on the devices
     training     the same step fed by the loader, through the parts of the training loop
     torch_*      PyTorch's DataLoader, if it is installed, with a process for each core, on the same
                  JPEG bytes as files: decoded by PIL, or by the loader's library. It is left out
-                 (null) where its processes end: /dev/shm must hold two batches for each
+                 (null) if its processes die: /dev/shm must hold two batches for each
 
 The limiter is the slowest of loader, transfer and step: training cannot be faster. malloc works as
 by default. The last line is one JSON object, in images/s.

@@ -1,4 +1,4 @@
-"""The contenders of the benchmark of data: each makes a call that returns images/s of one turn."""
+"""What bench/data.py compares: each function returns a call that measures images/s of one turn."""
 
 import collections
 import concurrent.futures
@@ -100,7 +100,7 @@ def stream(dataset: PreparedDataset, config: ConfigDict) -> Generator:
 def torch_loading(folder: pathlib.Path, decoder: str, batch_size: int, seconds: float) -> Measure:
     """Measure PyTorch's DataLoader over the files of a folder, after its processes have begun.
 
-    The measurement raises LeftOut where one of these processes ends.
+    The measurement raises LeftOut if one of these processes dies.
     """
     from experiments.bench.torch_loader import loader
 

@@ -4,9 +4,10 @@
 
 Alone: milliseconds of the forward pass and of the gradient, of both layers and both columns, for
 windows of 3 to 15 channels, for batch normalization and for none (which reads and writes the
-activations once). In the net: milliseconds of a training step of the full net with each. All take
-turns; a figure is the median of timings, each of --calls calls that are waited for once. On a CPU
-the process keeps freed memory (support/environment.py). The last line is one JSON object.
+activations once). In the net: milliseconds of a training step of the full net with each. They are
+measured in turns; a figure is the median of timings, each of --calls calls with one wait at the
+end. On a CPU the process keeps freed memory (support/environment.py). The last line is one JSON
+object.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Our training step and inference for the benchmarks, as training has them, on resident images."""
+"""Our training step and inference for the benchmarks, compiled as in training, on fixed images."""
 
 import types
 from typing import Any

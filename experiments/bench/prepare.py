@@ -79,7 +79,7 @@ def bare(path: pathlib.Path) -> None:
 
 
 def plain(path: pathlib.Path) -> None:
-    """Do the same in the way that one would write first."""
+    """Do the same in the most obvious way."""
     image = Image.open(io.BytesIO(path.read_bytes())).convert("RGB")
     scale = SIZE / min(image.size)
     width, height = (max(SIZE, round(side * scale)) for side in image.size)

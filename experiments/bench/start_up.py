@@ -1,4 +1,4 @@
-"""What comes before a run's speed: the first step, memory, checkpoints.
+"""Measure the time to the first step, the memory of a run, and the cost of a checkpoint.
 
     python -m experiments.bench.start_up --batch=32 [--dtype=bfloat16]
 

@@ -2,13 +2,13 @@
 
     python -m experiments.bench.step --batch=32 [--dtype=bfloat16] [--rounds=7] [--calls=20]
 
-The contenders take turns, so that a machine whose speed drifts is the same for all; a rate is of
-the median timing, a ratio the median of the rounds' ratios. A timing is --calls steps that are
-waited for once: 1 on a CPU, 20 on a GPU, where to begin and to wait takes much of one step. Ours is
+The programs take turns, so that a drift of the machine's speed affects all alike. A rate comes from
+the median timing, a ratio is the median of the rounds' ratios. A timing is --calls steps with one
+wait at the end: 1 on a CPU, 20 on a GPU, where starting and waiting take much of one step. Ours is
 the step that training uses, with its crops, flips and colour; PyTorch gets finished float images.
 
-PyTorch has processes of its own (torch_step.py); one that ends, for want of memory say, is left
-out. On a CPU all processes keep freed memory (support/environment.py). Before the turns start_up.py
+PyTorch runs in its own processes (torch_step.py); one that dies, for example for lack of memory, is
+left out. On a CPU all processes keep freed memory (support/environment.py). First start_up.py
 measures how our step starts, its memory, and a checkpoint. The last line is one JSON object.
 """
 

@@ -1,4 +1,4 @@
-"""Turns: contenders of a benchmark step one after another, so that drift is the same for all."""
+"""Run the programs of a benchmark in turns, so that a drift of the machine affects all alike."""
 
 import contextlib
 import json

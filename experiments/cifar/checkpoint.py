@@ -1,4 +1,4 @@
-"""The state of a run on CIFAR-10, and what the run knows of itself, in one file that is whole."""
+"""Save the state of a run on CIFAR-10, and facts about the run, in one file."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ from experiments.cifar.training import State
 
 
 def save(path: pathlib.Path, state: State, **about: Any) -> None:
-    """Write a state; the old file stands until the new one is whole.
+    """Write a state; the old file stays until the new one is complete.
 
     Args:
       path: the file, .npz.
@@ -29,10 +29,10 @@ def save(path: pathlib.Path, state: State, **about: Any) -> None:
 
 
 def restore(path: pathlib.Path, first: State) -> tuple[State, dict[str, Any]]:
-    """Return the state that was saved, and what was said of it; without a file `first` and {}.
+    """Return the saved state and the facts about its run; without a file `first` and {}.
 
     Raises:
-      CheckpointError: the file is not whole, or not of such a state.
+      CheckpointError: the file is damaged, or holds another kind of state.
     """
     if not path.exists():
         return first, {}

@@ -3,19 +3,19 @@
     python -m experiments.cifar.cuda_convnet --data_dir=/path/to/cifar10 --net=18pct \
         --seeds=0,1,2 --out=runs/cuda_convnet_cifar
 
-18pct: 18 % test error without augmentation, with response normalization over places
+18pct: 18 % test error without augmentation, with response normalization over pixels
 (example-layers/layers-18pct.cfg, layer-params-18pct.cfg: a tenth of the rates after 120 epochs, and
 again after 10 more). 80sec: 26 % (layers-80sec.cfg; a later copy of layer-params-80sec.cfg has: a
-tenth after 8 epochs). How long the last rate runs is in no file: here as in Caffe's cifar10_full
+tenth after 8 epochs). No file says how long the last rate runs: here, as in Caffe's cifar10_full
 and cifar10_quick, 10 and 2 epochs.
 
-The same recipe but for the order of the pictures: the program's batches were the same in every
-epoch, ours are drawn anew. Each run has a folder, OUT/<net>_<seed>: state.npz and metrics.jsonl,
-written after each epoch; the same command goes on from there. Ends with OUT/<net>.svg (matplotlib)
-and one JSON object, also OUT/<net>.json.
+Only the order of the pictures differs from the original recipe: the program's batches were the same
+in every epoch, ours are drawn anew. Each run has a folder, OUT/<net>_<seed>: state.npz and
+metrics.jsonl, written after each epoch; the same command continues a run. It ends with
+OUT/<net>.svg (matplotlib) and one JSON object, also OUT/<net>.json.
 
---recompress trains and tests on pictures saved as JPEG once more, as <net>_recompressed: what that
-costs is about what a copy of CIFAR-10 costs whose pictures are JPEG files.
+--recompress trains and tests on pictures saved as JPEG once more, as <net>_recompressed: this
+raises the error by about as much as a copy of CIFAR-10 whose pictures are JPEG files.
 """
 
 import itertools

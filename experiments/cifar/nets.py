@@ -1,7 +1,8 @@
 """Nets for pictures of 32x32 pixels: those of the released program's example-layers/.
 
-They are no rows of alexnet_jax's table: one column, average pooling, response normalization over
-places. A net is a tuple of rows; parameters are {layer: {"kernel", "bias"}}.
+They are not in alexnet_jax's table of architectures: they have one column, average pooling and
+response normalization over pixels. A net is a tuple of rows; parameters are
+{layer: {"kernel", "bias"}}.
 """
 
 import dataclasses
@@ -83,12 +84,12 @@ def initial(net: tuple[Row, ...], key: Array) -> Params:
 
 
 def logits(net: tuple[Row, ...], activation: str, params: Params, images: Array) -> Array:
-    """Apply the net to images less the mean, (B, 32, 32, 3) float32 -> (B, classes)."""
+    """Apply the net to images minus the mean, (B, 32, 32, 3) float32 -> (B, classes)."""
     x, active = images, ACTIVATIONS[activation]
     for row in net:
         kernel, bias = params[row.name]["kernel"], params[row.name]["bias"]
         if row.pool:
-            # Plain: for kernels this small net.convolution's gradient is the slower one.
+            # XLA's own convolution: for such small kernels net.convolution's gradient is slower.
             dims = ("NHWC", "HWIO", "NHWC")
             x = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=dims)
             if row.pool == "max":
@@ -110,7 +111,7 @@ def logits(net: tuple[Row, ...], activation: str, params: Params, images: Array)
 def avg_pool(x: Array, *, window: int, stride: int, ceil: bool) -> Array:
     """Mean of each window x window patch, patches `stride` apart, (B, H, W, C).
 
-    Where a last patch overhangs the image (`ceil`) the mean is over what lies in it
+    If a last patch overhangs the image (`ceil`), the mean is over the pixels inside the image
     (conv_util.cuh: AvgPooler divides by the region's size).
     """
     for axis in (1, 2):

@@ -4,14 +4,16 @@
 
 Paper 3.1: a four-layer net of ReLUs gets there six times faster than one of tanh, each with the
 rate that makes it fastest, without regularization of any kind. The net is the released program's
-layers-18pct.cfg (three convolutions, one matrix) without weight decay and normalization; pictures
-are 0-255 less the mean picture, the batch 128; nothing else differs between the activations.
+layers-18pct.cfg (three convolutions, one fully connected layer) without weight decay and
+normalization. Pictures are 0-255 minus the mean picture, the batch size is 128; nothing else
+differs between the activations.
 
-First each activation runs once with each rate, and is given up where another rate has been faster;
-then the fastest rate runs from all seeds. The error is that of the pictures as they are trained
-on, a point each fifth of an epoch. Each run is a line of OUT/runs.jsonl and is not made again; one
-that was stopped goes on after its last whole epoch, OUT/<activation>_<rate>_<seed>.npz. Ends with
-OUT/figure1.svg (matplotlib) and one JSON object, also OUT/summary.json.
+First each activation runs once with each rate; a run ends when it takes longer than one with
+another rate took. Then the fastest rate runs from all seeds. The error is measured on the training
+batches, one point for each fifth of an epoch. Each finished run is a line of OUT/runs.jsonl and is
+not made again; one that was stopped continues after its last whole epoch, from
+OUT/<activation>_<rate>_<seed>.npz. It ends with OUT/figure1.svg (matplotlib) and one JSON object,
+also OUT/summary.json.
 """
 
 import json
@@ -41,7 +43,7 @@ STYLES = {"relu": "-", "tanh": "--", "sigmoid": ":"}  # the first two as in the 
 
 
 class Runs:
-    """The runs that are done, and how another is made.
+    """The finished runs, and how to make another.
 
     Args:
       path: the file with a line for each.
@@ -52,7 +54,7 @@ class Runs:
         self.done, self.data = RunLines(path), data
 
     def of(self, activation: str, rate: float, seed: int, epochs: int) -> Run:
-        """Return the run of these, of at most so many epochs, made now or before."""
+        """Return the run with these settings, of at most `epochs` epochs, made now or earlier."""
         asked = {"activation": activation, "rate": rate, "seed": seed}
         for run in self.done.lines:
             whole = run["end"] != "epochs" or run["epochs"] >= epochs
@@ -66,9 +68,9 @@ class Runs:
         return line
 
     def _learn(self, activation, rate, seed, epochs) -> tuple[list[float], str]:
-        """Return the training error at each point, and why there is none after the last.
+        """Return the training error at each point, and why the run ended after the last one.
 
-        A run that was stopped, or had fewer epochs, goes on after its last whole epoch.
+        A run that was stopped, or had fewer epochs, continues after its last whole epoch.
         """
         net = nets.without_regularization(nets.NETS["18pct"])
         recipe, saved = Recipe(net, activation), self._saved(activation, rate, seed)
@@ -93,9 +95,9 @@ class Runs:
 
 
 def fastest(runs: Runs, activation: str, rates: Iterable[float], epochs: int) -> Run:
-    """Try each rate once, giving up where another was faster; return the fastest run.
+    """Try each rate once, giving up when another was faster; return the fastest run.
 
-    Where none reaches the target, the one of the lowest last error.
+    If none reaches the target, it is the one with the lowest last error.
     """
     best: Run | None = None
     for rate in rates:
@@ -109,7 +111,7 @@ def fastest(runs: Runs, activation: str, rates: Iterable[float], epochs: int) ->
 
 
 def _merit(run: Run) -> tuple[bool, float]:
-    """Return what is lower for a faster run."""
+    """Return a key by which a faster run sorts before a slower one."""
     if run["end"] == "reached":
         return False, run["epochs"]
     return True, run["errors"][-1] if run["end"] == "epochs" else math.inf

@@ -34,7 +34,7 @@ class Recipe:
 @functools.partial(jax.tree_util.register_dataclass)
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What a run is between two steps."""
+    """The state of a run between two steps."""
 
     params: Params
     opt_state: Any
@@ -43,7 +43,7 @@ class State:
 @functools.partial(jax.tree_util.register_dataclass)
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """A split on the device, and what its pictures lose."""
+    """A split on the device, and the mean to subtract from its pictures."""
 
     images: Array  # (N, 32, 32, 3) uint8
     labels: Array  # (N,) int32
@@ -51,7 +51,7 @@ class Data:
 
 
 def on_device(split: Split, mean: np.ndarray) -> Data:
-    """Return a split where it is used."""
+    """Return a split on the device."""
     return Data(*map(jnp.asarray, (split.images, split.labels, mean)))
 
 

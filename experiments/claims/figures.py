@@ -1,4 +1,4 @@
-"""Our figure for each claim of the ledger, in words, from its record."""
+"""The text of our result for each claim of the ledger, made from its record."""
 
 import itertools
 import math

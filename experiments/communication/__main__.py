@@ -3,10 +3,10 @@
     python -m experiments.communication --mesh=1x2 [--config.model.cross_columns=False]
     JAX_PLATFORMS=cpu python -m experiments.communication --mesh=1x2 --gpu
 
-Compiles the training step on virtual CPU devices, data x group, or for GPUs that the machine need
-not have (requirements-gpu.txt). Prints each collective: its layer, its kind, and the bytes that a
-device receives for each image of its part of the batch. The first table is of the program that XLA
-gets, the second of the program that XLA makes. The last line is one JSON object, about the first.
+It compiles the training step for virtual CPU devices, data x group, or for GPUs that the machine
+need not have (requirements-gpu.txt). It prints each collective: its layer, its kind, and the bytes
+that a device receives for each image of its part of the batch. The first table lists the program
+given to XLA, the second the compiled program. The last line is one JSON object, about the first.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Described GPUs: XLA compiles for them without having them, and the program can be read."""
+"""GPUs given only by a description: XLA compiles for them, so that the program can be read."""
 
 import jax
 from jax.experimental import topologies

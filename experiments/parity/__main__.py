@@ -1,4 +1,4 @@
-"""Our nets against independent programs: same parameters and images, logits and every gradient.
+"""Compare our nets with independent programs: same parameters and images, logits and gradients.
 
     python -m experiments.parity --arch=code2012 [--columns=N] [--images=FOLDER] [--layers=FOLDER]
 

@@ -1,4 +1,4 @@
-"""Does a recipe leave ln(classes), and when? The first steps of some recipes from some seeds.
+"""Measure whether and when the loss of a recipe leaves ln(classes), from several seeds.
 
     python -m experiments.start.leaving_chance --data_dir=/path/to/folder --steps=500 \
         --recipes=image_folder,ilsvrc2012_code2012 --seeds=0,1,2 --out=runs/leaving_chance

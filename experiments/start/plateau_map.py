@@ -1,19 +1,20 @@
-"""Why a net stays at ln(classes): a map of the recipes that start, and of those that do not.
+"""Map which recipes start to learn and which stay at ln(classes).
 
     python -m experiments.start.plateau_map --map=start --seeds=3 --steps=300 --out=runs/plateau \
         --config=configs/quickstart.py --config.batch_size=32
 
---map=start: the initial deviation (the text's 0.01 everywhere; the released program's 0.03 in
-conv3 to conv5), the biases that the text sets to 1 (0, 0.1, 1), pixels as they are or divided by
-their deviation, and normalization (the paper's, Caffe's, none). --map=norm: response normalization
-with n of 1 to 11 and k of 0 to 2, batch normalization and none, on either kind of pixels, with the
-text's initial values. A narrower net gets larger deviations, so that its signal is that of the full
-net. --map=weaker: the recipe's own initial deviations times 1 to 0.25, to see whether the doctor's
-measure falls where a net stops starting.
+--map=start varies the standard deviation of the initial weights (the paper's 0.01 everywhere, or
+the released program's 0.03 in conv3 to conv5), the biases that the paper sets to 1 (0, 0.1, 1), the
+input (pixels as they are, or divided by their deviation), and the normalization (the paper's,
+Caffe's, none). --map=norm varies response normalization (n of 1 to 11, k of 0 to 2), batch
+normalization and none, on both inputs, with the paper's initial values. A narrower net gets larger
+deviations, so that its signal is that of the full net. --map=weaker multiplies the recipe's own
+initial deviations by 1 to 0.25, to see whether the doctor's measure falls when a net no longer
+starts.
 
 A run ends when the mean loss of ten steps has been 2 % below ln(classes) five times in a row. Each
 run is a line of OUT/MAP.jsonl, with the doctor's verdict before it, and is not made again; the
-first seed of all recipes comes first. --steps=0 asks only the doctor. Ends with a table,
+first seed of all recipes comes first. With --steps=0 only the doctor runs. It ends with a table,
 OUT/MAP.svg (matplotlib), and one JSON object, also OUT/MAP.json.
 """
 

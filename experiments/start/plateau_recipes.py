@@ -12,7 +12,7 @@ from experiments.sweeps.runs import Setting
 Overrides = tuple[tuple[str, str], ...]  # (field, value as on the command line)
 Factor = dict[str, Overrides]  # name of a choice -> its fields
 
-# Deviations of pixels of ILSVRC and similar images: PyTorch's, times 255.
+# Standard deviations of pixels of ILSVRC: those PyTorch's models use, times 255.
 NORMALIZED = "(58.4,57.1,57.4)"
 INPUT: Factor = {
     "pixels 0-255": (("data.divide_by", "(1.0,1.0,1.0)"),),
@@ -79,7 +79,7 @@ def _start(arch: architecture.Architecture) -> Map:
             {name: 0.03 if name in ("conv3", "conv4", "conv5") else 0.01 for name in layers},
         ),
     }
-    # The layers whose biases the text sets to 1 (paper 5).
+    # The layers whose biases the paper sets to 1 (section 5).
     raised = [name for name in layers if getattr(architecture.Init().bias, name)]
     biases: Factor = {
         f"bias {value}": tuple((f"model.init.bias.{name}", value) for name in raised)
@@ -91,8 +91,8 @@ def _start(arch: architecture.Architecture) -> Map:
 def _deviations(arch: architecture.Architecture, wanted: dict[str, float]) -> Overrides:
     """Return deviations with which a net of this width has the signal of the full net.
 
-    A layer with fewer inputs adds up fewer products: its weights must be larger by the root of the
-    ratio. conv1 reads three colours in every net.
+    A layer with fewer inputs adds up fewer products: its weights must be larger by the square root
+    of the ratio. conv1 reads three colours in every net.
 
     Args:
       arch: the net.
@@ -104,7 +104,7 @@ def _deviations(arch: architecture.Architecture, wanted: dict[str, float]) -> Ov
 
 
 def _norm(arch: architecture.Architecture) -> Map:
-    """Return normalizations by input, with the text's initial values."""
+    """Return normalizations by input, with the paper's initial values."""
     init = _deviations(arch, {layer.name: 0.01 for layer in arch.layers})
     norms: Factor = {
         f"LRN n = {n}, k = {k}": (("model.lrn.n", str(n)), ("model.lrn.k", f"{k}.0"))

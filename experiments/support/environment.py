@@ -1,4 +1,4 @@
-"""Variables of the environment of a process that computes on a CPU: malloc keeps freed memory."""
+"""Environment variables for a process that computes on a CPU, so that malloc keeps freed memory."""
 
 import importlib.metadata
 import importlib.util

@@ -1,15 +1,15 @@
-"""Take one idea of the paper away at a time, and set what it cost beside what the paper says.
+"""Leave out one idea of the paper at a time, and compare the cost with the paper's.
 
     python -m experiments.sweeps.ablations --config=configs/ilsvrc2012.py --out=runs/ablations \
         --config.data.dir=/path/to/imagenet --names=lrn,pooling,columns,dropout --seeds=3
 
-A sweep of the whole recipe and of each ablation in --names (sweep.py describes resuming, --jobs and
---where=slurm). --names=help lists them all, without --out. net147 and its like are exactly the nets
-of the released program, and need --config=configs/ilsvrc2012_code2012.py.
+This is a sweep over the whole recipe and each ablation in --names (sweep.py describes resuming,
+--jobs and --where=slurm). --names=help lists them all, without --out. net147 and similar names are
+exactly the nets of the released program, and need --config=configs/ilsvrc2012_code2012.py.
 
-Ends with sweep.py's table; a table of our last top-1 and top-5 errors less those of the whole
+It ends with sweep.py's table; a table of our last top-1 and top-5 errors minus those of the whole
 recipe, beside the paper's and the original log's; and one JSON object, also OUT/ablations.json. The
-paper's numbers are of ILSVRC, ten views and 90 epochs: with another dataset or a shorter run only
+paper's numbers are for ILSVRC, ten views and 90 epochs: with another dataset or a shorter run only
 the sign can be compared.
 """
 
@@ -36,7 +36,7 @@ Points = tuple[float, float | None]  # more top-1 and top-5 error without the id
 
 @dataclasses.dataclass(frozen=True)
 class Ablation:
-    """One idea taken away: the fields that do it, and its authors' numbers."""
+    """One idea left out: the fields that do it, and the authors' numbers."""
 
     name: str
     overrides: dict[str, str]

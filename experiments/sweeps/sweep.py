@@ -5,14 +5,14 @@
         --vary=model.lrn.enabled=True,False --vary=model.pool.window=3,2
 
 Each run is a process of alexnet_jax.main in a folder of its own, OUT/<field>=<value>,...,seed=<n>,
-which also keeps the run's output (output.txt). The same command again repeats no finished run and
-goes on with the rest; more seeds add runs. A run that fails stops no other; it is named at the end,
-and the exit code is then 1. --jobs runs several at once, each on its own GPUs. --where=slurm makes
-each a job (pip install submitit; --slurm=timeout_min=600,gpus_per_node=1). Without --vary the
-recipe itself is trained from several seeds. A value that has a comma stands in double quotes:
---vary='model.drop_layers=conv3,"conv3,conv4"'.
+which also keeps the run's output (output.txt). The same command again continues the sweep and
+repeats no finished run; more seeds add runs. A run that fails does not stop the others; it is named
+at the end, and the exit code is then 1. --jobs runs several at once, each on its own GPUs.
+--where=slurm makes each a job (pip install submitit; --slurm=timeout_min=600,gpus_per_node=1).
+Without --vary the recipe itself is trained from several seeds. Put a value that has a comma in
+double quotes: --vary='model.drop_layers=conv3,"conv3,conv4"'.
 
-Ends with a table of the validation errors, last and best: mean, standard deviation, and the
+It ends with a table of the validation errors, last and best: mean, standard deviation, and the
 difference to the first combination with its 95 % interval, paired by seed; a picture,
 OUT/sweep.svg (matplotlib); and one JSON object, also OUT/summary.json.
 """
