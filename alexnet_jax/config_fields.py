@@ -79,7 +79,7 @@ class Data:
     )
     workers: int = field(
         0,
-        "Threads that read and decode; 0: one for each core, in training and evaluation at most 16.",
+        "Threads that read and decode; 0: one for each core, at most 16 except in preparation.",
         bound=at_least(0),
         resume=True,
     )

@@ -2,7 +2,7 @@
 
     python -m alexnet_jax.main --config=configs/ilsvrc2010.py --config.data.dir=/path/to/ilsvrc2010
 
-The folder holds the official files, or train/<wnid>/<file> and val/<wnid>/<file>: README.
+The folder holds the official files, or train/<wnid>/<file> and val/<wnid>/<file> (docs/data.md).
 
 Expected on the test set (layer-params-145-2010.cfg:178, 180): top-1 error 0.374727, top-5 error
 0.169987 with ten views; 0.390247 and 0.182953 with the centre alone.

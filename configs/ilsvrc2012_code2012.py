@@ -6,8 +6,9 @@
 Expected (layer-params-145.cfg:182, ten views of each validation image): top-1 error 0.40664,
 top-5 error 0.18210. The rates were changed by hand, at these epochs.
 
-Without a hand on the rate, as net 170 (layer-params-170.cfg: .01, .001587, .000252, .00004 over
-about 95 epochs; 0.40528, 0.18048; its biases went from .02 to .002 at half-time, here they stay):
+For rates that fall without a human's decision, as those of net 170 (layer-params-170.cfg: .01,
+.001587, .000252, .00004 over about 95 epochs; errors 0.40528, 0.18048; its biases went from .02 to
+.002 halfway, here they stay):
 
     --config.schedule.kind=dexp --config.epochs=95 --config.data.colour_until=68 \
         "--config.schedule.layers=(('conv1', 74, 0.0),)"

@@ -12,7 +12,7 @@ from alexnet_jax.run.config import base_config
 
 
 def get_config() -> ConfigDict:
-    """Return the recipe of ilsvrc2012.py on a folder of one's own."""
+    """Return the recipe of ilsvrc2012.py for a folder of your own."""
     config = base_config()
     config.data.builder = "image_folder"
     config.model.classes = 0  # 0: as many as the folder has
