@@ -121,7 +121,7 @@ def define_flags() -> None:
 def main(_) -> None:
     """Run the benchmark that the flags describe."""
     restart_with_kept_memory()
-    # JAX would take most of a GPU's memory at once; PyTorch is to have what the step leaves.
+    # By default JAX takes most of a GPU's memory at the start; PyTorch needs what the step leaves.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     batch, dtype = flags.FLAGS.batch, flags.FLAGS.dtype
     start = started(batch, dtype)  # first: while nothing else uses the device

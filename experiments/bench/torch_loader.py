@@ -1,4 +1,4 @@
-"""PyTorch's DataLoader over JPEG files, which the benchmark of data sets beside our loader.
+"""PyTorch's DataLoader over JPEG files, with which bench/data.py compares our loader.
 
 It has a file of its own because each of its worker processes loads the module again.
 """

@@ -77,7 +77,7 @@ def order(seed: int, epoch: int, images: int) -> np.ndarray:
 def train(
     recipe: Recipe, state: State, data: Data, places: np.ndarray, rate: float
 ) -> tuple[State, dict[str, float]]:
-    """Make a step for each row of `places` (steps, batch), at one rate; `state` is given up.
+    """Do a step for each row of `places` (steps, batch), at one rate; `state` is donated.
 
     Returns:
       The state, and {"loss", "top1_error", "top5_error"} of the pictures as they were trained on.
@@ -88,7 +88,7 @@ def train(
             recipe, state, data, jnp.asarray(places), ratio
         )
         return state, metrics.means(jax.tree.map(jnp.sum, each))
-    # In a loop of its own XLA's CPU backend takes six times as long for a convolution, and more.
+    # Inside a compiled loop a convolution takes XLA's CPU backend six times as long, and more.
     step, total = _compiled(_one_step, donate_argnums=1), metrics.zeros()
     for row in places:
         state, sums = step(recipe, state, data, jnp.asarray(row), ratio)

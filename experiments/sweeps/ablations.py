@@ -128,7 +128,7 @@ def named(names: Sequence[str], arch: str) -> list[Ablation]:
 
 
 def settings(ablations: Sequence[Ablation]) -> list[Setting]:
-    """Return the whole recipe, then one setting for each ablation."""
+    """Return the setting of the whole recipe, then one for each ablation."""
     return [
         Setting("whole"),
         *(Setting(ablation.name, tuple(ablation.overrides.items())) for ablation in ablations),

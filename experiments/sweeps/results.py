@@ -26,7 +26,7 @@ def validations(run: Run) -> list[dict[str, Any]]:
 def figures(run: Run) -> dict[str, float]:
     """Return the errors of a finished run, fractions."""
     lines = validations(run)
-    # Of equal ones the latest, like Orbax.
+    # Of equal errors the latest, as in Orbax.
     best = min(lines, key=lambda line: (line["top1_error"], -line["step"]))
     return {
         f"{kind}_{name}": line[name]
