@@ -1,14 +1,14 @@
 # make quickstart   a first result on this machine, no GPU and no download of data needed
 # make test         the tests
-# make test-isa     those of numbers again, with the instructions of processors without AVX-512
-# make lint         format, lint and types, as the tests' companion
+# make test-isa     the numerical tests again, with the instructions of processors without AVX-512
+# make lint         checks format, style and types
 # Each makes .venv with what it needs. PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# On CPU, XLA allocates a step's workspace anew at each step. So glibc keeps what a step frees for
-# the next one, instead of giving it back to the system page by page (docs/performance.md).
+# On CPU, XLA allocates the workspace of each step anew. With these variables glibc keeps what a step
+# frees for the next one, instead of giving it back to the system (docs/performance.md).
 KEEP_MEMORY := MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1
 
 .PHONY: quickstart test test-isa lint clean
@@ -20,8 +20,8 @@ quickstart: $(VENV)/user
 test: $(VENV)/developer
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadscope --no-loadscope-reorder
 
-# XLA's own code takes its instructions from the one variable; from the other does oneDNN's, which
-# has the convolutions: it is there that sums are taken in another order.
+# The first variable limits the instructions of XLA's own code. The second limits oneDNN's, which has
+# the convolutions: their sums are taken in another order without AVX-512.
 NUMBERS := $(patsubst %,tests/%.py,system/test_sharding net/test_alexnet net/test_layers \
 	net/test_convolution net/test_ops data/input/test_augment)
 SAME_BITS := "test_one_and_two_devices or test_parts_have"

@@ -1,6 +1,6 @@
-"""All tests run strict: no silent change of dtype or rank, no warning overlooked, four devices.
+"""Settings of all tests: no silent change of dtype or rank, warnings are errors, four devices.
 
-They run on the CPU whatever else the machine has, the processes that they start too.
+The tests, and the processes that they start, run on the CPU whatever else the machine has.
 """
 
 import atexit
@@ -8,9 +8,9 @@ import os
 import shutil
 import tempfile
 
-# Before JAX reads them. What a test starts has them too: pytest's workers, the commands.
+# Set before JAX reads them, and inherited by what a test starts: pytest's workers, the commands.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Most of the suite's time is XLA's. So it compiles with little effort, and once for all processes.
+# XLA takes most of the suite's time. So it optimizes little, and all processes share a cache.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="alexnet_jax_compiled_")

@@ -57,11 +57,11 @@ def output_folder(workdir: pathlib.Path) -> pathlib.Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be written ({error.strerror}); mend that") from error
+        raise ConfigError(f"{folder} cannot be written ({error.strerror}); fix that") from error
 
 
 def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
-    """Write a JSON file; it appears when it is whole."""
+    """Write a JSON file, completely or not at all."""
     write_atomic(path, json.dumps(content) + "\n")
 
 

@@ -123,7 +123,7 @@ def layers(
 
     Args:
       arch, state: the net, its parameters and learning rates.
-      images: (B, image_size, image_size, 3) float32, less the mean.
+      images: (B, image_size, image_size, 3) float32, minus the mean.
       labels: (B,) int32.
       key: the stream of the dropout masks.
       momentum: the update's.

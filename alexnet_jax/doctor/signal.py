@@ -82,7 +82,7 @@ def spreads(
     Args:
       arch: the net.
       state: its parameters.
-      images: (B, image_size, image_size, 3) float, less the mean.
+      images: (B, image_size, image_size, 3) float, minus the mean.
       dropout_key: run the net as in training, with the batch statistics of these images and one
         dropout mask for all of them, drawn from this key; None: as in evaluation.
     """

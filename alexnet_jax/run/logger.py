@@ -146,7 +146,7 @@ def _written(path: pathlib.Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise TrainingError(
-            f"{path} could not be written: {error}; mend that, and the same command goes on from "
+            f"{path} could not be written: {error}; fix that, and the same command goes on from "
             "the last checkpoint"
         ) from error
 

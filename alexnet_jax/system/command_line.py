@@ -39,7 +39,7 @@ def define_config_flag(default: str = "") -> None:
 def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
     """Read the flags and run `main`.
 
-    The process exits with one line and code 2 after an error that the user can mend, and with
+    The process exits with one line and code 2 after an error that the user can fix, and with
     128 + the signal after a signal.
 
     Args:

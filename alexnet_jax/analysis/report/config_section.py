@@ -14,7 +14,7 @@ from alexnet_jax.run import config as configs
 
 
 def differences(record: Record) -> list[tuple[str, str, str]]:
-    """Return (name, value in the paper's recipe, value in the run) where the numbers may differ.
+    """Return (name, value in the paper's recipe, value in the run) where results may differ.
 
     A field that the run's version of the program did not have is no difference.
     """

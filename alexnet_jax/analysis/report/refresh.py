@@ -1,4 +1,4 @@
-"""Write a run's page again, for the commands that add to it."""
+"""Update a run's page, for the commands whose results it shows."""
 
 import pathlib
 import sys

@@ -32,8 +32,8 @@ class Record:
       environment: environment.json; empty if it cannot be read.
       class_count: number of classes in classes.json; None if it cannot be read.
       train_images: number of images in statistics.npz; None if it cannot be read.
-      lines: the whole lines of metrics.jsonl, by step; of two for one step and split, the later.
-      damaged: number of other lines.
+      lines: undamaged lines of metrics.jsonl, by step; of two for one step and split, the later.
+      damaged: number of damaged lines.
       evaluations: evaluate's results: step, views, resize, images, loss, top1_error, top5_error.
     """
 

@@ -27,7 +27,7 @@ def reading() -> Iterator[None]:
         yield
     except OSError as error:
         what = f"{error.filename} cannot be read ({error.strerror})" if error.filename else error
-        raise DataError(f"{what}; mend that, or name another folder") from error
+        raise DataError(f"{what}; fix that, or name another folder") from error
 
 
 @contextlib.contextmanager
@@ -92,7 +92,7 @@ def os_error_line(error: OSError, directory: pathlib.Path) -> str:
             f"the disk of {directory} ran full ({free / 1e9:.2f} GB free); make room, and the same "
             "command goes on, or set data.prepared_dir to another disk"
         )
-    return f"{directory} could not be written ({error}); mend that or set data.prepared_dir"
+    return f"{directory} could not be written ({error}); fix that or set data.prepared_dir"
 
 
 def _existing(path: pathlib.Path) -> pathlib.Path:

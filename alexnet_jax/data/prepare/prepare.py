@@ -165,5 +165,5 @@ def _check_skipped(dataset: PreparedDataset, max_bad_fraction: float) -> None:
             raise DataError(
                 f"{dataset.directory} lacks {len(bad)} of {count} images of {split} that could not "
                 f"be read (first {bad[0]['file']}), more than data.max_bad_fraction="
-                f"{max_bad_fraction} allows; raise it, or mend them and delete the directory"
+                f"{max_bad_fraction} allows; raise it, or repair them and delete the directory"
             )

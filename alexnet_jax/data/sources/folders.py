@@ -188,7 +188,9 @@ def class_folders(folder: pathlib.Path) -> list[str]:
         for entry in shown:
             if entry.is_symlink() and not os.path.exists(entry.path):
                 target = os.readlink(entry.path)
-                raise DataError(f"{entry.path} leads to {target}, which is not there; mend it")
+                raise DataError(
+                    f"{entry.path} leads to {target}, which is not there; fix or remove it"
+                )
         return sorted(entry.name for entry in shown if entry.is_dir())
     except OSError as error:
         raise _unlisted(error) from error
@@ -196,7 +198,7 @@ def class_folders(folder: pathlib.Path) -> list[str]:
 
 def _unlisted(error: OSError) -> DataError:
     """Return the error of a folder that cannot be listed: images might be missing."""
-    return DataError(f"{error.filename} cannot be read ({error.strerror}); mend that")
+    return DataError(f"{error.filename} cannot be read ({error.strerror}); fix that")
 
 
 def _stop_at(error: OSError) -> None:
