@@ -23,7 +23,7 @@ test: $(VENV)/developer
 # The first variable limits the instructions of XLA's own code. The second limits oneDNN's, which has
 # the convolutions: their sums are taken in another order without AVX-512.
 NUMBERS := $(patsubst %,tests/%.py,system/test_sharding net/test_alexnet net/test_layers \
-	net/test_convolution net/test_ops data/input/test_augment)
+	net/test_convolution net/test_response_norm data/input/test_augment)
 SAME_BITS := "test_one_and_two_devices or test_parts_have"
 
 test-isa: $(VENV)/developer

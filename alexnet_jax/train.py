@@ -40,7 +40,7 @@ from alexnet_jax.step.state import TrainState
 from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import distributed, sharding
 from alexnet_jax.system.interrupt import Interrupt, Stopped
-from alexnet_jax.weights.initial import initialised, layers_to_take
+from alexnet_jax.weights.init_from import initialised, layers_to_take
 
 IN_FLIGHT = 2  # steps that the host may be ahead of the device
 

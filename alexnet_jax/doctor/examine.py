@@ -27,7 +27,7 @@ from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from alexnet_jax.system.random_streams import stream
 from alexnet_jax.system.sharding import FAST_COMPILE
-from alexnet_jax.weights.initial import initialised
+from alexnet_jax.weights.init_from import initialised
 
 # Bounds of the pull of the labels in nats a step. They come from recipes whose start was measured:
 # the first step from which the loss stays 2 % below ln(classes). Pull: step of the start.

@@ -15,7 +15,8 @@ from jax import Array, lax
 
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.blocks import blocks_of
-from alexnet_jax.net.layers import Call, Columns, Initializer, SummedMatrix
+from alexnet_jax.net.initial_values import Initializer
+from alexnet_jax.net.layers import Call, Columns, SummedMatrix
 
 
 def exchange(xs: Columns, group_axis: str | None) -> Array:

@@ -11,7 +11,8 @@ from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import operations
 from alexnet_jax.net.architecture import Architecture, Layer
 from alexnet_jax.net.convolution import convolved
-from alexnet_jax.net.layers import Convolution, Initializer, Matrix
+from alexnet_jax.net.initial_values import Initializer
+from alexnet_jax.net.layers import Convolution, Matrix
 
 IMAGE_CHANNELS = 3
 Shape = tuple[int, ...]  # of one column: (H, W, channels) or (units,)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from alexnet_jax.net import architecture, ops
+from alexnet_jax.net import architecture, pooling, response_norm
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.layers import Call, Columns, Operation
 from alexnet_jax.net.norms import BatchNorm, GroupNorm, LayerNorm
@@ -73,7 +73,9 @@ def lrn(arch: Architecture, channels: int) -> Operation:
     if not lrn.enabled:
         return none(arch, channels)
     alpha = lrn.alpha / lrn.n if lrn.alpha_over_n else lrn.alpha
-    norm = functools.partial(ops.local_response_norm, n=lrn.n, k=lrn.k, alpha=alpha, beta=lrn.beta)
+    norm = functools.partial(
+        response_norm.local_response_norm, n=lrn.n, k=lrn.k, alpha=alpha, beta=lrn.beta
+    )
     return Across(norm) if lrn.scope == "layer" and arch.columns > 1 else Each(norm)
 
 
@@ -84,7 +86,11 @@ def spatial_norm(arch: Architecture, channels: int) -> Operation:
         return none(arch, channels)
     return Each(
         functools.partial(
-            ops.spatial_response_norm, n=norm.n, k=norm.k, alpha=norm.alpha, beta=norm.beta
+            response_norm.spatial_response_norm,
+            n=norm.n,
+            k=norm.k,
+            alpha=norm.alpha,
+            beta=norm.beta,
         )
     )
 
@@ -96,7 +102,7 @@ def none(arch: Architecture, channels: int) -> Operation:
 
 def max_pool(x: Array, pool: architecture.Pool) -> Array:
     """Return the largest values of overlapping windows (paper 3.4)."""
-    return ops.max_pool(x, window=pool.window, stride=pool.stride, ceil=pool.ceil)
+    return pooling.max_pool(x, window=pool.window, stride=pool.stride, ceil=pool.ceil)
 
 
 # A function of one column's values: (B, H, W, channels) or (B, units) -> the same shape.

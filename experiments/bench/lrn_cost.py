@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from alexnet_jax.net import ops
+from alexnet_jax.net import response_norm
 from alexnet_jax.net.architectures import ARCHITECTURES
 from alexnet_jax.net.layers import Call
 from alexnet_jax.net.norms import BatchNorm
@@ -50,7 +50,7 @@ def contenders(batch: int, dtype: str, calls: int) -> dict[str, Step]:
         for _column in range(2)
     ]
     norms: dict[str, Callable] = {
-        f"lrn_{n}": functools.partial(ops.local_response_norm, n=n) for n in WINDOWS
+        f"lrn_{n}": functools.partial(response_norm.local_response_norm, n=n) for n in WINDOWS
     }
     one_column = ARCHITECTURES["half"]
     training = Call(True, None, jnp.arange(batch), None, range(1), lambda xs: xs[0])

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from alexnet_jax.net import ops
+from alexnet_jax.net import pooling, response_norm
 from alexnet_jax.net.architecture import SpatialNorm
 from alexnet_jax.system.random_streams import stream
 from experiments.cifar.dataset import CLASSES, SIDE
@@ -72,7 +72,7 @@ def initial(net: tuple[Row, ...], key: Array) -> Params:
     for row in net:
         if row.pool:
             shape: tuple[int, ...] = (KERNEL, KERNEL, channels, row.outputs)
-            size, channels = ops.pooled(size, WINDOW, STRIDE, ceil=True), row.outputs
+            size, channels = pooling.pooled(size, WINDOW, STRIDE, ceil=True), row.outputs
         else:
             shape = (size * size * channels, row.outputs)
             size, channels = 1, row.outputs
@@ -95,7 +95,7 @@ def logits(net: tuple[Row, ...], activation: str, params: Params, images: Array)
             if row.pool == "max":
                 # Before bias and activation: neither changes which is largest, and what follows,
                 # with its gradient, is a quarter of the work.
-                x = ops.max_pool(x, window=WINDOW, stride=STRIDE, ceil=True)
+                x = pooling.max_pool(x, window=WINDOW, stride=STRIDE, ceil=True)
         else:
             x = lax.dot(x.reshape(x.shape[0], -1), kernel)
         x = x + jnp.broadcast_to(bias, x.shape)
@@ -104,7 +104,7 @@ def logits(net: tuple[Row, ...], activation: str, params: Params, images: Array)
             x = avg_pool(x, window=WINDOW, stride=STRIDE, ceil=True)
         if row.norm:
             constants = {"k": NORM.k, "alpha": NORM.alpha, "beta": NORM.beta}
-            x = ops.spatial_response_norm(x, n=NORM.n, **constants)
+            x = response_norm.spatial_response_norm(x, n=NORM.n, **constants)
     return x
 
 
@@ -121,7 +121,7 @@ def avg_pool(x: Array, *, window: int, stride: int, ceil: bool) -> Array:
 
 def _avg_along(x: Array, axis: int, window: int, stride: int, ceil: bool) -> Array:
     size = x.shape[axis]
-    places = ops.pooled(size, window, stride, ceil)
+    places = pooling.pooled(size, window, stride, ceil)
     last = (places - 1) * stride
     more = max(0, last + window - size)
     pads = [(0, more if a == axis else 0, 0) for a in range(x.ndim)]

@@ -72,7 +72,7 @@ def test_pooling_without_overlap_keeps_the_sizes_of_the_maps():
 
 
 def sizes_of(net):
-    from alexnet_jax.net.ops import pooled
+    from alexnet_jax.net.pooling import pooled
 
     size, found = 55, []
     for _ in range(3):

@@ -7,7 +7,8 @@ import pytest
 from flax import nnx
 
 from alexnet_jax.net.architecture import Init, PerLayer
-from alexnet_jax.net.layers import Convolution, Initializer, Matrix, SummedMatrix
+from alexnet_jax.net.initial_values import Initializer
+from alexnet_jax.net.layers import Convolution, Matrix, SummedMatrix
 
 
 def initializer(std=0.5, bias=0.25, seed=3, form="normal"):

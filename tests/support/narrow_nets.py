@@ -86,3 +86,19 @@ def caller(net: architecture.Architecture, train: bool) -> Callable:
         return model(images, train=train, activations=names(net), **arrays)
 
     return call
+
+
+def pull_back(f, x, g):
+    """f(x) and the gradient of sum(g f(x)), compiled."""
+
+    @fast_jit
+    def run(x, g):
+        y, backward = jax.vjp(f, x)
+        return y, backward(g)
+
+    return run(x, g)
+
+
+def draw_activations(shape, scale=100.0, seed=0):
+    """Values of the size that conv1 gives, so that alpha times the sum matters beside k."""
+    return (scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)

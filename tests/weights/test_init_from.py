@@ -15,7 +15,7 @@ from alexnet_jax.system import sharding
 from alexnet_jax.train import train
 from alexnet_jax.weights import files, layout
 from alexnet_jax.weights.importing import import_weights
-from alexnet_jax.weights.initial import initialised
+from alexnet_jax.weights.init_from import initialised
 from alexnet_jax.weights.runs import read_run
 from tests.support import tiny, weight_files
 

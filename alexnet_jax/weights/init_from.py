@@ -1,6 +1,6 @@
 """Start a run from the weights of another, as in the paper's pretraining (section 6).
 
-Initial values at random (section 5) are drawn in net/layers.py, `Initializer`.
+Initial values at random (section 5) are drawn in net/initial_values.py, `Initializer`.
 """
 
 import dataclasses
