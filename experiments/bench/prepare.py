@@ -30,7 +30,6 @@ from collections.abc import Callable
 import numpy as np
 import scipy.io
 from absl import flags
-from ml_collections import ConfigDict
 from PIL import Image
 
 from alexnet_jax.data.decode.images import SIZE, encode_jpeg, read_square
@@ -38,6 +37,7 @@ from alexnet_jax.data.prepare.convert import CHUNK
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.system import command_line
 from alexnet_jax.system.cores import cores
+from configs import ilsvrc2012
 
 
 def pack(photos: list[pathlib.Path], folder: pathlib.Path, validation: int) -> None:
@@ -145,25 +145,13 @@ def main(_) -> None:
         pack(photos, folder, validation)
         images = len(photos) + validation
         for number in range(flags.FLAGS.rounds):
-            data = ConfigDict(
-                {
-                    "builder": "ilsvrc",
-                    "release": "2012",
-                    "dir": temporary,
-                    "prepared_dir": str(folder / f"prepared{number}"),
-                    "storage": "jpeg",
-                    "resize": "aspect",
-                    "resize_filter": "area",
-                    "validation_fraction": 0.1,
-                    "max_bad_fraction": 0.0,
-                    "workers": workers,
-                }
-            )
-            rounds["bare"].append(measured(lambda: in_threads(bare, photos, workers), len(photos)))
+            data = ilsvrc2012.get_config().data
+            data.dir, data.workers = temporary, workers
+            data.prepared_dir = str(folder / f"prepared{number}")
+            for name, work in (("bare", bare), ("plain", plain)):
+                call = functools.partial(in_threads, work, photos, workers)
+                rounds[name].append(measured(call, len(photos)))
             rounds["preparation"].append(measured(functools.partial(prepare, data), images))
-            rounds["plain"].append(
-                measured(lambda: in_threads(plain, photos, workers), len(photos))
-            )
     result = {
         name: {key: round(statistics.median(r[key] for r in each), 2) for key in each[0]}
         for name, each in rounds.items()

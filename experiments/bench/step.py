@@ -42,15 +42,9 @@ def started(batch: int, dtype: str) -> dict:
     """Return what start_up.py says of a process that compiles, and of one that need not."""
     program = ["-m", "experiments.bench.start_up", f"--batch={batch}", f"--dtype={dtype}"]
     with tempfile.TemporaryDirectory() as cache:
-        cold, warm = (once(program, cache) for _ in range(2))
+        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
+        cold, warm = (Process(program, environment).close() for _ in range(2))
     return {**cold, "compiled_before": {name: warm[name] for name in TO_FIRST_STEP}}
-
-
-def once(program: list[str], cache: str) -> dict:
-    """Return the result of a program that keeps what it compiles in the folder `cache`."""
-    process = Process(program, {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache})
-    process.close()
-    return process.hello
 
 
 def torchs(batch: int, dtype: str, calls: int, *, compiled: bool) -> dict[str, Process]:

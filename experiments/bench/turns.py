@@ -116,9 +116,10 @@ class Process:
 
         return step
 
-    def close(self) -> None:
-        """End the program."""
+    def close(self) -> dict:
+        """End the program; return its hello."""
         self._process.communicate()
+        return self.hello
 
     def _line(self) -> str:
         assert self._process.stdout is not None
