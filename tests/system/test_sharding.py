@@ -237,8 +237,8 @@ def test_training_is_the_same_on_every_mesh(shape, tolerance):
 
 
 def test_batch_normalization_is_over_the_whole_batch():
-    expected, (_, stats, _) = trained(1, 1, "batch", 4)
-    losses, (_, found, _) = trained(2, 1, "batch", 4)
+    expected, (_, stats, _) = trained(1, 1, "batch", 2)
+    losses, (_, found, _) = trained(2, 1, "batch", 2)
     assert len(jax.tree.leaves(stats)) == 4  # mean and variance after conv1 and conv2
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3), found, stats)
