@@ -12,10 +12,10 @@ import tempfile
 # Set before JAX reads them, and inherited by what a test starts: pytest's workers, the commands.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # XLA takes most of the suite's time. So it optimizes little, and all processes share a cache.
-QUICK = "--xla_backend_optimization_level=0"
-if importlib.metadata.version("jaxlib").startswith("0.10."):
-    QUICK += " --xla_cpu_use_fusion_emitters=false"  # a third of the time; 0.11 ends at this flag
-os.environ.setdefault("XLA_FLAGS", QUICK)
+if "XLA_FLAGS" not in os.environ:
+    os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+    if importlib.metadata.version("jaxlib").startswith("0.10."):  # newer ones stop at this flag
+        os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"  # a third of the time
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="alexnet_jax_compiled_")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
