@@ -60,10 +60,10 @@ class Convolution(nnx.Module):
         """Convolve each column with its kernel, or one array with all kernels.
 
         (B, H, W, in) -> (B, H', W', out) of each column. An array that all columns read is
-        convolved once, with a kernel that gives the channels of all columns. On CPU only the
-        gradients are computed in this way. There the forward pass has one convolution for each
-        column, of the shape that it also has on a device of its own, so that both give the same
-        bits.
+        convolved once, with a kernel that gives the channels of all columns. In training on CPU
+        only the gradients are computed in this way. There the forward pass has one convolution for
+        each column, of the shape that it also has on a device of its own, so that both give the
+        same bits.
         """
         kernel, bias = self.kernel[...], self.bias[...]
         if isinstance(xs, list):

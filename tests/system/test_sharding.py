@@ -202,7 +202,11 @@ def forward(group: int) -> tuple[np.ndarray, dict]:
         in_specs=(sharding.local_specs(mesh, state.params), P(), P()),
         out_specs=(P(), dict.fromkeys(names, over_group)),
     )
-    compiled = jax.jit(run, compiler_options=sharding.compiler_options(mesh))
+
+    def training(params, images, key):  # as where gradients are asked for
+        return jax.vjp(lambda params: run(params, images, key), params)[0]
+
+    compiled = jax.jit(training, compiler_options=sharding.compiler_options(mesh))
     return jax.device_get(compiled(state.params, jnp.asarray(images), jax.random.key(7)))
 
 
