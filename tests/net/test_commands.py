@@ -1,8 +1,6 @@
 """python -m net: counts, diff, show, and the figure."""
 
 import json
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 
 import jax
@@ -12,32 +10,27 @@ import pytest
 from alexnet_jax.net import architectures, figure, listing
 from alexnet_jax.net.values import merge, params_of, structure_of
 from tests.net.test_architectures import COUNTS
-from tests.support import tiny
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "alexnet_jax.net", *arguments]
-    return subprocess.run(command, cwd=tiny.REPOSITORY, capture_output=True, text=True, timeout=120)
+from tests.support import commands
 
 
 def test_counts_ends_with_every_row():
-    done = run("counts")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout.splitlines()[-1]) == COUNTS
+    done = commands.run("net", "counts")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out.splitlines()[-1]) == COUNTS
 
 
 def test_diff_shows_what_differs_and_nothing_else():
-    done = run("diff", "caffe", "caffenet")
-    assert done.returncode == 0
-    fields = [line.split("│")[1].strip() for line in done.stdout.splitlines() if "│" in line]
+    done = commands.run("net", "diff", "caffe", "caffenet")
+    assert done.code == 0
+    fields = [line.split("│")[1].strip() for line in done.out.splitlines() if "│" in line]
     biases = [f"init.bias.{name}" for name in ("conv2", "conv4", "conv5", "fc6", "fc7")]
     assert fields == ["layers.conv1.then", "layers.conv2.then", *biases]
 
 
 def test_show_draws_and_ends_with_the_totals(tmp_path):
     path = tmp_path / "paper.svg"
-    done = run("show", "paper", f"--figure={path}")
-    result = json.loads(done.stdout.splitlines()[-1])
+    done = commands.run("net", "show", "paper", f"--figure={path}")
+    result = json.loads(done.out.splitlines()[-1])
     assert result["parameters"] == 60_965_224
     # 230,304 bytes an image there and back, of which fc8's 4,000 only there.
     assert result["values_received_by_a_column"] * 4 == (230_304 + 4_000) // 2
@@ -53,9 +46,9 @@ def test_show_draws_and_ends_with_the_totals(tmp_path):
     ],
 )
 def test_what_cannot_be_is_one_line(arguments, message):
-    done = run(*arguments)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    done = commands.run("net", *arguments)
+    assert done.code == 2
+    (line,) = done.err.splitlines()
     assert line.startswith("error: ") and message in line
 
 

@@ -25,7 +25,7 @@ def test_the_file_answers_without_this_package(tmp_path):
     net, tensors, mean = weight_files.drawn_run(tmp_path, tmp_path / "run")
     out = tmp_path / "new" / "alexnet.jaxexport"
     flags = [f"--workdir={tmp_path / 'run'}", f"--out={out}", "--views=10"]
-    process = tiny.start(tmp_path, *flags, module="export")
+    process = tiny.start(*flags, module="export")
     said, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     found = json.loads(said.splitlines()[-1])

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     """Images, and in `run` a run of one epoch that had a column on each of two devices."""
     folder = tiny.write_images(tmp_path_factory.mktemp("python"))
     flags = tiny.run_flags(folder, folder / "run", epochs=1, mesh__cpu_devices=2)
-    process = tiny.start(folder, *flags)
+    process = tiny.start(*flags)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0 and "'group': 2" in said, said
     return folder
@@ -91,7 +91,6 @@ import pathlib
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.train import train
 from tests.support import tiny
-jax.config.update("jax_compilation_cache_dir", sys.argv[1] + "/compiled")
 
 results = []
 config = tiny.config(pathlib.Path(sys.argv[1]), epochs=1)

@@ -18,7 +18,7 @@ from tests.support import commands, tiny
 
 PATIENCE = 120  # seconds for a process to do what is waited for
 # Long enough that each kind of moment can be met: seven epochs, and ten views of each image.
-RUN = {"epochs": 7, "evaluate__views": 10}
+RUN = {"epochs": 7, "evaluate__views": 10, "checkpoint__every_steps": 4}
 STEPS = 37  # ceil(7 * 42 / 8)
 
 
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 
 def begin(folder: pathlib.Path, workdir: pathlib.Path, **changes) -> subprocess.Popen:
-    return tiny.start(folder, *tiny.run_flags(folder, workdir, **RUN | changes))
+    return tiny.start(*tiny.run_flags(folder, workdir, **RUN | changes))
 
 
 def end(process: subprocess.Popen) -> tuple[int, str, list[str]]:
@@ -215,7 +215,7 @@ def refuse(module: str, cases: list[tuple[list[str], str]]) -> None:
 
 def test_evaluate_counts_every_image_once_and_agrees_with_the_run(folder, unbroken):
     flags = [f"--workdir={unbroken}", "--checkpoint=latest", "--views=10"]
-    code, out, rest = end(tiny.start(folder, *flags, module="evaluate"))
+    code, out, rest = end(tiny.start(*flags, module="evaluate"))
     assert (code, rest) == (0, [])
     found = json.loads(out.splitlines()[-1])
     assert found["images_per_second"] > 0 and len(found["rows"]) == 1

@@ -109,7 +109,7 @@ def write_images(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def start(_: pathlib.Path, *flags: str, module: str = "main") -> subprocess.Popen:
+def start(*flags: str, module: str = "main") -> subprocess.Popen:
     """Start a command line of the program."""
     return subprocess.Popen(
         [sys.executable, "-m", f"alexnet_jax.{module}", *flags],

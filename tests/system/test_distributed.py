@@ -36,21 +36,24 @@ def flags(folder, name, devices=1, **changes):
 
 def alone(folder, name, devices, **changes):
     """Run in one process to its end; return its last line."""
-    process = start(folder, *flags(folder, name, devices, **changes))
+    process = start(*flags(folder, name, devices, **changes))
     out, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     return json.loads(out.splitlines()[-1])
 
 
 def pair(folder, name, count=2, only=None, devices=1, **changes):
-    """Start the processes of one run, with so many devices each, or only one of them."""
+    """Start the processes of one run, with so many devices each, or only one of them.
+
+    `name` is the run's folder, or a tuple: that of each process.
+    """
+    names = (name,) * count if isinstance(name, str) else name
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     return [
         start(
-            folder,
-            *flags(folder, name, devices, **changes),
+            *flags(folder, names[number], devices, **changes),
             "--distributed",
             f"--coordinator={coordinator}",
             f"--num_processes={count}",
@@ -94,13 +97,16 @@ def unbroken(folder):
     return lines(folder / "unbroken"), state_bits(folder, "unbroken")
 
 
-def test_two_processes_are_one_run(folder, unbroken):
-    first, second = pair(folder, "two")
+def test_two_processes_with_folders_of_their_own_are_one_run(folder, unbroken):
+    shared = folder / "shared" / "checkpoints"
+    first, second = pair(folder, ("here", "there"), checkpoint__dir=shared)
     (out, said), (silent, _) = (p.communicate(timeout=120) for p in (first, second))
     assert (first.returncode, second.returncode) == (0, 0), said
     assert json.loads(out.splitlines()[-1])["step"] == STEPS
     assert "{" not in silent  # one process speaks for all
-    assert (lines(folder / "two"), state_bits(folder, "two")) == unbroken
+    assert (lines(folder / "here"), state_bits(folder, "shared")) == unbroken
+    assert not (folder / "there").exists()  # one process writes for all
+    assert not (folder / "here" / "checkpoints").exists()
 
 
 def assert_a_peer_is_blamed(process, within: float) -> None:
@@ -162,7 +168,7 @@ def test_processes_that_never_come(folder, only):
 
 
 def test_nobody_says_who_takes_part(folder):
-    process = start(folder, *flags(folder, "unknown"), "--distributed")
+    process = start(*flags(folder, "unknown"), "--distributed")
     code, said = ended(process)
     assert code == 2
     assert said.splitlines()[-1].startswith("error: --distributed does not know who takes part")
@@ -215,25 +221,3 @@ def test_slurms_gpus_as_jax_is_told_of_them(bound, visible):
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, f"{visible}\n"), done.stderr
-
-
-def test_separate_working_folders_share_the_checkpoints(folder, unbroken):
-    shared = folder / "shared"
-    changes = {"checkpoint__dir": shared, "epochs": 2}
-    (first,) = pair_of = pair(folder, "here", only=0, **changes)
-    coordinator = next(a for a in first.args if a.startswith("--coordinator"))
-    second = start(
-        folder,
-        *flags(folder, "there", **changes),
-        "--distributed",
-        coordinator,
-        "--num_processes=2",
-        "--process_id=1",
-    )
-    for process in (*pair_of, second):
-        assert ended(process)[0] == 0
-    last = tiny.EPOCH_ENDS[1]
-    assert lines(folder / "here") == [line for line in unbroken[0] if line["step"] <= last]
-    assert not (folder / "there").exists()
-    assert not (folder / "here" / "checkpoints").exists()
-    assert any(shared.iterdir())

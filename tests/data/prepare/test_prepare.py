@@ -6,8 +6,6 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
 import time
 import types
 
@@ -27,10 +25,7 @@ from alexnet_jax.data.store.layout import VERSION
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.data.store.statistics import Accumulator
 from alexnet_jax.errors import ConfigError, DataError
-from tests.support import tiny
-
-REPOSITORY = pathlib.Path(__file__).parents[3]
-
+from tests.support import commands, tiny
 
 config = tiny.data_config
 
@@ -406,21 +401,16 @@ def test_shapes(tmp_path, monkeypatch):
         np.testing.assert_array_equal(image, shapes.render("validation", index)[0])
 
 
-def run_cli(tmp_path, *flags) -> subprocess.Popen:
+def test_command_line(tmp_path, source):
     recipe = tmp_path / "recipe.py"
     values = config(tmp_path).to_dict()
     recipe.write_text(
         "from ml_collections import ConfigDict\n"
         f"def get_config():\n    return ConfigDict({{'data': {values!r}}}).lock()\n"
     )
-    command = [sys.executable, "-m", "alexnet_jax.data.prepare", f"--config={recipe}", *flags]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
-
-
-def test_command_line(tmp_path, source):
-    processes = [run_cli(tmp_path) for _ in range(2)]  # at once: one prepares, the other waits
+    flag = f"--config={recipe}"
+    # At once: one prepares, the other waits.
+    processes = [tiny.start(flag, module="data.prepare") for _ in range(2)]
     results = []
     for process in processes:
         out, err = process.communicate(timeout=60)
@@ -433,8 +423,8 @@ def test_command_line(tmp_path, source):
         ]
         assert (result["train"], result["validation"], result["classes"]) == (37, 5, 2)
         assert pathlib.Path(result["directory"]) == prepared_directory(config(tmp_path))
-    for flag, what in (("dir=/nowhere", "/nowhere"), ("wrokers=1", "wrokers=1 is not in the con")):
-        failed = run_cli(tmp_path, f"--config.data.{flag}")
-        out, err = failed.communicate(timeout=60)
-        assert failed.returncode == 2 and out == ""
-        assert err.count("\n") == 1 and what in err
+    for change, what in (
+        ("dir=/nowhere", "/nowhere"),
+        ("wrokers=1", "wrokers=1 is not in the con"),
+    ):
+        commands.assert_refused(what, "data.prepare", flag, f"--config.data.{change}")
