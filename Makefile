@@ -1,5 +1,6 @@
 # make quickstart   a first result on this machine, no GPU and no download of data needed
 # make test         the tests
+# make test-fast    those that take no more than two seconds each: what a change needs
 # make test-isa     the numerical tests again, with the instructions of processors without AVX-512
 # make lint         checks format, style and types
 # Each makes .venv with what it needs. PYTHON=python3.12 chooses the interpreter.
@@ -11,14 +12,19 @@ BIN := $(VENV)/bin
 # frees for the next one, instead of giving it back to the system (docs/performance.md).
 KEEP_MEMORY := MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1
 
-.PHONY: quickstart test test-isa lint clean
+.PHONY: quickstart test test-fast test-isa lint clean
 
 quickstart: $(VENV)/user
 	$(KEEP_MEMORY) $(BIN)/python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
 	$(KEEP_MEMORY) $(BIN)/python -m alexnet_jax.evaluate --workdir=runs/quickstart --views=10
 
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/developer
-	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadscope --no-loadscope-reorder
+	$(PYTEST)
+
+test-fast: $(VENV)/developer
+	$(PYTEST) -m "not slow"
 
 # The first variable limits the instructions of XLA's own code. The second limits oneDNN's, which has
 # the convolutions: their sums are taken in another order without AVX-512.
@@ -28,7 +34,7 @@ SAME_BITS := "test_one_and_two_devices or test_parts_have"
 
 test-isa: $(VENV)/developer
 	XLA_FLAGS=--xla_cpu_max_isa=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 \
-		$(BIN)/python -m pytest $(NUMBERS) -n auto --maxprocesses=4 --dist loadscope
+		$(PYTEST) $(NUMBERS)
 	XLA_FLAGS=--xla_cpu_max_isa=SSE4_2 ONEDNN_MAX_CPU_ISA=SSE41 \
 		$(BIN)/python -m pytest tests/system/test_sharding.py tests/net/test_convolution.py -k $(SAME_BITS)
 

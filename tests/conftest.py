@@ -37,3 +37,12 @@ def devices():
     assert jax.config.jax_platforms == "cpu"
     assert len(found) == 4
     return found
+
+
+def pytest_collection_modifyitems(items):
+    """Mark whole runs as slow, and begin with slow files, so that the workers end together."""
+    for item in items:
+        if item.path.parent.name == "runs":
+            item.add_marker("slow")
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

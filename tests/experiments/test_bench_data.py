@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support import tiny
 
 FLAGS = {**tiny.FLAGS, "model.classes": 3, "batch_size": 8}
@@ -26,6 +28,7 @@ utils = types.SimpleNamespace(data=types.SimpleNamespace(Dataset=object, DataLoa
 """
 
 
+@pytest.mark.slow
 def test_the_report(tmp_path):
     tiny.write_images(tmp_path)
     (tmp_path / "torch.py").write_text(TORCH)  # PyTorch where /dev/shm is too small for it

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from experiments.bench.our_step import calls_of
 from tests.support import tiny
 
@@ -46,6 +48,7 @@ def test_a_timing_on_a_cpu_is_one_call():
     assert calls_of(None) == 1 and calls_of(3) == 3
 
 
+@pytest.mark.slow
 def test_the_report():
     environment = {k: v for k, v in os.environ.items() if not k.startswith("XLA_PYTHON_CLIENT")}
     done = subprocess.run(

@@ -83,12 +83,14 @@ def test_what_goes_into_the_bottleneck_is_counted_to_it():
     assert {name: tuple(sums) for name, sums in by_layer.items()} == minimum(net, 2)
 
 
+@pytest.mark.slow
 def test_the_compiled_program_adds_nothing():
     asked, made = asked_and_made(narrow(), (1, 2))
     assert rows(made) == rows(asked)
     assert [row[:3] for row in rows(asked)] == [row[:3] for row in FULL]
 
 
+@pytest.mark.slow
 def test_columns_that_do_not_cross_meet_in_fc8_only():
     config = narrow()
     config.model.cross_columns = False
@@ -96,6 +98,7 @@ def test_columns_that_do_not_cross_meet_in_fc8_only():
     assert rows(asked) == rows(made) == [("fc8", "all-reduce", False, 10 * 4)]
 
 
+@pytest.mark.slow
 def test_one_gradient_reduction_over_the_batch():
     config = narrow()
     asked, made = asked_and_made(config, (2, 1))
@@ -113,6 +116,7 @@ def test_one_gradient_reduction_over_the_batch():
     assert sum(math.prod(shape) for _, shape in reduction.shapes) == weights + biases + scalars
 
 
+@pytest.mark.slow
 def test_both_axes_together():
     asked, made = asked_and_made(narrow(), (2, 2))
     assert added(asked, made) == {}

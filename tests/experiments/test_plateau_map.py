@@ -128,6 +128,7 @@ def test_what_is_said_and_drawn(tmp_path):
     assert picture.startswith("<?xml") and picture.count("<!-- no number -->") == 1
 
 
+@pytest.mark.slow
 def test_a_run_ends_when_the_loss_has_left_and_when_it_is_no_number(tmp_path, monkeypatch):
     config = tiny.config(tiny.write_images(tmp_path), batch_size=4)
     found = examine.examine(config)

@@ -346,6 +346,7 @@ def test_flags_of_the_runs_are_in_one_word(monkeypatch):
         recipe.given()
 
 
+@pytest.mark.slow
 def test_a_real_sweep_of_which_one_run_fails(tmp_path):
     tiny.write_images(tmp_path)
     values = tiny.run_flags(tmp_path, tmp_path, epochs=1, mesh__cpu_devices=1)

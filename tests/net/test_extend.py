@@ -44,6 +44,7 @@ def close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_fifteen_lines_train_and_evaluate_a_net_with_another_norm(tmp_path):
     def rms_norm(x):
         return x * lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-5)

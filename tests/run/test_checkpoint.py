@@ -89,6 +89,7 @@ def two(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_same_bits_back(two):
     back = restore(two)
     assert same(back, state_at(2)) and not same(back, state_at(1))
@@ -210,6 +211,7 @@ def flipped(path: pathlib.Path) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [truncated, flipped, pathlib.Path.unlink])
 def test_damage_to_any_file_is_harmless_or_named_and_the_one_before_used(two, tmp_path, damage):
     files = [path.relative_to(two) for path in contents(two / "checkpoints" / "2")]

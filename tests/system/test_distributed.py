@@ -97,6 +97,7 @@ def unbroken(folder):
     return lines(folder / "unbroken"), state_bits(folder, "unbroken")
 
 
+@pytest.mark.slow
 def test_two_processes_with_folders_of_their_own_are_one_run(folder, unbroken):
     shared = folder / "shared" / "checkpoints"
     first, second = pair(folder, ("here", "there"), checkpoint__dir=shared)
@@ -118,6 +119,7 @@ def assert_a_peer_is_blamed(process, within: float) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_after_a_death_the_others_end_and_the_run_goes_on(folder, unbroken):
     ends = [(1, 3, signal.SIGKILL), (0, 12, signal.SIGKILL), (1, 17, signal.SIGSTOP)]
     for victim, step, how in ends:
@@ -133,6 +135,7 @@ def test_after_a_death_the_others_end_and_the_run_goes_on(folder, unbroken):
     assert lines(folder / "killed") == unbroken[0]
 
 
+@pytest.mark.slow
 def test_a_signal_stops_all_and_one_device_goes_on(folder, unbroken):
     # Of four devices in use three are of one process: a pair of columns has one of each.
     processes = pair(folder, "stopped", devices=3, mesh__data=2, mesh__group=2)
@@ -159,6 +162,7 @@ def test_a_signal_stops_all_and_one_device_goes_on(folder, unbroken):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("only", [0, 1], ids=["peers", "coordinator"])
 def test_processes_that_never_come(folder, only):
     (process,) = pair(folder, "lonely", count=3, only=only)

@@ -224,6 +224,7 @@ def relative_difference(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "tolerance"),
     [((1, 2), 1e-6), ((2, 1), 1e-5), ((2, 2), 1e-5), ((4, 1), 1e-5)],
@@ -240,6 +241,7 @@ def test_training_is_the_same_on_every_mesh(shape, tolerance):
     np.testing.assert_allclose(sums["loss"], expected.sum() * BATCH, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_batch_normalization_is_over_the_whole_batch():
     expected, (_, stats, _) = trained(1, 1, "batch", 2)
     losses, (_, found, _) = trained(2, 1, "batch", 2)
@@ -283,6 +285,7 @@ def trained_with_switches(data: int, group: int, steps: int = 4):
     return np.array(losses), state
 
 
+@pytest.mark.slow
 def test_switches_and_rates_are_the_same_on_every_mesh():
     expected, one = trained_with_switches(1, 1)
     found, four = trained_with_switches(2, 2)

@@ -64,6 +64,7 @@ def begin(folder, path, data=1, group=1, classes=3, **changes):
     return net, state, drawn, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data", "group"), [(1, 1), (2, 2)])
 def test_all_layers_on_any_mesh(data, group, folder, drawn):
     path, tensors = drawn
@@ -109,6 +110,7 @@ def test_a_layer_that_is_not_there_is_named(folder, drawn):
         refused(folder, path.with_stem("nothing"))
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_another_run(folder, drawn, tmp_path, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     values = dataclasses.replace(files.read(drawn[0]), mean=np.full(3, 100, np.float32))

@@ -171,6 +171,7 @@ def test_an_image_of_validation_in_train(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path, directory):
     recipe = tmp_path / "recipe.py"
     values = {"data": config(tmp_path).to_dict()}

@@ -98,6 +98,7 @@ def kill_after_a_shard(tmp_path, partial: pathlib.Path, delay: float) -> None:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_five_kills(tmp_path, source):
     whole = prepare(config(tmp_path, "whole")).directory
     directory = prepared_directory(config(tmp_path, "killed"))
@@ -124,6 +125,7 @@ def test_five_kills(tmp_path, source):
     ]
 
 
+@pytest.mark.slow
 def test_a_changed_source_begins_anew(tmp_path, small_source, capsys):
     directory = prepared_directory(config(tmp_path, "killed"))
     kill_after_a_shard(tmp_path, partial_directory(directory), 0.0)
@@ -134,6 +136,7 @@ def test_a_changed_source_begins_anew(tmp_path, small_source, capsys):
     assert "begun with other files, begins anew" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_mended_file_is_read_again(tmp_path, small_source):
     strict = config(tmp_path, "killed")
     directory = prepared_directory(strict)

@@ -401,6 +401,7 @@ def test_shapes(tmp_path, monkeypatch):
         np.testing.assert_array_equal(image, shapes.render("validation", index)[0])
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path, source):
     recipe = tmp_path / "recipe.py"
     values = config(tmp_path).to_dict()
