@@ -70,7 +70,7 @@ class Restored:
           data_dir: a folder of images, or of ILSVRC's archives, in place of the run's images. If
             the folder holds class folders only, such as a val folder, all of its images are
             validation images, unless the run was trained on a part of them.
-          resize: how the images are made square; None: as in training.
+          resize: how the images are made square; None: as in training. The size is the run's.
           train: whether the training images are needed too.
           split: validation, or ILSVRC-2010's test.
 
@@ -85,7 +85,7 @@ class Restored:
             if data.builder == "image_folder" and not train and _is_all_new(self, folder):
                 data.validation_fraction = 1.0
         if resize is not None:
-            data.resize, data.resize_filter = resize
+            data.resize, data.resize_filter = resize.form, resize.filter
         try:
             dataset = prepare(data, only=None if train else split)
         except DataError as error:

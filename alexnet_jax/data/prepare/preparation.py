@@ -61,7 +61,7 @@ class Preparation:
             "files": [len(self._shards), self._shards[-1].file],
         }
         self._partial = Partial(partial_directory(copy.directory), plan)
-        self._sums = Accumulator()
+        self._sums = Accumulator(copy.resize.size)
         self._notes: dict[Shard, Note] = {}
         for shard in self._shards:
             note = self._partial.note(shard)
@@ -100,7 +100,7 @@ class Preparation:
             yield Shard(split, i * size, min((i + 1) * size, count), file)
 
     def _summed(self, note: Note) -> Note:
-        """Add the sums of a finished shard to those of train, and free them: 1.5 MB each."""
+        """Add the sums of a finished shard to those of train, and free them: 24 bytes a pixel."""
         if note.sums is not None:
             self._sums.merge(note.sums)
         note.sums = None
@@ -112,7 +112,7 @@ class Preparation:
     def _announce(self) -> None:
         """Print how much there is to do and an estimate of the time; check the space on disk."""
         copy, total, done = self._copy, self._total, self._done()
-        needed, free = check_space(total - done, copy.storage, copy.directory)
+        needed, free = check_space(total - done, copy.storage, copy.resize.size, copy.directory)
         expected = "a moment"
         count = min(4 * self._workers, (total - done) // 50)
         if count:

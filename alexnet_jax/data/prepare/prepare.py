@@ -29,7 +29,7 @@ def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
     If another process is making the copy, this one waits for it.
 
     Args:
-      data: config.data: builder, release, dir, prepared_dir, storage,
+      data: config.data: builder, release, dir, prepared_dir, size, storage,
         resize, resize_filter, validation_fraction, max_bad_fraction, workers.
       only: the one split that is needed: "validation", or "test" of release 2010. The whole copy is
         opened if it exists, else a copy of that split alone, whose statistics are None.
@@ -72,12 +72,14 @@ def prepared_directory(data: ConfigDict, only: str | None = None) -> pathlib.Pat
 
 def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
     """Return the directory of a copy of all splits."""
-    folder = _root(data) / data.builder
+    folder, resize, form = _root(data) / data.builder, Resize.of(data), data.storage
+    if not resize.is_the_papers() and data.builder != "shapes":
+        form += f"-{resize.form}-{resize.filter}"
+    if resize.size != PAPER.size:
+        form += f"-{resize.size}"
     if data.builder == "shapes":
         numbers = "-".join(str(n) for n in shapes.SPLIT_SIZES.values())
-        return folder / f"{numbers}-{data.storage}" / VERSION
-    resize = _resize(data)
-    form = data.storage if resize == PAPER else f"{data.storage}-{resize.form}-{resize.filter}"
+        return folder / f"{numbers}-{form}" / VERSION
     tfds_copy = _tfds_copy(data)
     if tfds_copy is not None:
         return folder / f"tfds-{tfds_copy.name}-{form}" / VERSION
@@ -116,10 +118,6 @@ def _source_folder(data: ConfigDict) -> pathlib.Path:
     return pathlib.Path(os.path.abspath(pathlib.Path(data.dir).expanduser()))
 
 
-def _resize(data: ConfigDict) -> Resize:
-    return Resize(data.resize, data.resize_filter)
-
-
 def _find_source(data: ConfigDict, only: str | None) -> Source:
     """List the images to prepare."""
     fraction, tfds_copy = data.validation_fraction, _tfds_copy(data)
@@ -142,9 +140,10 @@ def _find_source(data: ConfigDict, only: str | None) -> Source:
 
 def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
     """Prepare into `directory`, which appears only when it is complete."""
-    check_installed(_resize(data))
+    resize = Resize.of(data)
+    check_installed(resize)
     source = _find_source(data, only)
-    copy = Layout(directory, source.class_names, data.storage, _resize(data))
+    copy = Layout(directory, source.class_names, data.storage, resize)
     try:
         Preparation(
             copy,
