@@ -26,7 +26,6 @@ from alexnet_jax.weights.runs import read_run
 from tests.support import tiny
 from tests.support.narrow_nets import run as run_net
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
 SIZE, VIEW = 80, 67
 FAR, MIDDLE = SIZE - VIEW, (SIZE - VIEW) // 2
 PLACES = [(0, 0), (0, FAR), (MIDDLE, MIDDLE), (FAR, 0), (FAR, FAR)]
