@@ -36,16 +36,18 @@ class Data:
 
     builder: str = field(
         "ilsvrc",
-        "What the images are: ILSVRC, class folders, or rendered shapes, which need no download.",
-        choices=("ilsvrc", "image_folder", "shapes"),
+        "What the images are: ILSVRC, class folders, rendered shapes (no download), CIFAR-10 (32 "
+        "pixels a side), or Tiny ImageNet (64).",
+        choices=("ilsvrc", "image_folder", "shapes", "cifar10", "tiny_imagenet"),
     )
     release: str = field(
         "2012", "Which ILSVRC, with builder=ilsvrc.", choices=("2012", "2010", "fall2011")
     )
     dir: str = field(
         "",
-        "Folder of ILSVRC's archives, or of train/<class>/<file> and val/<class>/<file>.",
-        effect={"data.builder": ("ilsvrc", "image_folder")},
+        "Folder of the archives as they are downloaded, or of train/<class>/<file> and "
+        "val/<class>/<file>.",
+        effect={"data.builder": ("ilsvrc", "image_folder", "cifar10", "tiny_imagenet")},
         resume=True,
     )
     prepared_dir: str = field(

@@ -57,7 +57,8 @@ def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
         )
     start = time.monotonic()
     dataset = PreparedDataset(directory)
-    facts = FACTS.get(data.release) if data.builder == "ilsvrc" and not subset else None
+    name = data.release if data.builder == "ilsvrc" else data.builder
+    facts = None if subset else FACTS.get(name)
     records = read_records(dataset, data.workers or cores())
     findings = [
         *_check_counts(dataset, facts),

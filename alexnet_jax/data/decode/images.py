@@ -26,7 +26,12 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image, ImageChops
 
-from alexnet_jax.data.decode.image_issues import container_issues, pixel_issues, raw_mode
+from alexnet_jax.data.decode.image_issues import (
+    container_issues,
+    pixel_issues,
+    raw_mode,
+    smaller_than,
+)
 from alexnet_jax.data.decode.resize import PAPER, Resize, resized
 from alexnet_jax.errors import DataError
 
@@ -96,6 +101,19 @@ def read_square(data: bytes, name: str, resize: Resize = PAPER) -> Square:
         kind = "truncated" if "truncated" in str(error).lower() else "damaged"
         reason = f"{kind} image ({type(error).__name__}: {error})"
     raise BadImageError(name, reason)
+
+
+def from_pixels(pixels: np.ndarray, resize: Resize = PAPER) -> Square:
+    """Make the square of a picture that is no file: (h, w, 3) uint8 RGB.
+
+    A picture of that size stays as it is.
+
+    Raises:
+      DataError: OpenCV is needed and not installed.
+    """
+    issues = (smaller_than(resize.size),) if min(pixels.shape[:2]) < resize.size else ()
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return Square(np.array(resized(image, resize)), issues)
 
 
 def encode_jpeg(image: np.ndarray, quality: int = 95) -> bytes:

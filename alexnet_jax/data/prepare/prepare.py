@@ -13,7 +13,14 @@ from alexnet_jax.config_fields import Data, check_section
 from alexnet_jax.data.decode.resize import PAPER, Resize, check_installed
 from alexnet_jax.data.prepare.disk import only_one, os_error_line, reading
 from alexnet_jax.data.prepare.preparation import Preparation, partial_directory
-from alexnet_jax.data.sources import folders, ilsvrc, shapes, tfds_source
+from alexnet_jax.data.sources import (
+    cifar10,
+    folders,
+    ilsvrc,
+    shapes,
+    tfds_source,
+    tiny_imagenet,
+)
 from alexnet_jax.data.sources.source import Source
 from alexnet_jax.data.store.layout import VERSION, Layout
 from alexnet_jax.data.store.prepared import PreparedDataset
@@ -92,6 +99,8 @@ def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
     held_out = folder / f"{name}-holdout{data.validation_fraction:g}" / VERSION
     if data.builder == "ilsvrc":
         return held_out if data.release == "fall2011" else whole
+    if data.builder != "image_folder":
+        return whole
     if not source.is_dir():  # a source may be deleted once it is prepared
         for directory in (whole, held_out):
             if directory.exists():
@@ -127,6 +136,10 @@ def _find_source(data: ConfigDict, only: str | None) -> Source:
         source = tfds_source.tfds_source(tfds_copy, only)
     elif data.builder == "ilsvrc":
         source = ilsvrc.ilsvrc_source(_source_folder(data), data.release, fraction, only)
+    elif data.builder == "cifar10":
+        source = cifar10.cifar10_source(_source_folder(data))
+    elif data.builder == "tiny_imagenet":
+        source = tiny_imagenet.tiny_imagenet_source(_source_folder(data))
     else:
         source = folders.folder_source(_source_folder(data), fraction, only)
     if only is None:
