@@ -118,8 +118,10 @@ class Preparation:
         if count:
             images, split = max((s.count, name) for name, s in self._source.splits.items())
             indices = [k * images // count for k in range(count)]
-            start = time.monotonic()
-            collections.deque(self._chunks([Shard(split, i, i + 1, "") for i in indices]), 0)
+            shards = [Shard(split, i, i + 1, "") for i in indices]
+            for some in (shards[:1], shards):  # the very first one also loads Pillow's formats
+                start = time.monotonic()
+                collections.deque(self._chunks(some), 0)
             seconds = (time.monotonic() - start) / count * (total - done)
             expected = f"about {duration(seconds)} (as {count} of them took)"
         print(
