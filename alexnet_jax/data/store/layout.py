@@ -41,7 +41,10 @@ def bytes_per_image(storage: str, size: int) -> int:
 
     As JPEG a photograph of 256x256 takes 35 KB on average, and a smaller one more for each pixel.
     """
-    return 3 * size**2 + 300 if storage == "raw" else round(45_000 * (size / PAPER.size) ** 1.5)
+    if storage == "raw":
+        return 3 * size**2 + 300
+    scale = size / PAPER.size
+    return round(45_000 * max(scale**1.5, scale**2))
 
 
 @dataclasses.dataclass(frozen=True)

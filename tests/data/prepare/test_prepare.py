@@ -25,7 +25,7 @@ from alexnet_jax.data.prepare.preparation import partial_directory
 from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
 from alexnet_jax.data.sources import shapes
 from alexnet_jax.data.store import prepared
-from alexnet_jax.data.store.layout import VERSION
+from alexnet_jax.data.store.layout import VERSION, bytes_per_image
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.data.store.statistics import Accumulator
 from alexnet_jax.errors import ConfigError, DataError
@@ -332,6 +332,14 @@ def test_the_disk_estimate_of_256_pixels_is_what_it_was(tmp_path):
         100_000 * 45_000 + 65_536 * 6500 + spare,
         100_000 * 196_908 + 65_536 * 6500 + spare,
     ]
+
+
+@pytest.mark.parametrize("size", [32, 64, 256, 512])
+def test_the_disk_estimate_is_enough_for_shapes_and_not_twice_as_much(size):
+    squares = [shapes.render("train", index, size)[0] for index in range(20)]
+    taken = np.mean([len(encode_jpeg(square)) for square in squares])
+    assert taken < bytes_per_image("jpeg", size) < 2 * taken
+    assert bytes_per_image("raw", size) >= squares[0].nbytes
 
 
 class FullDiskWriter:
