@@ -36,30 +36,38 @@ class Data:
 
     builder: str = field(
         "ilsvrc",
-        "What the images are: ILSVRC, class folders, or rendered shapes, which need no download.",
-        choices=("ilsvrc", "image_folder", "shapes"),
+        "What the images are: ILSVRC, class folders, rendered shapes (no download), CIFAR-10 (32 "
+        "pixels a side), or Tiny ImageNet (64).",
+        choices=("ilsvrc", "image_folder", "shapes", "cifar10", "tiny_imagenet"),
     )
     release: str = field(
         "2012", "Which ILSVRC, with builder=ilsvrc.", choices=("2012", "2010", "fall2011")
     )
     dir: str = field(
         "",
-        "Folder of ILSVRC's archives, or of train/<class>/<file> and val/<class>/<file>.",
-        effect={"data.builder": ("ilsvrc", "image_folder")},
+        "Folder of the archives as they are downloaded, or of train/<class>/<file> and "
+        "val/<class>/<file>.",
+        effect={"data.builder": ("ilsvrc", "image_folder", "cifar10", "tiny_imagenet")},
         resume=True,
     )
     prepared_dir: str = field(
-        "", "Folder of the 256x256 copy; empty: ~/tensorflow_datasets.", resume=True
+        "", "Folder of the prepared copy; empty: ~/tensorflow_datasets.", resume=True
+    )
+    size: int = field(
+        256,
+        "Pixels a side of the stored square (paper 2).",
+        bound=Bound(lambda value: 32 <= value <= 512, "32 to 512 pixels"),
+        before=256,
     )
     storage: str = field(
         "jpeg",
-        "Form of the copy: jpeg of quality 95, or raw uint8, 196,608 bytes an image.",
+        "Form of the copy: jpeg of quality 95, or raw uint8, 3 size^2 bytes an image.",
         choices=("jpeg", "raw"),
     )
     resize: str = field(
         "aspect",
-        "How a picture becomes a square. aspect: the shorter side to 256, then the central square "
-        "(paper 2); warp: each side to 256 (Caffe).",
+        "How a picture becomes a square. aspect: the shorter side to size, then the central square "
+        "(paper 2); warp: each side to size (Caffe).",
         choices=("aspect", "warp"),
     )
     resize_filter: str = field(
@@ -96,7 +104,7 @@ class Data:
     )
     mean_file: str = field(
         "",
-        "An .npy file of (256, 256, 3), RGB 0-255, such as Caffe's mean image.",
+        "An .npy file of (size, size, 3), RGB 0-255, such as Caffe's mean image.",
         effect={"data.mean": ("file", "centre_file")},
     )
     divide_by: tuple = field(
@@ -106,8 +114,8 @@ class Data:
     )
     crop: bool = field(
         True,
-        "paper 4.1: a random square of image_size pixels a side of the 256x256; off: the central "
-        "one.",
+        "paper 4.1: a random square of image_size pixels a side, cut from the stored one; off: the "
+        "central one.",
     )
     crop_form: str = field(
         "window",

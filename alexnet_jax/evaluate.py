@@ -157,8 +157,7 @@ def _images(nets: Sequence[Restored], resize: Resize | None) -> tuple[PreparedDa
                 f"{datasets[0].directory}: nets are compared on the same ones; give --data_dir or "
                 "--resize"
             )
-    own = nets[0].config.data
-    return datasets[0], "/".join(resize or (own.resize, own.resize_filter))
+    return datasets[0], str(resize or Resize.of(nets[0].config.data))
 
 
 def _batches(nets: Sequence[Restored], dataset: PreparedDataset) -> Iterator[dict]:

@@ -2,11 +2,11 @@
 
     python -m alexnet_jax.export --workdir=runs/ilsvrc2012 --out=alexnet.jaxexport --views=10
 
-`jax.export.deserialize` reads the file. Its function takes images (b, 256, 256, 3) uint8 RGB, for
-any b, and returns a dictionary of logits (views, b, classes) and probabilities (b, classes)
+`jax.export.deserialize` reads the file. Its function takes images (b, size, size, 3) uint8 RGB,
+for any b, and returns a dictionary of logits (views, b, classes) and probabilities (b, classes)
 float32, averaged over the views. The weights and the mean are in it. It runs on CPU, CUDA and TPU.
-alexnet.json beside it holds classes (their names, in order), views, arch and step. The last line is
-one JSON object.
+alexnet.json beside it holds classes (their names, in order), size (the run's data.size), views,
+arch and step. The last line is one JSON object.
 """
 
 import json
@@ -18,7 +18,6 @@ import numpy as np
 from absl import flags
 from jax import Array, export, lax
 
-from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input import augment
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.values import merge, structure_of
@@ -50,6 +49,7 @@ def main(_) -> None:
     said = {
         "arch": restored.arch.name,
         "step": int(restored.state.step),
+        "size": restored.config.data.size,
         "views": views,
         "classes": restored.dataset_info.words
         or [f"class {label}" for label in range(restored.arch.classes)],
@@ -64,7 +64,8 @@ def main(_) -> None:
 def exported(restored: Restored, views: int) -> bytearray:
     """Return the serialized function of a net and a number of views."""
     (batch,) = export.symbolic_shape("b")
-    images = jax.ShapeDtypeStruct((batch, SIZE, SIZE, 3), np.uint8)
+    size = restored.config.data.size
+    images = jax.ShapeDtypeStruct((batch, size, size, 3), np.uint8)
     return export.export(jax.jit(answer_of(restored, views)), platforms=PLATFORMS)(
         images
     ).serialize()
@@ -73,10 +74,9 @@ def exported(restored: Restored, views: int) -> bytearray:
 def answer_of(restored: Restored, views: int):
     """Return answer(images) -> {logits, probabilities}, for one device, with the weights in it."""
     structure, size = structure_of(restored.arch), restored.arch.image_size
+    corners = augment.view_corners(views, size, restored.config.data.size)
     params, stats = jax.tree.map(np.asarray, (restored.state.params, restored.state.batch_stats))
-    places = tuple(
-        jnp.asarray(column) for column in zip(*augment.view_corners(views, size), strict=True)
-    )
+    places = tuple(jnp.asarray(column) for column in zip(*corners, strict=True))
 
     def answer(images: Array) -> dict[str, Array]:
         module = merge(structure, params, stats)

@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
 
     size = batch_size_for(restored.mesh, asked=min(BATCH, len(paths)))
-    resize = Resize(restored.config.data.resize, restored.config.data.resize_filter)
+    resize = Resize.of(restored.config.data)
     pictures = batches(squares(paths, resize, restored.config.data.workers), size, name_bad)
     for (probabilities,), batch in predicted([predictor], pictures):
         for file, row in zip(batch["file"], probabilities, strict=True):

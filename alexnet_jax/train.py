@@ -109,7 +109,7 @@ def _check_before_preparation(config: ConfigDict, arch: Architecture) -> None:
     if config.init_from:
         layers_to_take(config.init_layers, tuple(state.params))
     if config.data.mean in OF_A_FILE:
-        read_mean(config.data.mean_file)
+        read_mean(config.data.mean_file, config.data.size)
 
 
 def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:

@@ -12,6 +12,9 @@ from tests.support import tiny
     [
         ({"epochs": 0}, "epochs is at least 1; got 0"),
         ({"model__pool__window": 9}, "model.pool.window=9 does not fit in the"),
+        ({"model__image_size": 63}, "pool.window=3 does not fit in the 2 pixels that conv5 leaves"),
+        ({"model__image_size": 257}, "model.image_size is at most data.size=256, .*; got 257"),
+        ({"data__size": 66}, "model.image_size is at most data.size=66, .*; got 67"),
         ({"data__mean": "file", "data__mean_file": "nowhere.npy"}, "data.mean_file is an .npy"),
         ({"init_from": "weights.npy", "init_layers": ("conv9",)}, "init_layers takes conv1, .*"),
         ({"mesh__data": 3}, "mesh data=3 x group=2 does not fit on 4"),

@@ -71,6 +71,7 @@ def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
             "the doctor compares the images of a batch: it needs a batch_size of at least 2; "
             f"got {config.batch_size}"
         )
+    structure_of(resolving.resolve(config.model))  # refuses a net that has no pixels left
     dataset = prepare(config.data)
     arch = resolving.resolve(config.model, len(dataset.class_names))
     one = {"data": 1, "group": 1, "cpu_devices": 1}

@@ -62,7 +62,7 @@ class ChanceWatch:
         """Return centre views of some images; the same in all processes."""
         count = min(LOOKED_AT, self.dataset.num_examples(SPLIT))
         images, _ = self.dataset.read(SPLIT, range(count))
-        (corner,) = augment.view_corners(1, self.arch.image_size)
+        (corner,) = augment.view_corners(1, self.arch.image_size, images.shape[1])
         where = map(jnp.asarray, corner)
         views = augment.view_at(jnp.asarray(images), self.pixel_stats, self.arch.image_size, *where)
         return jax.device_get(views)

@@ -31,7 +31,7 @@ from alexnet_jax.system.sharding import (
 def make_predict(arch: Architecture, mesh: Mesh, views: int):
     """Return the compiled predict(params, stats, images, pixel_stats) -> (B, classes).
 
-    images: (B, 256, 256, 3) uint8 over "data". Probabilities are float32.
+    images: (B, size, size, 3) uint8 over "data". Probabilities are float32.
     """
     return jax.jit(_averaged_softmax(arch, mesh, views), compiler_options=compiler_options(mesh))
 
@@ -42,7 +42,6 @@ def _averaged_softmax(arch: Architecture, mesh: Mesh, views: int):
     The views go through the net one after the other, so that their number costs no memory.
     """
     over_data = data_axis(mesh)
-    corners = augment.view_corners(views, arch.image_size)
 
     def local(net, images, pixel_stats):
         def add(total, view):
@@ -53,6 +52,7 @@ def _averaged_softmax(arch: Architecture, mesh: Mesh, views: int):
         total = jnp.zeros((images.shape[0], arch.classes))
         if over_data:
             total = lax.pcast(total, over_data, to="varying")
+        corners = augment.view_corners(views, arch.image_size, images.shape[1])
         where = tuple(jnp.asarray(each) for each in zip(*corners, strict=True))
         return lax.scan(add, total, where)[0] / views
 
@@ -116,7 +116,7 @@ class Predictor:
         self._pixel_stats = put_everywhere(restored.mesh, restored.pixel_stats)
 
     def __call__(self, images: np.ndarray) -> Array:
-        """Return the program's answers for (b, 256, 256, 3) uint8, without waiting for them."""
+        """Return the program's answers for (b, size, size, 3) uint8, without waiting for them."""
         batch = put_batch(self._mesh, images)
         return self._program(self._params, self._stats, batch, self._pixel_stats)
 

@@ -169,8 +169,9 @@ class Architecture:
     )
     image_size: int = field(
         224,
-        "Pixels a side; 224 is padded by 3 at the bottom and right, 227 needs none.",
-        bound=Bound(lambda value: 67 <= value <= 256, "67 to 256 pixels"),
+        "Pixels a side, at most data.size; 224 is padded by 3 at the bottom and right, 227 needs "
+        "none.",
+        bound=at_least(16),
     )
     activation: str = field("relu", "paper 3.1.", choices="alexnet_jax.net.operations:ACTIVATIONS")
     norm: str = field(

@@ -41,14 +41,13 @@ class Block(nnx.Module):
         if not layer.identity:
             inputs = shape[-1] * (arch.columns if self.crosses else 1)
             product = _product(arch, layer, inputs, initializer)
-            window = (layer.kernel, layer.stride, layer.padding, layer.ceil)
-            shape = (*(convolved(size, *window) for size in shape[:-1]), arch.features(layer.name))
+            shape = (*_convolved(arch, layer, shape[:-1]), arch.features(layer.name))
         self.product = product
         self.names = tuple(arch.activation_name(layer, kind) for kind in layer.then)
         built = []
         for kind, name in zip(layer.then, self.names, strict=True):
             if kind == "pool":
-                shape = _pooled(arch, shape)
+                shape = _pooled(arch, layer, shape)
             built.append(operations.build(kind, name, arch, shape[-1]))
         self.operations = nnx.List(built)
         self.shape = shape
@@ -76,13 +75,26 @@ def _product(
     return Convolution(layer.name, shape, initializer, **window)
 
 
-def _pooled(arch: Architecture, shape: Shape) -> Shape:
+def _convolved(arch: Architecture, layer: Layer, sides: Shape) -> Shape:
+    """Return the pixels of each side after a convolution; of a vector, nothing."""
+    window = (layer.kernel, layer.stride, layer.padding, layer.ceil)
+    left = tuple(convolved(side, *window) for side in sides)
+    if min(left, default=1) < 1:
+        raise ConfigError(
+            f"{layer.name}'s kernel of {layer.kernel} does not fit in the {min(sides)} pixels that "
+            f"are left of model.image_size={arch.image_size}: take larger images, or another arch"
+        )
+    return left
+
+
+def _pooled(arch: Architecture, layer: Layer, shape: Shape) -> Shape:
     """Return the shape of one column after pooling."""
     window = arch.pool.window
     if min(shape[:2]) < window:
         raise ConfigError(
-            f"model.pool.window={window} does not fit in the {min(shape[:2])} pixels that are left "
-            f"of image_size={arch.image_size}: take larger images, or a smaller window or stride"
+            f"model.pool.window={window} does not fit in the {min(shape[:2])} pixels that "
+            f"{layer.name} leaves of model.image_size={arch.image_size}: take larger images, or a "
+            "smaller window or stride"
         )
     pool = operations.POOLS[arch.pool.kind]
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)

@@ -63,8 +63,13 @@ def check(config: ConfigDict) -> None:
     for name, field in fields.items():
         if not name.startswith("model."):  # `resolve` checks those, with the row's values
             schema.check(field, values[name])
-    layers = resolving.resolve(config.model).layers
-    _check_layers(config.schedule.layers, [layer.name for layer in layers])
+    arch = resolving.resolve(config.model)
+    if arch.image_size > config.data.size:
+        raise ConfigError(
+            f"model.image_size is at most data.size={config.data.size}, from which the views are "
+            f"cut; got {arch.image_size}"
+        )
+    _check_layers(config.schedule.layers, [layer.name for layer in arch.layers])
 
 
 def _check_layers(rows: Iterable, names: list[str]) -> None:

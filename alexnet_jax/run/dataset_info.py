@@ -103,7 +103,7 @@ def keep(workdir: pathlib.Path, dataset: PreparedDataset, data: ConfigDict, *, b
       UserError: a file cannot be written.
     """
     info = of_dataset(dataset)
-    mean = read_mean(data.mean_file) if data.mean in OF_A_FILE else None
+    mean = read_mean(data.mean_file, data.size) if data.mean in OF_A_FILE else None
     if begun and (other := _difference_from(workdir, info, mean)):
         raise DataError(
             f"{workdir} holds a run with other images: {other}; give it its own (data.dir) to go "
@@ -126,8 +126,10 @@ def _difference_from(workdir: pathlib.Path, info: DatasetInfo, mean: np.ndarray 
         if other := difference(Statistics.load(workdir / STATISTICS_FILE), info.statistics):
             return other
     kept = workdir / MEAN_FILE
-    if mean is not None and kept.is_file() and not np.array_equal(read_mean(str(kept)), mean):
-        return f"data.mean_file is not what {kept} keeps of it"
+    if mean is not None and kept.is_file():
+        before = read_mean(str(kept), len(mean))
+        if not np.array_equal(before, mean):
+            return f"data.mean_file is not what {kept} keeps of it"
     return ""
 
 

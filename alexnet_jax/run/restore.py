@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.prepare.prepare import prepare
-from alexnet_jax.data.sources import folders
+from alexnet_jax.data.sources import cifar10, folders, tiny_imagenet
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 from alexnet_jax.net.architecture import Architecture
@@ -70,7 +70,7 @@ class Restored:
           data_dir: a folder of images, or of ILSVRC's archives, in place of the run's images. If
             the folder holds class folders only, such as a val folder, all of its images are
             validation images, unless the run was trained on a part of them.
-          resize: how the images are made square; None: as in training.
+          resize: how the images are made square; None: as in training. The size is the run's.
           train: whether the training images are needed too.
           split: validation, or ILSVRC-2010's test.
 
@@ -81,11 +81,11 @@ class Restored:
         if data_dir:
             folder = pathlib.Path(data_dir).expanduser()
             data.dir = data_dir
-            data.builder = "ilsvrc" if _is_ilsvrc(folder) else "image_folder"
+            data.builder = _builder_of(folder)
             if data.builder == "image_folder" and not train and _is_all_new(self, folder):
                 data.validation_fraction = 1.0
         if resize is not None:
-            data.resize, data.resize_filter = resize
+            data.resize, data.resize_filter = resize.form, resize.filter
         try:
             dataset = prepare(data, only=None if train else split)
         except DataError as error:
@@ -209,6 +209,15 @@ def _check_images(restored: Restored, dataset: PreparedDataset) -> None:
             f"{restored.workdir} holds a run with other images: {other}; give it its own, "
             "or --data_dir where others are meant"
         )
+
+
+def _builder_of(folder: pathlib.Path) -> str:
+    """Return the data.builder of the images in a folder."""
+    if cifar10.is_cifar10(folder):
+        return "cifar10"
+    if tiny_imagenet.is_tiny_imagenet(folder):
+        return "tiny_imagenet"
+    return "ilsvrc" if _is_ilsvrc(folder) else "image_folder"
 
 
 def _is_ilsvrc(folder: pathlib.Path) -> bool:

@@ -25,7 +25,7 @@ from alexnet_jax.system.sharding import DATA, batch_sharding, compiler_options, 
 def make_train_step(config: ConfigDict, arch: Architecture, mesh: Mesh):
     """Return the compiled step: (state, batch, pixel_stats) -> (state, loss); state is donated.
 
-    batch: image (B, 256, 256, 3) uint8 and label (B,) int32, over "data".
+    batch: image (B, size, size, 3) uint8 and label (B,) int32, over "data".
     pixel_stats: what `make_pixel_stats` gave.
     """
     shardings = shardings_of(abstract_state(config, arch, mesh))

@@ -54,7 +54,8 @@ def main(argv: list[str]) -> None:
 def _import(path: pathlib.Path) -> dict:
     weights = files.read(path)
     if flags.FLAGS.mean:
-        mean = read_mean(pathlib.Path(flags.FLAGS.mean).expanduser(), bgr=weights.bgr)
+        size = weights.size or flags.FLAGS.config.data.size
+        mean = read_mean(pathlib.Path(flags.FLAGS.mean).expanduser(), size=size, bgr=weights.bgr)
         weights = dataclasses.replace(weights, mean=mean)
     out = pathlib.Path(flags.FLAGS.out)
     config, arch = import_weights(weights, flags.FLAGS.config, out, flags.FLAGS.arch or "")

@@ -26,8 +26,10 @@ class Weights:
       model: the fields of config.model that the source sets.
       names: our name of a tensor -> the source's name, where they differ.
       bgr: whether the source's channels, and so its mean files, are blue, green, red.
-      mean: to be subtracted from an image, (256, 256, 3), or (3,) for all pixels; RGB 0-255. None:
-        the source does not say.
+      size: pixels a side of the squares that the net's views were cut from (data.size). None: the
+        source does not say.
+      mean: to be subtracted from an image, (size, size, 3), or (3,) for all pixels; RGB 0-255.
+        None: the source does not say.
       divide_by: each channel is divided by it, after the mean.
       extra: the other metadata of a file that this program exported.
     """
@@ -38,6 +40,7 @@ class Weights:
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     bgr: bool = False
+    size: int | None = None
     mean: np.ndarray | None = None
     divide_by: RGB = (1.0, 1.0, 1.0)
     extra: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -2,9 +2,10 @@
 
 conv1.weight (96, 3, 11, 11), conv1.bias, ..., fc8.weight (1000, 4096), fc8.bias. The net `owt` has
 the names of torchvision.models.alexnet: features.0.weight, .... If the mean has a value for each
-pixel, there is a tensor mean_image (3, 256, 256). The header says how to use the tensors:
+pixel, there is a tensor mean_image (3, size, size). The header says how to use the tensors:
 
 input         the net's input: RGB 0-255, less the mean, divided by divide_by
+size          pixels a side of the square that a picture is scaled to before it is cropped
 mean          [R, G, B]; the channels' means of mean_image, if it is there
 mean_of       "centre": subtract the central window of mean_image from every crop. Without this
               field, subtract the part of mean_image at the crop's own position
@@ -72,6 +73,7 @@ def header(weights: Weights, arch: Architecture) -> dict[str, str]:
         "arch": arch.name,
         "classes": str(arch.classes),
         "image_size": str(arch.image_size),
+        "size": str(weights.size),
         "mean": json.dumps(mean_rgb(weights.mean)),
         "divide_by": json.dumps(list(weights.divide_by)),
         "keep": json.dumps(keep),

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import safetensors
 
-from alexnet_jax.data.decode.images import SIZE
+from alexnet_jax.config_fields import Data
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.run.config import renamed
 from alexnet_jax.weights import caffe, numpy_files
@@ -32,7 +32,7 @@ TORCHVISION = {
 TORCHVISION_MEAN = (123.675, 116.28, 103.53)
 TORCHVISION_DIVIDE_BY = (58.395, 57.12, 57.375)
 CAFFE_MEAN = (123.0, 117.0, 104.0)  # of ILSVRC-2012, as in Caffe's scripts (104, 117, 123 BGR)
-MEAN_IMAGE = "mean_image"  # a tensor of our exports, (3, 256, 256)
+MEAN_IMAGE = "mean_image"  # a tensor of our exports, (3, size, size)
 _LAYERS = tuple(TORCHVISION)
 _LONGEST = 200  # letters of a library's message
 
@@ -163,8 +163,9 @@ def _named(path: pathlib.Path, tensors: Tensors, metadata: dict[str, str]) -> We
     if "model" in metadata:
         facts |= _facts_of_export(metadata)
     if image is not None:
-        if image.shape != (3, SIZE, SIZE):
-            raise ValueError(f"{MEAN_IMAGE} expected (3, {SIZE}, {SIZE}), found {image.shape}")
+        expected = (3, *[facts.get("size", Data().size)] * 2)
+        if image.shape != expected:
+            raise ValueError(f"{MEAN_IMAGE} expected {expected}, found {image.shape}")
         facts["mean"] = np.ascontiguousarray(image.transpose(1, 2, 0))
     return Weights(str(path), arrays, **facts)
 
@@ -181,6 +182,7 @@ def _facts_of_export(metadata: dict[str, str]) -> dict[str, Any]:
         return {
             "archs": (str(model["arch"]),),
             "model": model,
+            "size": int(metadata.get("size", Data().size)),  # older exports do not say it
             "mean": numbers[0].astype(np.float32),
             "divide_by": tuple(map(float, divide_by)),
             "extra": metadata,

@@ -78,10 +78,11 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
     config = copy.deepcopy(recipe)
     config.init_from = weights.source
     config.data.divide_by = weights.divide_by
+    config.data.size = weights.size or config.data.size
     if weights.mean.ndim == 3:
         centre = weights.extra.get(MEAN_OF) == CENTRE
         config.data.mean = "centre_file" if centre else "file"
-        config.data.mean_file = MEAN_FILE
+        config.data.mean_file, config.data.size = MEAN_FILE, len(weights.mean)
     else:
         config.data.mean = "values"
         config.data.mean_values = tuple(float(value) for value in weights.mean)

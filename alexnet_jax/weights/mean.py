@@ -4,17 +4,17 @@ import pathlib
 
 import numpy as np
 
-from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.weights import caffe, numpy_files
 
 
-def read_mean(path: pathlib.Path, *, bgr: bool) -> np.ndarray:
-    """Return a mean, (256, 256, 3) or (3,) float32, RGB 0-255.
+def read_mean(path: pathlib.Path, *, size: int, bgr: bool) -> np.ndarray:
+    """Return a mean, (size, size, 3) or (3,) float32, RGB 0-255.
 
     Args:
-      path: a .binaryproto (BlobProto), or an .npy of (3, 256, 256) or (3,), such as Caffe's
+      path: a .binaryproto (BlobProto), or an .npy of (3, size, size) or (3,), such as Caffe's
         ilsvrc_2012_mean.npy.
+      size: pixels a side of a mean image.
       bgr: whether the file's channels are blue, green, red (Caffe) and not red, green, blue.
 
     Raises:
@@ -32,8 +32,8 @@ def read_mean(path: pathlib.Path, *, bgr: bool) -> np.ndarray:
     shape, mean = mean.shape, mean.astype(np.float32)
     if mean.ndim == 4 and len(mean) == 1:
         mean = mean[0]
-    if mean.shape not in ((3,), (3, SIZE, SIZE)):
-        raise WeightsError(f"{path} expected (3, {SIZE}, {SIZE}) or (3,), found {shape}")
+    if mean.shape not in ((3,), (3, size, size)):
+        raise WeightsError(f"{path} expected (3, {size}, {size}) or (3,), found {shape}")
     if not np.isfinite(mean).all():
         raise WeightsError(f"{path} holds numbers that are not finite")
     mean = mean[::-1] if bgr else mean

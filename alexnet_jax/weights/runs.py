@@ -56,6 +56,7 @@ def read_run(
             layout.to_torch(arch, *numbers),
             (arch.name,),
             model={**_set(config.model), "classes": arch.classes},
+            size=config.data.size,
             mean=None if pixel_stats is None else _mean(pixel_stats),
             divide_by=tuple(config.data.divide_by),
             extra=extra,
@@ -64,7 +65,7 @@ def read_run(
 
 
 def _mean(pixel_stats: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the mean to subtract: (3,) where all pixels have the same, else (256, 256, 3)."""
+    """Return the mean to subtract: (3,) where all pixels have the same, else (size, size, 3)."""
     mean = pixel_stats["centre_mean" if "centre_mean" in pixel_stats else "mean"]
     return mean[0, 0] if (mean == mean[0, 0]).all() else mean
 

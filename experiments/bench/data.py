@@ -31,7 +31,6 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input.loader import threads
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.data.store.prepared import PreparedDataset
@@ -171,7 +170,7 @@ def main(_) -> None:
         "limiter": limiter(medians),
     }
     if training is not None:
-        result["transfer_gb_per_second"] = round(medians["transfer"] * SIZE * SIZE * 3 / 1e9, 2)
+        result["transfer_gb_per_second"] = round(medians["transfer"] * 3 * dataset.size**2 / 1e9, 2)
         result["transfer_is"] = "a copy in memory" if device.platform == "cpu" else "to the device"
         result["data_wait_ms"] = round(1e3 * training.wait / flags.FLAGS.steps, 2)
     result["rounds"] = {name: [round(r, 1) for r in values] for name, values in rates.items()}

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.decode.images import SIZE, decode_jpeg
+from alexnet_jax.data.decode.images import decode_jpeg
 from alexnet_jax.data.input.loader import threads, train_batches
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.store.prepared import PreparedDataset
@@ -54,7 +54,7 @@ def decoding(dataset: PreparedDataset, number: int, seconds: float) -> Measure:
     pool = concurrent.futures.ThreadPoolExecutor(number)
 
     def work(first: int) -> int:
-        pixels = np.empty((SIZE, SIZE, 3), np.uint8)
+        pixels = np.empty((dataset.size, dataset.size, 3), np.uint8)
         endless = itertools.cycle(stored[first:] + stored[:first])
         end, done = time.perf_counter() + seconds, 0
         while time.perf_counter() < end:

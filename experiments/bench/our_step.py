@@ -38,16 +38,16 @@ class OurStep:
         config.mesh.data = config.mesh.group = 1
         arch = resolving.resolve(config.model)
         mesh = sharding.make_mesh(config.mesh, arch.columns, batch)
-        rng = np.random.default_rng(0)
+        rng, square = np.random.default_rng(0), (config.data.size, config.data.size, 3)
         statistics = types.SimpleNamespace(
-            mean_image=np.full((256, 256, 3), 118, np.float32),
+            mean_image=np.full(square, 118, np.float32),
             eigenvalues=np.array([14830.0, 1376.0, 389.0]),
             eigenvectors=np.eye(3),
         )
         pixel_stats = make_pixel_stats(statistics, config.data)
         self._pixel_stats = sharding.put_everywhere(mesh, pixel_stats)  # like the training loop
         data = {
-            "image": rng.integers(0, 256, (batch, 256, 256, 3), np.uint8),
+            "image": rng.integers(0, 256, (batch, *square), np.uint8),
             "label": rng.integers(0, arch.classes, batch, np.int32),
         }
         self._batch = sharding.put_batch(mesh, data)

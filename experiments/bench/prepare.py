@@ -32,7 +32,8 @@ import scipy.io
 from absl import flags
 from PIL import Image
 
-from alexnet_jax.data.decode.images import SIZE, encode_jpeg, read_square
+from alexnet_jax.data.decode.images import encode_jpeg, read_square
+from alexnet_jax.data.decode.resize import PAPER
 from alexnet_jax.data.prepare.convert import CHUNK
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.system import command_line
@@ -81,11 +82,12 @@ def bare(path: pathlib.Path) -> None:
 def plain(path: pathlib.Path) -> None:
     """Do the same in the most obvious way."""
     image = Image.open(io.BytesIO(path.read_bytes())).convert("RGB")
-    scale = SIZE / min(image.size)
-    width, height = (max(SIZE, round(side * scale)) for side in image.size)
+    size = PAPER.size
+    scale = size / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BOX)
-    left, top = (width - SIZE) // 2, (height - SIZE) // 2
-    encode_jpeg(np.asarray(image.crop((left, top, left + SIZE, top + SIZE))))
+    left, top = (width - size) // 2, (height - size) // 2
+    encode_jpeg(np.asarray(image.crop((left, top, left + size, top + size))))
 
 
 def in_threads(

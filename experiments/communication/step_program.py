@@ -24,12 +24,13 @@ def lowered_step(
     arch = resolving.resolve(config.model)
     mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size, devices)
     where = sharding.batch_sharding(mesh)
+    square = (config.data.size, config.data.size, 3)
     batch = {
-        "image": jax.ShapeDtypeStruct((config.batch_size, 256, 256, 3), jnp.uint8, sharding=where),
+        "image": jax.ShapeDtypeStruct((config.batch_size, *square), jnp.uint8, sharding=where),
         "label": jax.ShapeDtypeStruct((config.batch_size,), jnp.int32, sharding=where),
     }
     statistics = types.SimpleNamespace(
-        mean_image=np.zeros((256, 256, 3)), eigenvalues=np.zeros(3), eigenvectors=np.eye(3)
+        mean_image=np.zeros(square), eigenvalues=np.zeros(3), eigenvectors=np.eye(3)
     )
     pixel_stats = make_pixel_stats(statistics, config.data)
     step = make_train_step(config, arch, mesh)

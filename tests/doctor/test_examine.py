@@ -164,3 +164,9 @@ def test_what_is_no_number_is_null_in_the_last_line(monkeypatch, capsys):
 def test_one_image_has_nothing_to_differ_from():
     with pytest.raises(ConfigError, match="needs a batch_size of at least 2; got 1"):
         examine.examine(tiny.config(pathlib.Path("nowhere"), batch_size=1))
+
+
+def test_a_net_without_pixels_is_refused_before_anything_is_prepared(tmp_path, monkeypatch):
+    monkeypatch.setattr(examine, "prepare", lambda data: pytest.fail("it prepares images"))
+    with pytest.raises(ConfigError, match="does not fit in the 2 pixels that conv5 leaves"):
+        examine.examine(tiny.config(tmp_path, model__image_size=60))

@@ -1,5 +1,8 @@
 """alexnet: its sizes, its forward pass against float64 NumPy, its initial values."""
 
+import dataclasses
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net.architectures import ARCHITECTURES
 from alexnet_jax.net.values import params_of, structure_of
 from tests.support import slow_net
 from tests.support.narrow_nets import (
@@ -179,5 +183,44 @@ def test_unknown_activations_are_named():
 
 
 def test_a_pool_that_does_not_fit_is_refused():
-    with pytest.raises(ConfigError, match=r"pool.window=3 does not fit in the 1 pixels"):
+    with pytest.raises(ConfigError, match=r"pool.window=3 does not fit in the 1 pixels that conv5"):
         structure_of(make_arch(image_size=99, pool__stride=5))
+
+
+def least(arch) -> int:
+    """The smallest image_size from which on all layers have pixels, by whole numbers."""
+
+    def fits(side: int) -> bool:
+        for layer in arch.layers:
+            if layer.kernel:
+                span = side + 2 * layer.padding - layer.kernel
+                side = 1 + (math.ceil(span / layer.stride) if layer.ceil else span // layer.stride)
+            if side < (arch.pool.window if "pool" in layer.then else 1):
+                return False
+            if "pool" in layer.then:
+                span = (side - arch.pool.window) / arch.pool.stride
+                side = 1 + (math.ceil(span) if arch.pool.ceil else math.floor(span))
+        return True
+
+    return next(side for side in range(16, 512) if all(map(fits, range(side, 512))))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_images_so_small_that_a_layer_has_no_pixels_are_refused(name):
+    smallest = least(make_arch(arch=name))
+    assert 16 < smallest < 80
+    structure_of(make_arch(arch=name, image_size=smallest))
+    for size in range(16, smallest):
+        with pytest.raises(ConfigError, match=f"not fit in .*model.image_size={size}: ") as error:
+            structure_of(make_arch(arch=name, image_size=size))
+        assert "\n" not in str(error.value)
+
+
+def test_a_kernel_that_does_not_fit_is_refused():
+    net = make_arch(image_size=16, pool__window=1, pool__stride=4)  # 3 pixels, then one
+    layers = tuple(
+        dataclasses.replace(layer, kernel=9, padding=0) if layer.name == "conv3" else layer
+        for layer in net.layers
+    )
+    with pytest.raises(ConfigError, match=r"^conv3's kernel of 9 does not fit in the 1 pixels"):
+        structure_of(dataclasses.replace(net, layers=layers))

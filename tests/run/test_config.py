@@ -114,7 +114,11 @@ def test_every_recipe_is_whole_and_locked(name):
         ("mesh.group", "both", "1, 2 or auto; got 'both'"),
         ("data.workers", -1, "at least 0; got -1"),
         ("data.colour_std", -1.0, "at least 0; got -1.0"),
-        ("data.builder", "cifar", "one of ilsvrc, image_folder, shapes; got 'cifar'"),
+        (
+            "data.builder",
+            "cifar",
+            "one of ilsvrc, image_folder, shapes, cifar10, tiny_imagenet; got 'cifar'",
+        ),
         ("data.storage", "png", "one of jpeg, raw; got 'png'"),
         ("data.resize", "crop", "one of aspect, warp; got 'crop'"),
         (

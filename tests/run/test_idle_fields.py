@@ -35,7 +35,7 @@ def recipe(name: str, changes: dict):
             ["data.crop_form=resized", "data.crop"],
         ),
         ({"data.mean": "channel", "data.mean_file": "m.npy"}, ["data.mean_file", "centre_file"]),
-        ({"data.builder": "shapes", "data.dir": "/here"}, ["data.dir=/here", "image_folder, not"]),
+        ({"data.builder": "shapes", "data.dir": "/here"}, ["data.dir=/here", "tiny_imagenet, not"]),
         # predict and evaluate --data_dir look at them
         ({"data.builder": "shapes", "data.resize": "warp", "data.max_bad_fraction": 0.1}, []),
         ({"data.builder": "image_folder", "data.release": "2010"}, []),

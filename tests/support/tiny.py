@@ -58,6 +58,7 @@ def data_config(folder: pathlib.Path, **changes) -> ConfigDict:
             "release": "2012",
             "dir": str(folder / "source"),
             "prepared_dir": str(folder / "prepared"),
+            "size": 256,
             "storage": "jpeg",
             "resize": "aspect",
             "resize_filter": "area",

@@ -143,13 +143,13 @@ def caffemodel(tensors: dict, *, old: bool, order=("norm1", "pool1"), name="net"
     return field(1, name.encode()) + b"".join(field(number, layer) for layer in layers)
 
 
-def drawn_run(folder, workdir, seed: int = 0, class_names=("ant", "bee", "cow")):
+def drawn_run(folder, workdir, seed: int = 0, class_names=("ant", "bee", "cow"), size: int = 256):
     """Make a run's folder of the tiny paper net with drawn weights; return (net, tensors, mean)."""
     recipe = tiny.config(folder, mesh__cpu_devices=1, mesh__data=1, mesh__group=1)
     net = resolving.resolve(recipe.model, len(class_names))
     tensors = draw_tensors(net, seed)
     tensors["fc8.weight"] *= 0.02  # so that the probabilities are none of them 0 or 1
-    mean = np.random.default_rng(seed).uniform(90, 130, (256, 256, 3)).astype(np.float32)
+    mean = np.random.default_rng(seed).uniform(90, 130, (size, size, 3)).astype(np.float32)
     weights = Weights("drawn", tensors, ("paper",), mean=mean)
     extra = {"class_names": json.dumps(class_names)}
     model = {"width": recipe.model.width, "image_size": recipe.model.image_size}

@@ -88,7 +88,7 @@ def test_a_mean_becomes_rgb(kind, bgr_file, write, tmp_path):
     else:
         path = tmp_path / "mean.npy"
         np.save(path, mean.astype(np.float64))
-    found = read_mean(path, bgr=bgr_file)
+    found = read_mean(path, size=256, bgr=bgr_file)
     expected = mean[::-1] if bgr_file else mean
     np.testing.assert_array_equal(found, np.moveaxis(expected, 0, -1))
     assert found.dtype == np.float32
@@ -106,7 +106,7 @@ def test_a_mean_becomes_rgb(kind, bgr_file, write, tmp_path):
 def test_a_mean_of_another_kind_is_refused(array, said, tmp_path):
     np.save(tmp_path / "mean.npy", array)
     with pytest.raises(WeightsError, match=said):
-        read_mean(tmp_path / "mean.npy", bgr=True)
+        read_mean(tmp_path / "mean.npy", size=256, bgr=True)
 
 
 WHOLE = caffemodel(TENSORS, old=True)

@@ -50,7 +50,7 @@ def imported(folder, tmp_path, name="caffe", mean=None, **changes):
     weights = files.read(path)
     if mean is not None:
         (tmp_path / "mean.binaryproto").write_bytes(blob(mean[None], old=True))
-        mean = read_mean(tmp_path / "mean.binaryproto", bgr=True)
+        mean = read_mean(tmp_path / "mean.binaryproto", size=256, bgr=True)
         weights = dataclasses.replace(weights, mean=mean)
     config, _ = import_weights(weights, recipe, tmp_path / "run", name)
     return weights, config, tmp_path / "run"
@@ -98,12 +98,12 @@ def test_a_file_of_the_version_that_said_spec_is_read(folder, tmp_path):
     assert files.read(old).archs == files.read(new).archs == ("paper",)
 
 
-@pytest.mark.parametrize("name", ["paper", "owt", "six_conv"])
-def test_export_and_import_are_bit_exact(name, folder, tmp_path):
+@pytest.mark.parametrize(("name", "size"), [("paper", 256), ("owt", 256), ("six_conv", 80)])
+def test_export_and_import_are_bit_exact(name, size, folder, tmp_path):
     changed = {"model__dropout__rate": 0.5} if name == "owt" else {"model__lrn__k": 1.5}
     config = tiny_config(folder, model__arch=name, **changed)
     net, rng = tiny_net(config), np.random.default_rng(3)
-    mean = rng.uniform(90, 130, (256, 256, 3)).astype(np.float32)
+    mean = rng.uniform(90, 130, (size, size, 3)).astype(np.float32)
     drawn = Weights("drawn", weight_files.draw_tensors(net), (name,), mean=mean)
     drawn = dataclasses.replace(drawn, divide_by=(58.395, 57.12, 57.375))
     import_weights(drawn, config, tmp_path / "first")
@@ -119,6 +119,7 @@ def test_export_and_import_are_bit_exact(name, folder, tmp_path):
         assert tiny.bits(found.tensors) == tiny.bits(drawn.tensors)
         assert found.divide_by == drawn.divide_by
         np.testing.assert_array_equal(found.mean, mean)
+    assert made.data.size == size and header["size"] == str(size)
     assert header["arch"] == name and header["classes"] == "3" and header["image_size"] == "67"
     assert json.loads(header["keep"]) == (1.0 if name == "owt" else 0.5)
     np.testing.assert_allclose(json.loads(header["mean"]), mean.mean((0, 1)), rtol=1e-4)

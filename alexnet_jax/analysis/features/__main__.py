@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
     config = nets[0].config
     size = batch_size_for(*(net.mesh for net in nets), asked=config.evaluate.batch_size)
     if words:
-        resize = Resize(config.data.resize, config.data.resize_filter)
+        resize = Resize.of(config.data)
         squares = files.squares(paths, resize, config.data.workers)
         batches = files.batches(squares, size, name_bad)
         source: dict[str, Any] = {"split": None, "class_names": None}

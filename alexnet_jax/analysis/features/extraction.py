@@ -9,7 +9,6 @@ from jax import Array
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.loader import Batch, eval_batches
 from alexnet_jax.data.store.prepared import PreparedDataset
@@ -55,12 +54,12 @@ def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Arr
     """
     if name not in (names := activation_names(arch)):
         raise ConfigError(f"this net has no layer {name!r}: expected one of {', '.join(names)}")
-    ((top, left, mirrored),) = augment.view_corners(1, arch.image_size)
     # fc8 is the sum of both columns' products, the same on their devices.
     columns_over = None if name == arch.layers[-1].name else group_axis(mesh)
 
     def local(net, images, pixel_stats):
-        view = augment.view_at(images, pixel_stats, arch.image_size, top, left, mirrored)
+        (place,) = augment.view_corners(1, arch.image_size, images.shape[1])
+        view = augment.view_at(images, pixel_stats, arch.image_size, *place)
         return net(view, activations=(name,), **mesh_axes(mesh))[1][name].astype(jnp.float32)
 
     forward = make_forward(arch, mesh, local, P(columns_over, data_axis(mesh)))
@@ -74,14 +73,15 @@ def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Arr
 
 
 def extractor(restored: Restored, name: str) -> Predictor:
-    """Return a trained net's `make_extract` as a function of (B, 256, 256, 3) uint8 images."""
+    """Return a trained net's `make_extract` as a function of (B, size, size, 3) uint8 images."""
     return Predictor(restored, make_extract(restored.arch, restored.mesh, name))
 
 
 def feature_shape(restored: Restored, name: str) -> tuple[int, ...]:
     """Return the shape of one image's features."""
     extract = make_extract(restored.arch, restored.mesh, name)
-    images = jax.ShapeDtypeStruct((restored.mesh.shape[DATA], SIZE, SIZE, 3), np.uint8)
+    size = restored.config.data.size
+    images = jax.ShapeDtypeStruct((restored.mesh.shape[DATA], size, size, 3), np.uint8)
     return jax.eval_shape(
         extract, restored.state.params, restored.state.batch_stats, images, restored.pixel_stats
     ).shape[1:]

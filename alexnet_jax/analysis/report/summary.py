@@ -15,6 +15,8 @@ def subject(record: Record) -> str:
     of = {
         "ilsvrc": f"ILSVRC-{record.setting('data.release', '2012')}",
         "shapes": "drawn shapes",
+        "cifar10": "CIFAR-10",
+        "tiny_imagenet": "Tiny ImageNet",
         "image_folder": f"the folder {source}",
     }
     parts = [f"arch {record.setting('model.arch', 'not known')}"]

@@ -13,7 +13,7 @@ from rich.table import Table
 from alexnet_jax.config_fields import Data, check_section
 from alexnet_jax.data.check.records import Records, read_records
 from alexnet_jax.data.check.release_facts import FACTS, Facts
-from alexnet_jax.data.decode.image_issues import IMAGE_ISSUES
+from alexnet_jax.data.decode.image_issues import done_about
 from alexnet_jax.data.prepare.disk import reading
 from alexnet_jax.data.prepare.prepare import prepared_directory
 from alexnet_jax.data.store.layout import SUMS_FILE
@@ -57,7 +57,8 @@ def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
         )
     start = time.monotonic()
     dataset = PreparedDataset(directory)
-    facts = FACTS.get(data.release) if data.builder == "ilsvrc" and not subset else None
+    name = data.release if data.builder == "ilsvrc" else data.builder
+    facts = None if subset else FACTS.get(name)
     records = read_records(dataset, data.workers or cores())
     findings = [
         *_check_counts(dataset, facts),
@@ -178,9 +179,7 @@ def _check_records(dataset: PreparedDataset, records: Records) -> list[Finding]:
 def _issues(dataset: PreparedDataset) -> list[Finding]:
     """List the issues of images with what was done about them, and what was left out."""
     return [
-        _compare(
-            f"{split}: {issue}", None, f"{len(names)}, {IMAGE_ISSUES[issue]}; first {names[0]}"
-        )
+        _compare(f"{split}: {issue}", None, f"{len(names)}, {done_about(issue)}; first {names[0]}")
         for split, issues in dataset.image_issues.items()
         for issue, names in sorted(issues.items())
     ] + [

@@ -12,7 +12,7 @@ from alexnet_jax.errors import DataError
 from alexnet_jax.system.progress import PreparationProgress
 from alexnet_jax.system.threads import ordered_map
 
-_BATCH = 32  # images that a thread reads at once: 6 MB
+_BATCH = 32  # images that a thread reads at once: 6 MB of 256 pixels
 
 
 @dataclasses.dataclass
@@ -27,11 +27,11 @@ class Records:
       sums: of the pixels of train (statistics.py).
     """
 
+    sums: Accumulator
     damaged: list[str] = dataclasses.field(default_factory=list)
     mislabelled: list[str] = dataclasses.field(default_factory=list)
     labels: dict[str, int] = dataclasses.field(default_factory=dict)
     duplicates: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
-    sums: Accumulator = dataclasses.field(default_factory=Accumulator)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Batch:
 
 def read_records(dataset: PreparedDataset, workers: int) -> Records:
     """Read and decode every image in threads. Needs 200 bytes for each image outside of train."""
-    records = Records()
+    records = Records(Accumulator(dataset.size))
     by_hash: dict[bytes, tuple[str, str]] = {}
     # The small splits come first, so only their hashes are kept.
     splits = sorted(dataset.splits, key=lambda split: split == "train")
@@ -98,7 +98,7 @@ def _read(dataset: PreparedDataset, split: str, start: int) -> _Batch:
         images, labels = dataset.read(split, indices)
     names = dataset.file_names(split, indices)
     hashes = [hashlib.sha256(image).digest()[:16] for image in images]
-    sums = Accumulator() if split == "train" else None
+    sums = Accumulator(dataset.size) if split == "train" else None
     if sums is not None:
         sums.add(images)
     return _Batch(split, names, labels, hashes, list(damaged.values()), sums)

@@ -1,16 +1,18 @@
-"""Known facts about the releases of ILSVRC, to compare a prepared copy with."""
+"""Known facts about the datasets that are downloaded, to compare a prepared copy with."""
 
 import dataclasses
+
+from alexnet_jax.data.sources import cifar10, tiny_imagenet
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """Facts about a release; one that is not known is empty.
+    """Facts about a dataset; one that is not known is empty.
 
     Attributes:
       classes: number of classes.
       images: split -> number of images.
-      labels: wnid -> index in the sorted order, for some wnids.
+      labels: class name -> label, for some classes.
       ilsvrc_ids: wnid -> number in the development kit, for some wnids.
       images_labels: name -> label, for some images.
     """
@@ -34,6 +36,14 @@ FACTS = {
         images_labels={
             f"ILSVRC2012_val_{k:08d}.JPEG": label for k, label in enumerate(_VALIDATION_2012, 1)
         },
+    ),
+    "cifar10": Facts(
+        classes=10, images=cifar10.COUNTS, labels={"airplane": 0, "cat": 3, "truck": 9}
+    ),
+    "tiny_imagenet": Facts(
+        classes=200,
+        images=tiny_imagenet.COUNTS,
+        labels={"n01443537": 0, "n01629819": 1, "n12267677": 199},
     ),
     "2010": Facts(classes=1000, images={"train": 1_261_406, "validation": 50_000, "test": 150_000}),
 }

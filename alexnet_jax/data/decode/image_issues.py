@@ -17,8 +17,9 @@ IMAGE_ISSUES = {  # what an image may be besides plain 8-bit RGB -> what is done
     "turned by EXIF": "turned upright",
     "several frames": "the first frame taken",
     "ICC profile": "its numbers taken as sRGB",
-    "smaller than 256": "enlarged",
+    "smaller than": "enlarged",  # the name goes on with the pixels a side of the square
 }
+_SMALLER = "smaller than"
 _MODE_ISSUES = {"CMYK": "CMYK", "L": "grey", "LA": "grey", "La": "grey", "1": "two-level"}
 _MODE_ISSUES |= {"P": "palette", "PA": "palette"}
 
@@ -53,7 +54,17 @@ def pixel_issues(image: Image.Image, size: int) -> Iterator[str]:
     if image.has_transparency_data:
         yield "transparent"
     if min(image.size) < size:
-        yield "smaller than 256"
+        yield smaller_than(size)
+
+
+def smaller_than(size: int) -> str:
+    """Return the issue of a picture whose shorter side has fewer pixels than the square."""
+    return f"{_SMALLER} {size}"
+
+
+def done_about(issue: str) -> str:
+    """Return what is done about an issue that an image had."""
+    return IMAGE_ISSUES[_SMALLER if issue.startswith(_SMALLER) else issue]
 
 
 def raw_mode(image: Image.Image) -> str:

@@ -1,13 +1,15 @@
-"""Convert the bytes of an image file to a 256x256 RGB uint8 square; a square to JPEG and back.
+"""Convert the bytes of an image file to a square of RGB uint8; a square to JPEG and back.
 
 The square follows the paper, section 2: "we first rescaled the image such that the shorter side
-was of length 256, and then cropped out the central 256x256 patch". Choices of ours:
+was of length 256, and then cropped out the central 256x256 patch". The side is data.size. Choices
+of ours:
 
 - Filter: pixel area average (Pillow BOX) to shrink, bicubic to enlarge, as in the data program
   that Krizhevsky released later (cuda-convnet2, make-data). Resizing and cropping are one step:
-  the central square of the source is resampled straight to 256x256. Others: resize.py.
-- A JPEG whose shorter side is at least 1024 is decoded at 1/2, 1/4 or 1/8 (libjpeg's scaled
-  decoding), never below 512, so that the area average still has two source pixels for each one.
+  the central square of the source is resampled straight to its size. Others: resize.py.
+- A JPEG whose shorter side is at least four times the square's is decoded at 1/2, 1/4 or 1/8
+  (libjpeg's scaled decoding), never below twice the square's, so that the area average still has
+  two source pixels for each one.
   This holds for the area filter only: scaled decoding is an average itself, and would change what
   any other filter sees.
 - EXIF orientation is applied. Transparency is composited on white.
@@ -24,8 +26,13 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image, ImageChops
 
-from alexnet_jax.data.decode.image_issues import container_issues, pixel_issues, raw_mode
-from alexnet_jax.data.decode.resize import PAPER, SIZE, Resize, resized
+from alexnet_jax.data.decode.image_issues import (
+    container_issues,
+    pixel_issues,
+    raw_mode,
+    smaller_than,
+)
+from alexnet_jax.data.decode.resize import PAPER, Resize, resized
 from alexnet_jax.errors import DataError
 
 MAX_PIXELS = 89_478_485  # of one decoded image: the limit at which Pillow warns
@@ -51,25 +58,25 @@ class BadImageError(DataError):
 
 
 class Square(NamedTuple):
-    """The square of an image file: (256, 256, 3) uint8 RGB, and the file's IMAGE_ISSUES."""
+    """The square of an image file: (size, size, 3) uint8 RGB, and the file's IMAGE_ISSUES."""
 
     pixels: np.ndarray
     issues: tuple[str, ...] = ()
 
 
 def to_square(data: bytes, name: str, resize: Resize = PAPER) -> np.ndarray:
-    """Return the pixels of `read_square`: (256, 256, 3) uint8, RGB."""
+    """Return the pixels of `read_square`: (size, size, 3) uint8, RGB."""
     return read_square(data, name, resize).pixels
 
 
 def read_square(data: bytes, name: str, resize: Resize = PAPER) -> Square:
-    """Decode an image file and make its 256x256 square, upright.
+    """Decode an image file and make its square, upright.
 
     Args:
       data: the file's bytes, in any format and mode that Pillow reads. Of several frames the first
         one is taken.
       name: the file's name, for errors; its ending is compared with the format.
-      resize: which part of the picture is taken, and the filter.
+      resize: which part of the picture is taken, the filter, and the size.
 
     Raises:
       BadImageError: the file is empty, not an image, truncated, damaged or too large, or the range
@@ -94,6 +101,19 @@ def read_square(data: bytes, name: str, resize: Resize = PAPER) -> Square:
         kind = "truncated" if "truncated" in str(error).lower() else "damaged"
         reason = f"{kind} image ({type(error).__name__}: {error})"
     raise BadImageError(name, reason)
+
+
+def from_pixels(pixels: np.ndarray, resize: Resize = PAPER) -> Square:
+    """Make the square of a picture that is no file: (h, w, 3) uint8 RGB.
+
+    A picture of that size stays as it is.
+
+    Raises:
+      DataError: OpenCV is needed and not installed.
+    """
+    issues = (smaller_than(resize.size),) if min(pixels.shape[:2]) < resize.size else ()
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return Square(np.array(resized(image, resize)), issues)
 
 
 def encode_jpeg(image: np.ndarray, quality: int = 95) -> bytes:
@@ -126,9 +146,9 @@ class _UnfitImage(Exception):
 
 def _square(image: Image.Image, name: str, resize: Resize) -> Square:
     """Return the square of an opened image, upright."""
-    issues = [*container_issues(image, name), *pixel_issues(image, SIZE)]
+    issues = [*container_issues(image, name), *pixel_issues(image, resize.size)]
     if resize.filter == "area":
-        image.draft(image.mode, (2 * SIZE, 2 * SIZE))  # only JPEG has this
+        image.draft(image.mode, (2 * resize.size, 2 * resize.size))  # only JPEG has this
     if image.width * image.height > MAX_PIXELS:
         raise _UnfitImage(f"{image.width}x{image.height}: more than {MAX_PIXELS} pixels")
     _scale_transparent_colour(image)

@@ -1,6 +1,6 @@
 """What the device does to images (paper 2, 4.1): mean, crop, mirror, PCA colour, ten views.
 
-The host sends 256x256 uint8 images; all of this is part of the compiled step.
+The host sends the stored squares, (full, full, 3) uint8; all of this is part of the compiled step.
 """
 
 import jax
@@ -9,7 +9,6 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from alexnet_jax.config_fields import Evaluate, choices
-from alexnet_jax.data.decode.images import SIZE as FULL
 from alexnet_jax.data.input.resized_crop import draw_box, resize
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system.random_streams import per_example, stream
@@ -27,7 +26,7 @@ def training_views(
     colour.
 
     Args:
-      images: (B, 256, 256, 3) uint8.
+      images: (B, full, full, 3) uint8.
       pixel_stats: what `make_pixel_stats` gave.
       data: config.data, whose crop, flip and colour may each be off.
       size: pixels a side of a view.
@@ -60,15 +59,15 @@ def training_views(
 
 def _cropped(image: Array, pixel_stats, data: ConfigDict, size: int, key: Array) -> Array:
     """Return a crop, (size, size, 3), with pixel_stats["mean"] subtracted if it is there."""
-    margin = FULL - size
+    full = image.shape[0]
     if data.crop and data.crop_form == "resized":
         x = image.astype(jnp.float32)
         if "mean" in pixel_stats:
             x = x - pixel_stats["mean"]
-        return resize(x, draw_box(stream(key, "crop"), FULL), size)
-    corner = jnp.full((2,), margin // 2, jnp.int32)
+        return resize(x, draw_box(stream(key, "crop"), full), size)
+    corner = jnp.full((2,), (full - size) // 2, jnp.int32)
     if data.crop:
-        corner = jax.random.randint(stream(key, "crop"), (2,), 0, margin + 1)
+        corner = jax.random.randint(stream(key, "crop"), (2,), 0, full - size + 1)
     x = _window(image, corner, size).astype(jnp.float32)
     return x - _window(pixel_stats["mean"], corner, size) if "mean" in pixel_stats else x
 
@@ -80,10 +79,10 @@ def _less_centre_mean(x: Array, pixel_stats) -> Array:
     """
     if "centre_mean" not in pixel_stats:
         return x
-    size = x.shape[-2]
-    start = (FULL - size) // 2
-    mean = pixel_stats["centre_mean"][start : start + size, start : start + size]
-    return x - jnp.broadcast_to(mean, x.shape)
+    size, mean = x.shape[-2], pixel_stats["centre_mean"]
+    start = (mean.shape[0] - size) // 2
+    centre = mean[start : start + size, start : start + size]
+    return x - jnp.broadcast_to(centre, x.shape)
 
 
 def _divided(x: Array, pixel_stats) -> Array:
@@ -97,13 +96,13 @@ def _window(image: Array, corner: Array, size: int) -> Array:
     return jax.lax.dynamic_slice(image, (corner[0], corner[1], zero), (size, size, 3))
 
 
-def view_corners(views: int, size: int) -> tuple[tuple[int, int, bool], ...]:
-    """Return (top, left, mirrored) of each test view.
+def view_corners(views: int, size: int, full: int) -> tuple[tuple[int, int, bool], ...]:
+    """Return (top, left, mirrored) of each test view of `size` pixels in a square of `full`.
 
     1: the centre. 5: the four corners and the centre. 10 (paper 4.1): those five, then their
     mirror images.
     """
-    far, middle = FULL - size, (FULL - size) // 2
+    far, middle = full - size, (full - size) // 2
     if views == 1:
         return ((middle, middle, False),)
     if views not in VIEWS:
@@ -117,7 +116,7 @@ def view_at(images: Array, pixel_stats, size: int, top, left, mirrored) -> Array
     """Return one test view of each image, with the mean subtracted.
 
     Args:
-      images: (B, 256, 256, 3) uint8.
+      images: (B, full, full, 3) uint8.
       pixel_stats: what `make_pixel_stats` gave.
       size: pixels a side.
       top, left, mirrored: int32 and bool, shape ().

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from alexnet_jax.data.decode.images import SIZE, BadImageError
+from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import PAPER, Resize
 from alexnet_jax.data.sources.folders import files_split, images
 from alexnet_jax.errors import DataError
@@ -42,11 +42,11 @@ def image_files(words: Sequence[str]) -> list[pathlib.Path]:
 def squares(
     paths: Sequence[pathlib.Path], resize: Resize = PAPER, workers: int = 0
 ) -> Iterator[Read]:
-    """Yield each file with its (256, 256, 3) uint8 RGB square, or with the error of reading it.
+    """Yield each file with its (size, size, 3) uint8 RGB square, or with the error of reading it.
 
     Args:
       paths: of the files; only a few are read in advance.
-      resize: how a picture becomes a square.
+      resize: how a picture becomes a square, and its size.
       workers: how many threads; 0: one for each core.
     """
     split = files_split(pathlib.Path(), [(str(path), 0) for path in paths])
@@ -72,8 +72,8 @@ def batches(
       bad: is called for each file that cannot be read; the file is left out.
 
     Yields:
-      image (b, 256, 256, 3) uint8 RGB, label (b,) int32 UNKNOWN, mask (b,) float32 (1 for an image,
-      0 for padding) and file (b,) str.
+      image (b, size, size, 3) uint8 RGB, label (b,) int32 UNKNOWN, mask (b,) float32 (1 for an
+      image, 0 for padding) and file (b,) str.
     """
     waiting: list[tuple[str, np.ndarray]] = []
     for path, square in read:
@@ -89,7 +89,8 @@ def batches(
 
 
 def _batch(pictures: list[tuple[str, np.ndarray]], size: int) -> Batch:
-    image, file = np.zeros((size, SIZE, SIZE, 3), np.uint8), np.full(size, "", object)
+    image = np.zeros((size, *pictures[0][1].shape), np.uint8)
+    file = np.full(size, "", object)
     for row, (name, pixels) in enumerate(pictures):
         image[row], file[row] = pixels, name
     mask = (np.arange(size) < len(pictures)).astype(np.float32)

@@ -17,7 +17,7 @@ from alexnet_jax.system.threads import ordered_map
 
 Batch = dict[str, np.ndarray]
 
-_MAX_WORKERS = 16  # each holds a batch: 25 MB at 128 images
+_MAX_WORKERS = 16  # each holds a batch: 25 MB at 128 images of 256 pixels
 
 
 @functools.lru_cache(maxsize=2)  # a batch may span epochs; 5 MB each for 1.28 million images
@@ -81,7 +81,7 @@ def train_batches(
       workers: threads; 0: one for each core, at most 16.
 
     Yields:
-      image (b, 256, 256, 3) uint8 RGB, label (b,) int32. Closing the iterator ends its threads.
+      image (b, size, size, 3) uint8 RGB, label (b,) int32. Closing the iterator ends its threads.
 
     Raises:
       DataError: the split is empty or unreadable.
@@ -123,7 +123,7 @@ def eval_batches(
       workers: threads; 0: one for each core, at most 16.
 
     Yields:
-      image (b, 256, 256, 3) uint8 RGB, label (b,) int32, mask (b,) float32: 1 for an image,
+      image (b, size, size, 3) uint8 RGB, label (b,) int32, mask (b,) float32: 1 for an image,
       0 for padding.
 
     Raises:

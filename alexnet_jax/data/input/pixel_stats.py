@@ -4,7 +4,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax.config_fields import Data, check_section
-from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.errors import ConfigError, DataError
 
 OF_THE_DATA = ("image", "centre", "channel")  # means of the training set
@@ -17,15 +16,15 @@ def make_pixel_stats(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
     What config.data switches off has no entry, and costs nothing in the program.
 
     Args:
-      statistics: mean_image (256, 256, 3), eigenvalues (3,) and eigenvectors (3, 3; a column each)
-        of the RGB covariance, on the 0-255 scale. None: there are no training images, which is
-        possible in evaluation only.
-      data: config.data.
+      statistics: mean_image (size, size, 3), eigenvalues (3,) and eigenvectors (3, 3; a column
+        each) of the RGB covariance, on the 0-255 scale. None: there are no training images, which
+        is possible in evaluation only.
+      data: config.data; its size is that of the images.
 
     Returns:
       All float32, on the 0-255 scale:
-      mean (256, 256, 3): subtracted from the image, pixel by pixel; or
-      centre_mean (256, 256, 3): its central window is subtracted from every view
+      mean (size, size, 3): subtracted from the image, pixel by pixel; or
+      centre_mean (size, size, 3): its central window is subtracted from every view
         (convdata_jpeg.py:95).
       colour (3, 3): column i is p_i times the standard deviation of its coefficient (paper 4.1).
       colour_divisor (), with colour_rescale: divides the view after the colour noise
@@ -71,11 +70,11 @@ def at_epoch(
 
 
 def _mean(statistics, data: ConfigDict) -> np.ndarray:
-    shape = (SIZE, SIZE, 3)
+    shape = (data.size, data.size, 3)
     if data.mean == "values":
         return np.broadcast_to(np.asarray(data.mean_values, np.float64), shape)
     if data.mean in OF_A_FILE:
-        return read_mean(data.mean_file)
+        return read_mean(data.mean_file, data.size)
     if data.mean == "none":
         return np.zeros(shape, np.float32)
     mean = np.asarray(statistics.mean_image, np.float32)
@@ -84,20 +83,21 @@ def _mean(statistics, data: ConfigDict) -> np.ndarray:
     return mean
 
 
-def read_mean(path: str) -> np.ndarray:
-    """Return the mean image in a file, (256, 256, 3) floats.
+def read_mean(path: str, size: int) -> np.ndarray:
+    """Return the mean image in a file, (size, size, 3) floats.
 
     Raises:
       ConfigError: the file holds no mean image.
     """
-    expected = f"data.mean_file is an .npy of ({SIZE}, {SIZE}, 3) floats, RGB 0-255"
+    shape = (size, size, 3)
+    expected = f"data.mean_file is an .npy of {shape} floats, RGB 0-255"
     try:
         mean = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ConfigError(f"{expected}; {path!r} cannot be read: {error}") from error
     if not isinstance(mean, np.ndarray):
         raise ConfigError(f"{expected}; {path!r} is an archive of several arrays")
-    if mean.shape != (SIZE, SIZE, 3) or not np.issubdtype(mean.dtype, np.floating):
+    if mean.shape != shape or not np.issubdtype(mean.dtype, np.floating):
         raise ConfigError(f"{expected}; {path!r} has {mean.shape} {mean.dtype}")
     if not np.isfinite(mean).all():
         raise ConfigError(f"{expected}; {path!r} holds numbers that are not finite")

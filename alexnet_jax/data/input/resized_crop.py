@@ -1,6 +1,6 @@
 """torchvision's RandomResizedCrop on the device: a box of random area and shape, scaled to size.
 
-The box is cut from the 256x256 image; torchvision cuts it from the original file.
+The box is cut from the stored square; torchvision cuts it from the original file.
 """
 
 import jax

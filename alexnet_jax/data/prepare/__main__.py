@@ -1,4 +1,4 @@
-"""Prepare a dataset once: 256x256 squares, mean image and RGB covariance, as TFDS stores them.
+"""Prepare a dataset once: squares, mean image and RGB covariance, as TFDS stores them.
 
     python -m alexnet_jax.data.prepare --config=configs/image_folder.py \
         --config.data.dir=/path/to/folder

@@ -8,12 +8,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from alexnet_jax.data.store.layout import BYTES_PER_IMAGE
+from alexnet_jax.data.store.layout import bytes_per_image
 from alexnet_jax.errors import DataError
 
 _SPARE_BYTES = 64 << 20  # left free besides the estimate
-# A note takes 1.6 MB for a shard of 256 or more images, and there are 256 shards at most.
-_NOTE_BYTES_PER_IMAGE, _IMAGES_WITH_NOTES = 6_500, 65_536
+_IMAGES_WITH_NOTES = 65_536  # of train: 256 shards at most, of 256 images at least
 
 
 @contextlib.contextmanager
@@ -61,8 +60,14 @@ def only_one(directory: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def check_space(images: int, storage: str, root: pathlib.Path) -> tuple[int, int]:
+def check_space(images: int, storage: str, size: int, root: pathlib.Path) -> tuple[int, int]:
     """Check that the copy will fit on the disk, before anything is written.
+
+    Args:
+      images: how many are still to be made.
+      storage: "jpeg" or "raw".
+      size: pixels a side of the squares.
+      root: where the copy will be.
 
     Returns:
       Bytes that `images` stored as `storage` need at most during the preparation, and bytes that
@@ -71,9 +76,9 @@ def check_space(images: int, storage: str, root: pathlib.Path) -> tuple[int, int
     Raises:
       DataError: less is free than is needed.
     """
-    needed = (
-        images * BYTES_PER_IMAGE[storage] + min(images, _IMAGES_WITH_NOTES) * _NOTE_BYTES_PER_IMAGE
-    )
+    # Of each 256 images or more a note holds the sums of 3 channels, 8 bytes for each pixel.
+    note = 3 * 8 * size**2 / 256 + 356  # bytes an image
+    needed = images * bytes_per_image(storage, size) + min(images, _IMAGES_WITH_NOTES) * round(note)
     needed += _SPARE_BYTES if images else 0
     free = shutil.disk_usage(_existing(root)).free
     if free < needed:

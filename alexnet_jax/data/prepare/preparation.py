@@ -61,7 +61,7 @@ class Preparation:
             "files": [len(self._shards), self._shards[-1].file],
         }
         self._partial = Partial(partial_directory(copy.directory), plan)
-        self._sums = Accumulator()
+        self._sums = Accumulator(copy.resize.size)
         self._notes: dict[Shard, Note] = {}
         for shard in self._shards:
             note = self._partial.note(shard)
@@ -100,7 +100,7 @@ class Preparation:
             yield Shard(split, i * size, min((i + 1) * size, count), file)
 
     def _summed(self, note: Note) -> Note:
-        """Add the sums of a finished shard to those of train, and free them: 1.5 MB each."""
+        """Add the sums of a finished shard to those of train, and free them: 24 bytes a pixel."""
         if note.sums is not None:
             self._sums.merge(note.sums)
         note.sums = None
@@ -112,14 +112,16 @@ class Preparation:
     def _announce(self) -> None:
         """Print how much there is to do and an estimate of the time; check the space on disk."""
         copy, total, done = self._copy, self._total, self._done()
-        needed, free = check_space(total - done, copy.storage, copy.directory)
+        needed, free = check_space(total - done, copy.storage, copy.resize.size, copy.directory)
         expected = "a moment"
         count = min(4 * self._workers, (total - done) // 50)
         if count:
             images, split = max((s.count, name) for name, s in self._source.splits.items())
             indices = [k * images // count for k in range(count)]
-            start = time.monotonic()
-            collections.deque(self._chunks([Shard(split, i, i + 1, "") for i in indices]), 0)
+            shards = [Shard(split, i, i + 1, "") for i in indices]
+            for some in (shards[:1], shards):  # the very first one also loads Pillow's formats
+                start = time.monotonic()
+                collections.deque(self._chunks(some), 0)
             seconds = (time.monotonic() - start) / count * (total - done)
             expected = f"about {duration(seconds)} (as {count} of them took)"
         print(

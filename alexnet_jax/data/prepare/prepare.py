@@ -13,7 +13,14 @@ from alexnet_jax.config_fields import Data, check_section
 from alexnet_jax.data.decode.resize import PAPER, Resize, check_installed
 from alexnet_jax.data.prepare.disk import only_one, os_error_line, reading
 from alexnet_jax.data.prepare.preparation import Preparation, partial_directory
-from alexnet_jax.data.sources import folders, ilsvrc, shapes, tfds_source
+from alexnet_jax.data.sources import (
+    cifar10,
+    folders,
+    ilsvrc,
+    shapes,
+    tfds_source,
+    tiny_imagenet,
+)
 from alexnet_jax.data.sources.source import Source
 from alexnet_jax.data.store.layout import VERSION, Layout
 from alexnet_jax.data.store.prepared import PreparedDataset
@@ -29,7 +36,7 @@ def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
     If another process is making the copy, this one waits for it.
 
     Args:
-      data: config.data: builder, release, dir, prepared_dir, storage,
+      data: config.data: builder, release, dir, prepared_dir, size, storage,
         resize, resize_filter, validation_fraction, max_bad_fraction, workers.
       only: the one split that is needed: "validation", or "test" of release 2010. The whole copy is
         opened if it exists, else a copy of that split alone, whose statistics are None.
@@ -72,12 +79,14 @@ def prepared_directory(data: ConfigDict, only: str | None = None) -> pathlib.Pat
 
 def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
     """Return the directory of a copy of all splits."""
-    folder = _root(data) / data.builder
+    folder, resize, form = _root(data) / data.builder, Resize.of(data), data.storage
+    if not resize.is_the_papers() and data.builder != "shapes":
+        form += f"-{resize.form}-{resize.filter}"
+    if resize.size != PAPER.size:
+        form += f"-{resize.size}"
     if data.builder == "shapes":
         numbers = "-".join(str(n) for n in shapes.SPLIT_SIZES.values())
-        return folder / f"{numbers}-{data.storage}" / VERSION
-    resize = _resize(data)
-    form = data.storage if resize == PAPER else f"{data.storage}-{resize.form}-{resize.filter}"
+        return folder / f"{numbers}-{form}" / VERSION
     tfds_copy = _tfds_copy(data)
     if tfds_copy is not None:
         return folder / f"tfds-{tfds_copy.name}-{form}" / VERSION
@@ -90,6 +99,8 @@ def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
     held_out = folder / f"{name}-holdout{data.validation_fraction:g}" / VERSION
     if data.builder == "ilsvrc":
         return held_out if data.release == "fall2011" else whole
+    if data.builder != "image_folder":
+        return whole
     if not source.is_dir():  # a source may be deleted once it is prepared
         for directory in (whole, held_out):
             if directory.exists():
@@ -116,10 +127,6 @@ def _source_folder(data: ConfigDict) -> pathlib.Path:
     return pathlib.Path(os.path.abspath(pathlib.Path(data.dir).expanduser()))
 
 
-def _resize(data: ConfigDict) -> Resize:
-    return Resize(data.resize, data.resize_filter)
-
-
 def _find_source(data: ConfigDict, only: str | None) -> Source:
     """List the images to prepare."""
     fraction, tfds_copy = data.validation_fraction, _tfds_copy(data)
@@ -129,6 +136,10 @@ def _find_source(data: ConfigDict, only: str | None) -> Source:
         source = tfds_source.tfds_source(tfds_copy, only)
     elif data.builder == "ilsvrc":
         source = ilsvrc.ilsvrc_source(_source_folder(data), data.release, fraction, only)
+    elif data.builder == "cifar10":
+        source = cifar10.cifar10_source(_source_folder(data))
+    elif data.builder == "tiny_imagenet":
+        source = tiny_imagenet.tiny_imagenet_source(_source_folder(data))
     else:
         source = folders.folder_source(_source_folder(data), fraction, only)
     if only is None:
@@ -142,9 +153,10 @@ def _find_source(data: ConfigDict, only: str | None) -> Source:
 
 def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
     """Prepare into `directory`, which appears only when it is complete."""
-    check_installed(_resize(data))
+    resize = Resize.of(data)
+    check_installed(resize)
     source = _find_source(data, only)
-    copy = Layout(directory, source.class_names, data.storage, _resize(data))
+    copy = Layout(directory, source.class_names, data.storage, resize)
     try:
         Preparation(
             copy,

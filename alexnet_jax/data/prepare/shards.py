@@ -55,8 +55,9 @@ class Note:
         """Add a chunk's bad items, issues and sums."""
         self.skipped += [(error.name, error.reason) for error in chunk.bad]
         self.issues += chunk.issues
-        if chunk.sums is not None:
-            self.sums = self.sums or Accumulator()
+        if self.sums is None:
+            self.sums = chunk.sums
+        elif chunk.sums is not None:
             self.sums.merge(chunk.sums)
 
 

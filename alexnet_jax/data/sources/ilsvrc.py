@@ -25,7 +25,7 @@ from alexnet_jax.data.sources.archives import TarImages, images_of
 from alexnet_jax.data.sources.devkit import Devkit, find_devkit
 from alexnet_jax.data.sources.folders import class_folders, files_split, images, is_image_name
 from alexnet_jax.data.sources.source import Item, Source, Split, held_out, listing_digest
-from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets
+from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets, words_of
 from alexnet_jax.errors import DataError
 
 _TRAIN = {
@@ -102,9 +102,8 @@ def _classes(
                 "the files are of different releases"
             )
     elif (root / "words.txt").is_file():  # ImageNet's list of all synsets: wnid, tab, words
-        for line in (root / "words.txt").read_text("utf-8").splitlines():
-            wnid, _, words = line.partition("\t")
-            by_wnid[wnid] = {"words": words}
+        words = words_of((root / "words.txt").read_text("utf-8"))
+        by_wnid = {wnid: {"words": of_wnid} for wnid, of_wnid in words.items()}
     return tuple({"wnid": wnid, **by_wnid.get(wnid, {})} for wnid in wnids)
 
 

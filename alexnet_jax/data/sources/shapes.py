@@ -2,7 +2,8 @@
 
 The red, green and blue disc differ in colour only; the plain, striped and checked square differ in
 texture only; the square, triangle, star, ring and cross differ in form and have any colour.
-Position, size, angle, colours and noise are random, and a pure function of (split, index).
+Position, size, angle, colours and noise are random, and a pure function of (split, index, pixels a
+side).
 """
 
 import functools
@@ -10,8 +11,8 @@ import functools
 import numpy as np
 from PIL import Image, ImageDraw
 
-from alexnet_jax.data.decode.images import SIZE, Square
-from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.decode.images import Square
+from alexnet_jax.data.decode.resize import PAPER, Resize
 from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
 
 CLASS_NAMES = (
@@ -40,8 +41,7 @@ def shapes_source() -> Source:
     """Return the source of the drawn shapes, SPLIT_SIZES images in each split."""
 
     def draw(split: str, index: int, resize: Resize) -> Square:
-        del resize  # a shape is drawn at its size
-        return Square(render(split, index)[0])
+        return Square(render(split, index, resize.size)[0])  # a shape is drawn at its size
 
     def item(split: str, index: int) -> Item:
         label = index % len(CLASS_NAMES)
@@ -51,11 +51,13 @@ def shapes_source() -> Source:
     return Source(CLASS_NAMES, splits, listing_digest(SPLIT_SIZES.items()))
 
 
-def render(split: str, index: int) -> tuple[np.ndarray, int]:
-    """Draw image `index` of "train" or "validation".
+def render(split: str, index: int, size: int = PAPER.size) -> tuple[np.ndarray, int]:
+    """Draw image `index` of "train" or "validation", `size` pixels a side.
+
+    Pictures of one index and several sizes show the same scene; their noise differs.
 
     Returns:
-      (256, 256, 3) uint8 RGB, and the label, index % 10.
+      (size, size, 3) uint8 RGB, and the label, index % 10.
 
     Raises:
       ValueError: there is no such split, or the index is negative.
@@ -65,15 +67,16 @@ def render(split: str, index: int) -> tuple[np.ndarray, int]:
     rng = np.random.Generator(np.random.Philox(key=[_SPLIT_KEYS[split], index]))
     label = index % len(CLASS_NAMES)
     name = CLASS_NAMES[label]
-    radius = rng.uniform(72, 100)
-    centre = rng.uniform(radius + 4, SIZE - radius - 4, size=2)
+    radius = size * rng.uniform(72 / 256, 100 / 256)
+    margin = radius + size / 64
+    centre = rng.uniform(margin, size - margin, size=2)
     angle = rng.uniform(-_MAX_ANGLE, _MAX_ANGLE)
     colour = _shape_colour(rng, name)
     background = _contrasting(rng, colour)
-    mask = _mask(name, centre, radius, angle)
-    marks = _pattern(rng, name, centre, radius, angle)
-    noise = rng.integers(-_NOISE, _NOISE, size=(3, SIZE, SIZE), dtype=np.int8, endpoint=True)
-    image = np.empty((SIZE, SIZE, 3), np.uint8)
+    mask = _mask(name, size, centre, radius, angle)
+    marks = _pattern(rng, name, size, centre, radius, angle)
+    noise = rng.integers(-_NOISE, _NOISE, size=(3, size, size), dtype=np.int8, endpoint=True)
+    image = np.empty((size, size, 3), np.uint8)
     for c in range(3):  # plane by plane: NumPy is slow where the last axis is 3
         plane = background[c] + mask * (colour[c] * marks - background[c]) + noise[c]
         image[..., c] = np.clip(np.rint(plane), 0, 255)
@@ -98,9 +101,9 @@ def _contrasting(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
             return background.astype(np.float32)
 
 
-def _mask(name: str, centre: np.ndarray, radius: float, angle: float) -> np.ndarray:
-    """Return which share of each pixel the form covers: (256, 256) float32 in [0, 1]."""
-    canvas = Image.new("L", (SIZE * _OVERSAMPLING,) * 2)
+def _mask(name: str, size: int, centre: np.ndarray, radius: float, angle: float) -> np.ndarray:
+    """Return which share of each pixel the form covers: (size, size) float32 in [0, 1]."""
+    canvas = Image.new("L", (size * _OVERSAMPLING,) * 2)
     draw = ImageDraw.Draw(canvas)
     if name.endswith("_disc") or name == "ring":
         _circle(draw, centre, radius, 255)
@@ -133,14 +136,14 @@ def _outline(name: str) -> np.ndarray:
 
 
 def _pattern(
-    rng: np.random.Generator, name: str, centre: np.ndarray, radius: float, angle: float
+    rng: np.random.Generator, name: str, size: int, centre: np.ndarray, radius: float, angle: float
 ) -> np.ndarray | float:
-    """Return the brightness of a texture: (256, 256) float32, or 1 for a plain form."""
+    """Return the brightness of a texture: (size, size) float32, or 1 for a plain form."""
     if name not in ("striped_square", "checked_square"):
         return 1.0
     period = radius * rng.uniform(0.36, 0.48)  # a bright and a dark stripe, pixels
-    x = np.arange(SIZE, dtype=np.float32) - np.float32(centre[0])
-    y = (np.arange(SIZE, dtype=np.float32) - np.float32(centre[1]))[:, None]
+    x = np.arange(size, dtype=np.float32) - np.float32(centre[0])
+    y = (np.arange(size, dtype=np.float32) - np.float32(centre[1]))[:, None]
     angle += np.pi / 4  # at angle 0 the square stands on a corner
     across = (x * np.cos(angle) + y * np.sin(angle)) / period
     bright = (across - np.floor(across)) < 0.5

@@ -7,6 +7,8 @@ its items by index. An item reads its image and makes the square only when a wor
 import dataclasses
 import hashlib
 import os
+import pathlib
+import sys
 from collections.abc import Callable, Iterable
 
 from alexnet_jax.data.decode.images import Square
@@ -58,6 +60,16 @@ def listing_digest(parts: Iterable[object]) -> str:
     for part in parts:
         digest.update(f"{part}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def say_if_a_part(
+    what: str, where: pathlib.Path, splits: dict[str, Split], counts: dict[str, int]
+) -> None:
+    """Say on stderr where a source has other numbers of images than the whole dataset."""
+    if any(splits[split].count != count for split, count in counts.items()):
+        here = " and ".join(f"{splits[split].count:,} {split}" for split in counts)
+        whole = " and ".join(f"{count:,}" for count in counts.values())
+        print(f"{where} has {here} images, {what} {whole}", file=sys.stderr, flush=True)
 
 
 def held_out(names: list[str], fraction: float, where: str) -> list[bool]:

@@ -26,7 +26,6 @@ import tensorflow_datasets as tfds
 # as long to parse one. So its compiled message is used directly.
 from tensorflow_datasets.proto import tf_example_pb2
 
-from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.data.decode.resize import PAPER, Resize
 
 VERSION = "1.1.2"  # raise it whenever the same source would give other bytes
@@ -35,8 +34,17 @@ SKIPPED_FILE = "skipped.json"
 IMAGE_ISSUES_FILE = "odd.json"
 CLASSES_FILE = "classes.json"
 SUMS_FILE = "SHA256SUMS"
-# Upper estimates for the space on disk. A photograph as JPEG takes 35 KB on average.
-BYTES_PER_IMAGE = {"jpeg": 45_000, "raw": SIZE * SIZE * 3 + 300}
+
+
+def bytes_per_image(storage: str, size: int) -> int:
+    """Return an upper estimate of what an image of `size` pixels a side takes on disk.
+
+    As JPEG a photograph of 256x256 takes 35 KB on average, and a smaller one more for each pixel.
+    """
+    if storage == "raw":
+        return 3 * size**2 + 300
+    scale = size / PAPER.size
+    return round(45_000 * max(scale**1.5, scale**2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +55,7 @@ class Layout:
       directory: <prepared_dir>/<builder>/<name>/<VERSION>.
       class_names: in the order of the labels.
       storage: "jpeg" (quality 95, 4:2:0) or "raw" (uint8).
-      resize: how the squares were made.
+      resize: how the squares were made, and their size.
     """
 
     directory: pathlib.Path
@@ -72,10 +80,11 @@ class Layout:
     def dataset_info(self, splits: Sequence[tfds.core.SplitInfo]) -> tfds.core.DatasetInfo:
         """Return what TFDS needs to know of the copy, to be written beside its files."""
         builder, name, version = self.directory.parts[-3:]
+        shape = (self.resize.size, self.resize.size, 3)
         if self.storage == "jpeg":
-            image = tfds.features.Image(shape=(SIZE, SIZE, 3), encoding_format="jpeg")
+            image = tfds.features.Image(shape=shape, encoding_format="jpeg")
         else:  # encoding "bytes": TFDS would store each uint8 as an int64 otherwise
-            image = tfds.features.Tensor(shape=(SIZE, SIZE, 3), dtype=np.uint8, encoding="bytes")
+            image = tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
         label = tfds.features.ClassLabel(names=list(self.class_names))
         info = tfds.core.DatasetInfo(
             builder=tfds.core.DatasetIdentity(
@@ -96,10 +105,11 @@ class Layout:
 
 
 def _description(resize: Resize) -> str:
+    size = resize.size
     if resize.form == "aspect":
-        text = "Shorter side scaled to 256, central 256x256, RGB (AlexNet, section 2)."
+        text = f"Shorter side scaled to {size}, central {size}x{size}, RGB (AlexNet, section 2)."
     else:
-        text = "Each side scaled to 256, RGB."
+        text = f"Each side scaled to {size}, RGB."
     return text if resize.filter == PAPER.filter else f"{text} Filter: {resize.filter}."
 
 
@@ -109,7 +119,7 @@ def encode(name: str, label: int, image: bytes | np.ndarray) -> bytes:
     Args:
       name: the source's name of the image.
       label: index of its class.
-      image: JPEG bytes, or (256, 256, 3) uint8.
+      image: JPEG bytes, or (size, size, 3) uint8.
     """
     example = tf_example_pb2.Example()
     feature = example.features.feature

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2  # see layout.py
 
-from alexnet_jax.data.decode.images import SIZE, decode_jpeg
+from alexnet_jax.data.decode.images import decode_jpeg
 from alexnet_jax.data.store.layout import (
     CLASSES_FILE,
     IMAGE_ISSUES_FILE,
@@ -32,6 +32,7 @@ class PreparedDataset:
       directory: of the copy.
       name: TFDS's name of it, builder/name/version.
       is_jpeg: whether images are stored as JPEG; else as raw bytes.
+      size: pixels a side of its squares.
       class_names: in the order of the labels.
       statistics: of the train split; None if there is no such split.
       skipped: {"split", "file", "reason"} of each file that could not be read in the preparation.
@@ -52,6 +53,7 @@ class PreparedDataset:
             self.name: str = builder.info.full_name
             features = builder.info.features
             self.class_names: tuple[str, ...] = tuple(features["label"].names)
+            self.size: int = features["image"].shape[0]
             self.is_jpeg = isinstance(features["image"], tfds.features.Image)
             # The records as they are: `_parse` takes a third of the time of TFDS's own parsing.
             raw = tfds.decode.DeserializeMethod.RAW_BYTES
@@ -93,14 +95,15 @@ class PreparedDataset:
           indices: (b,) integers in [0, num_examples), which may repeat.
 
         Returns:
-          images (b, 256, 256, 3) uint8 RGB, labels (b,) int32.
+          images (b, size, size, 3) uint8 RGB, labels (b,) int32.
 
         Raises:
           DataError: there is no such split, or a record is damaged.
           IndexError: an index is out of range.
         """
         features = self._features(split, indices)
-        images = self._memory.empty((len(features), SIZE, SIZE, 3))
+        shape = (self.size, self.size, 3)
+        images = self._memory.empty((len(features), *shape))
         labels = np.empty(len(features), np.int32)
         for i, feature in enumerate(features):
             data = feature["image"].bytes_list.value[0]
@@ -109,7 +112,7 @@ class PreparedDataset:
                 if self.is_jpeg:
                     decode_jpeg(data, images[i])
                 else:
-                    images[i] = np.frombuffer(data, np.uint8).reshape(SIZE, SIZE, 3)
+                    images[i] = np.frombuffer(data, np.uint8).reshape(shape)
             except ValueError as error:
                 raise DataError(
                     f"{self.directory}: image {indices[i]} of {split} is damaged ({error}); delete "
@@ -118,7 +121,7 @@ class PreparedDataset:
         return images, labels
 
     def stored(self, split: str, indices: Sequence[int] | np.ndarray) -> list[bytes]:
-        """Return images as they are stored: as JPEG, or as 196,608 raw bytes."""
+        """Return images as they are stored: as JPEG, or as 3 size^2 raw bytes."""
         return [f["image"].bytes_list.value[0] for f in self._features(split, indices)]
 
     def file_names(self, split: str, indices: Sequence[int] | np.ndarray) -> list[str]:

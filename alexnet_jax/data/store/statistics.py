@@ -2,7 +2,8 @@
 
 Paper 2 ("subtracting the mean activity over the training set from each pixel") and 4.1 ("we
 perform PCA on the set of RGB pixel values throughout the ImageNet training set"). The sums are
-integers, so they do not depend on the order or on the number of threads, and are rounded once.
+integers, so they do not depend on the order or on the number of threads, and are rounded once. No
+sum overflows, up to the largest data.size: the bounds stand where each is added up.
 """
 
 import dataclasses
@@ -12,8 +13,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from alexnet_jax.data.decode.images import SIZE
 from alexnet_jax.errors import DataError
+
+# float32 holds integers up to 2**24 exactly, so their sums there do not depend on the order.
+MOST_IMAGES = 2**24 // 255  # whose values of 255 at most are summed at each pixel
+_ROW = 256  # pixels whose products of two colours are summed: 256 * 255 * 255 < 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Statistics:
     """Statistics of the pixels of the training split, on the 0-255 scale.
 
     Attributes:
-      mean_image: (256, 256, 3) float32, the mean of each pixel.
+      mean_image: (size, size, 3) float32, the mean of each pixel.
       eigenvalues: (3,) float64, the variances along the principal axes, largest first.
       eigenvectors: (3, 3) float64. Column i belongs to eigenvalues[i]; rows are R, G, B. The
         largest component of a column is positive.
@@ -80,20 +84,25 @@ class Accumulator:
 
     Attributes:
       images: how many were added.
-      plane_sum: (3, 256, 256) uint64, the sums of R, G and B at each pixel.
+      plane_sum: (3, size, size) uint64, the sums of R, G and B at each pixel.
       product_sum: (3, 3) uint64, the sums of the products of R, G and B over all pixels. It has
-        room for 4e9 images.
+        room for 4e9 images of 256x256, 1e9 of 512x512.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        """Begin with no image.
+
+        Args:
+          size: pixels a side of the images.
+        """
         self.images = 0
-        self.plane_sum = np.zeros((3, SIZE, SIZE), np.uint64)
+        self.plane_sum = np.zeros((3, size, size), np.uint64)
         self.product_sum = np.zeros((3, 3), np.uint64)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Accumulator":
         """Return the accumulator that `arrays` returned these of."""
-        self = cls()
+        self = cls(arrays["plane_sum"].shape[-1])
         self.images = int(arrays["images"])
         self.plane_sum, self.product_sum = arrays["plane_sum"], arrays["product_sum"]
         return self
@@ -107,22 +116,24 @@ class Accumulator:
         }
 
     def add(self, images: Iterable[np.ndarray]) -> None:
-        """Add up to 65,793 images of (256, 256, 3) uint8; many at once take half the time."""
-        planes = np.empty((3, SIZE * SIZE), np.uint8)  # all are reused: fresh memory is slow
-        values = np.empty((3, SIZE, SIZE), np.float32)
-        sums = np.zeros((3, SIZE, SIZE), np.float32)  # exact up to 2**24, and faster than integers
-        products = np.zeros((3, 3, SIZE), np.float64)
+        """Add at most MOST_IMAGES of (size, size, 3) uint8; many at once take half the time."""
+        shape = self.plane_sum.shape
+        pixels = shape[1] * shape[2]
+        rows = -(-pixels // _ROW)  # the last one is filled up with zeros
+        # All are reused: fresh memory is slow. float32 is faster than integers.
+        planes = np.zeros((3, rows * _ROW), np.uint8)
+        values = np.empty((3, rows, _ROW), np.float32)
+        sums = np.zeros(values.shape, np.float32)
+        products = np.zeros((3, 3, rows), np.float64)  # of all images less than 2**53
         for image in images:
             self.images += 1
-            planes[:] = image.reshape(-1, 3).T
+            planes[:, :pixels] = image.reshape(-1, 3).T
             values[:] = planes.reshape(values.shape)
             np.add(sums, values, out=sums)
             for i in range(3):
                 for j in range(i, 3):
-                    # The sum of products over a row is at most 256 * 255 * 255 < 2**24, which
-                    # float32 holds exactly in any order.
                     products[i, j] += np.vecdot(values[i], values[j])
-        self.plane_sum += sums.astype(np.uint64)
+        self.plane_sum += sums.reshape(3, -1)[:, :pixels].reshape(shape).astype(np.uint64)
         totals = products.sum(axis=2).astype(np.uint64)
         self.product_sum += totals + np.triu(totals, 1).T
 
@@ -140,7 +151,7 @@ class Accumulator:
         """
         if self.images == 0:
             raise ValueError("no image was added, so there is no mean")
-        pixels = self.images * SIZE * SIZE
+        pixels = self.images * self.plane_sum[0].size
         # n * sum(xy) - sum(x) * sum(y) in Python's integers: exact, then rounded once.
         sums = [int(s) for s in self.plane_sum.sum(axis=(1, 2))]
         covariance = np.empty((3, 3), np.float64)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_jax.data.decode.images import SIZE, BadImageError, decode_jpeg, encode_jpeg, to_square
+from alexnet_jax.data.decode.images import BadImageError, decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.errors import DataError
 
+SIZE = 256
 LEFT, RIGHT = (200, 30, 20), (10, 60, 220)
 
 

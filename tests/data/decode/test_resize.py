@@ -9,11 +9,12 @@ from PIL import Image
 
 from alexnet_jax.data.decode import resize
 from alexnet_jax.data.decode.images import BadImageError, read_square, to_square
-from alexnet_jax.data.decode.resize import FILTERS, FORMS, SIZE, Resize, resized
+from alexnet_jax.data.decode.resize import FILTERS, FORMS, Resize, resized
 from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
 from alexnet_jax.errors import DataError
 from tests.support import tiny
 
+SIZE = 256
 # Width, height: ILSVRC's usual ones; of which one side shrinks and the other grows; a small one.
 SIZES = [(500, 375), (375, 500), (640, 200), (180, 320), (120, 90)]
 BY_PILLOW = [name for name in FILTERS if not name.startswith("opencv_")]
@@ -80,26 +81,26 @@ def weights(name: str, old: int, first: float, length: float, new: int) -> np.nd
     return table / table.sum(1, keepdims=True)
 
 
-def by_hand(pixels: np.ndarray, form: str, name: str) -> list[np.ndarray]:
-    """Return the (256, 256, 3) float64 square of a picture, with either direction done first."""
+def by_hand(pixels: np.ndarray, form: str, name: str, size: int) -> list[np.ndarray]:
+    """Return the (size, size, 3) float64 square of a picture, with either direction done first."""
     height, width = pixels.shape[:2]
     if form == "warp":
-        down, across = (weights(name, n, 0, n, SIZE) for n in (height, width))
+        down, across = (weights(name, n, 0, n, size) for n in (height, width))
     elif name == "bilinear":  # torchvision's Resize and CenterCrop
-        sides = [(n, int(256 * n / min(height, width))) for n in (height, width)]
+        sides = [(n, int(size * n / min(height, width))) for n in (height, width)]
         down, across = (
-            weights(name, n, 0, n, new)[round((new - 256) / 2.0) :][:SIZE] for n, new in sides
+            weights(name, n, 0, n, new)[round((new - size) / 2.0) :][:size] for n, new in sides
         )
     elif name in BY_PILLOW:  # the central square itself
         side = min(height, width)
-        down, across = (weights(name, n, (n - side) / 2, side, SIZE) for n in (height, width))
+        down, across = (weights(name, n, (n - side) / 2, side, size) for n in (height, width))
     else:  # the whole, to whole pixels, then the middle
         side = min(height, width)
         down, across = (
-            weights(name, n, 0, n, new)[(new - SIZE) // 2 :][:SIZE]
-            for n, new in ((n, int(n * SIZE / side + 0.5)) for n in (height, width))
+            weights(name, n, 0, n, new)[(new - size) // 2 :][:size]
+            for n, new in ((n, int(n * size / side + 0.5)) for n in (height, width))
         )
-    mixed = form == "warp" and (width >= SIZE) != (height >= SIZE)
+    mixed = form == "warp" and (width >= size) != (height >= size)
     stored = name in BY_PILLOW or mixed  # as bytes between the directions
 
     def along(axis: int, table: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -113,18 +114,35 @@ def by_hand(pixels: np.ndarray, form: str, name: str) -> list[np.ndarray]:
     return found
 
 
+@pytest.mark.parametrize("side", [32, 64, SIZE, 512])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", FILTERS)
-def test_against_the_sums(form, name):
+def test_against_the_sums(form, name, side):
     if name in BY_OPENCV:
         pytest.importorskip("cv2")
-    for size in SIZES:
+    for size in SIZES if side == SIZE else [(500, 375), (180, 320), (70, 41)]:
         pixels = picture(*size)
-        found = np.asarray(resized(Image.fromarray(pixels), Resize(form, name)))
-        assert found.shape == (SIZE, SIZE, 3) and found.dtype == np.uint8
+        found = np.asarray(resized(Image.fromarray(pixels), Resize(form, name, side)))
+        assert found.shape == (side, side, 3) and found.dtype == np.uint8
         # Which direction is first is Pillow's choice. It rounds to whole levels after each.
-        errors = [np.abs(found - expected) for expected in by_hand(pixels, form, name)]
+        errors = [np.abs(found - expected) for expected in by_hand(pixels, form, name, side)]
         assert min(error.max() for error in errors) < 1.5, size
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("side", [32, 64])
+def test_a_square_of_that_size_stays_as_it_is(form, name, side):
+    """CIFAR-10 and Tiny ImageNet at their own size."""
+    if name in BY_OPENCV:
+        pytest.importorskip("cv2")
+    pixels = picture(side, side)
+    square = read_square(encoded(pixels), "x.png", Resize(form, name, side))
+    np.testing.assert_array_equal(square.pixels, pixels)
+    assert square.issues == ()
+    assert read_square(encoded(pixels), "x.png", Resize(form, name, side + 1)).issues == (
+        f"smaller than {side + 1}",
+    )
 
 
 def encoded(pixels: np.ndarray, kind: str = "PNG", **options) -> bytes:

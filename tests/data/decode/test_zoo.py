@@ -10,7 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.check.check import check
-from alexnet_jax.data.decode.image_issues import IMAGE_ISSUES
+from alexnet_jax.data.decode.image_issues import IMAGE_ISSUES, done_about
 from alexnet_jax.data.prepare.prepare import prepare
 from tests.support import official, tiny, zoo
 
@@ -36,9 +36,15 @@ def check_pixels(dataset, prefix: str) -> None:
 
 def check_lists(dataset, prefix: str) -> None:
     """The issues and the files left out are listed, with the reason."""
-    for issue in IMAGE_ISSUES:
-        names = {prefix + name for name, (*_, issues) in zoo.good().items() if issue in issues}
-        assert set(dataset.image_issues["train"].get(issue, [])) == names, issue
+    expected: dict[str, list[str]] = {}
+    for name, (*_, issues) in zoo.good().items():
+        for issue in issues:
+            expected.setdefault(issue, []).append(prefix + name)
+    found = dataset.image_issues["train"]
+    assert {issue: sorted(names) for issue, names in found.items()} == {
+        issue: sorted(names) for issue, names in expected.items()
+    }
+    assert {done_about(issue) for issue in expected} == set(IMAGE_ISSUES.values())
     skipped = {re.split(r"[/ ]*/|: ", s["file"])[-1]: s["reason"] for s in dataset.skipped}
     for name, (_, reason) in zoo.bad().items():
         assert re.search(reason, skipped[name]), (name, skipped[name])

@@ -1,6 +1,7 @@
 """augment: crops, mirrors, colours and test views against the paper and NumPy."""
 
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +67,36 @@ def test_every_place_from_0_to_32_is_as_likely(crops_and_flips):
         assert counts.shape == (MARGIN + 1,) and counts.min() > 0
         expected = DRAWS / (MARGIN + 1)
         assert ((counts - expected) ** 2 / expected).sum() < 32 + 5 * 8  # chi-squared, 32 degrees
+
+
+@pytest.mark.parametrize(("full", "size"), [(64, 56), (32, 32), (512, 448), (41, 24)])
+def test_crops_of_squares_of_any_size(full, size):
+    """Every window is one of the square less the mean there; each offset comes up."""
+    rng = np.random.default_rng(full)
+    mean = rng.uniform(90, 150, (full, full, 3)).astype(np.float32)
+    statistics = types.SimpleNamespace(
+        mean_image=mean, eigenvalues=np.ones(3), eigenvectors=np.eye(3)
+    )
+    config = data(crop=True, mean="image", size=full)
+    image = rng.integers(0, 256, (full, full, 3), np.uint8)
+    pixel_stats, batch = make_pixel_stats(statistics, config), 48
+    assert pixel_stats["mean"].shape == (full, full, 3)
+
+    def see(first):
+        examples = first + jnp.arange(batch, dtype=jnp.int32)
+        images = jnp.broadcast_to(jnp.asarray(image), (batch, *image.shape))
+        return augment.training_views(images, pixel_stats, config, size, key, examples)
+
+    key = jax.random.key(0)
+    less = image.astype(np.float32) - mean
+    offsets = set()
+    for view in np.asarray(jax.jit(see)(0)):
+        ((top, left),) = np.argwhere((less == view[0, 0]).all(-1))  # no two pixels are alike
+        np.testing.assert_array_equal(view, less[top : top + size, left : left + size])
+        offsets |= {int(top), int(left)}
+    assert min(offsets) < 2 and max(offsets) > full - size - 2
+    if full - size == 8:
+        assert offsets == set(range(full - size + 1))
 
 
 def test_half_are_mirrored(crops_and_flips):
@@ -161,7 +192,7 @@ def test_ten_views_are_the_papers():
     patches = [less_mean[:, t : t + SIZE, f : f + SIZE] for t, f in
                ((0, 0), (0, 32), (16, 16), (32, 0), (32, 32))]  # fmt: skip
     expected = patches + [patch[:, :, ::-1] for patch in patches]
-    found = augment.view_corners(10, SIZE)
+    found = augment.view_corners(10, SIZE, 256)
     assert len(found) == 10
     see = jax.jit(augment.view_at, static_argnums=2)
     for view, patch in zip(found, expected, strict=True):
@@ -170,11 +201,13 @@ def test_ten_views_are_the_papers():
 
 
 def test_one_view_is_the_centre():
-    assert augment.view_corners(1, 224) == ((16, 16, False),)
-    assert augment.view_corners(1, 227) == ((14, 14, False),)
-    assert augment.view_corners(5, 224) == augment.view_corners(10, 224)[:5]
+    assert augment.view_corners(1, 224, 256) == ((16, 16, False),)
+    assert augment.view_corners(1, 227, 256) == ((14, 14, False),)
+    assert augment.view_corners(1, 56, 64) == ((4, 4, False),)
+    assert augment.view_corners(1, 32, 32) == ((0, 0, False),)
+    assert augment.view_corners(5, 224, 256) == augment.view_corners(10, 224, 256)[:5]
     with pytest.raises(ConfigError, match=r"one of \(1, 5, 10\); got 2"):
-        augment.view_corners(2, 224)
+        augment.view_corners(2, 224, 256)
 
 
 def test_neighbours_in_the_global_batch_share_crop_and_mirror():

@@ -142,7 +142,7 @@ def test_test_views_lose_the_mean_that_is_asked_and_are_divided(with_mean):
     images, config = draw_images(2), data(**with_mean)
     pixel_stats = make_pixel_stats(STATISTICS, config)
     see = jax.jit(augment.view_at, static_argnums=2)
-    for place in augment.view_corners(10, SIZE):
+    for place in augment.view_corners(10, SIZE, 256):
         top, left, mirrored = place
         x = images[:, top : top + SIZE, left : left + SIZE].astype(np.float64)
         x = x[:, :, ::-1] if mirrored else x

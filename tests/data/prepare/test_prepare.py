@@ -16,12 +16,14 @@ from array_record.python import array_record_module
 from PIL import Image
 
 from alexnet_jax.data.decode.images import decode_jpeg, encode_jpeg, to_square
+from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.prepare import preparation, shards
+from alexnet_jax.data.prepare.disk import check_space
 from alexnet_jax.data.prepare.preparation import partial_directory
 from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
 from alexnet_jax.data.sources import shapes
 from alexnet_jax.data.store import prepared
-from alexnet_jax.data.store.layout import VERSION
+from alexnet_jax.data.store.layout import VERSION, bytes_per_image
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.data.store.statistics import Accumulator
 from alexnet_jax.errors import ConfigError, DataError
@@ -58,24 +60,26 @@ def contents(directory: pathlib.Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
+@pytest.mark.parametrize("size", [32, 256, 512])
 @pytest.mark.parametrize("storage", ["jpeg", "raw"])
-def test_content(tmp_path, source, storage):
+def test_content(tmp_path, source, storage, size):
     (source / "train" / "ant" / "notes.txt").write_text("no image, and not taken for one")
     (source / "train" / "ant" / "deeper").mkdir()
     shutil.move(source / "train" / "ant" / "000.png", source / "train" / "ant" / "deeper")
-    dataset = prepare(config(tmp_path, storage=storage))
+    dataset = prepare(config(tmp_path, storage=storage, size=size))
     assert dataset.class_names == ("ant", "bee") and dataset.skipped == []
+    assert dataset.size == PreparedDataset(dataset.directory).size == size
     assert (dataset.num_examples("train"), dataset.num_examples("validation")) == (37, 5)
-    sums = Accumulator()
+    sums = Accumulator(size)
     for split, folder, n in (("train", "train", 37), ("validation", "val", 5)):
         images, labels = dataset.read(split, range(n))
-        assert images.shape == (n, 256, 256, 3) and images.dtype == np.uint8
+        assert images.shape == (n, size, size, 3) and images.dtype == np.uint8
         assert labels.dtype == np.int32
         names = dataset.file_names(split, range(n))
         assert len(set(names)) == n
         for image, label, name in zip(images, labels, names, strict=True):
             assert name.startswith(dataset.class_names[label])
-            expected = to_square((source / folder / name).read_bytes(), name)
+            expected = to_square((source / folder / name).read_bytes(), name, Resize(size=size))
             if storage == "jpeg":
                 expected = decode_jpeg(encode_jpeg(expected))
             np.testing.assert_array_equal(image, expected)
@@ -85,6 +89,9 @@ def test_content(tmp_path, source, storage):
     assert dataset.statistics.images == 37
     for field in ("mean_image", "eigenvalues", "eigenvectors"):
         np.testing.assert_array_equal(getattr(dataset.statistics, field), getattr(expected, field))
+    issues = dataset.image_issues["train"]  # each image is 40x30, and named once
+    assert list(issues) == [f"smaller than {size}"]
+    assert len(issues[f"smaller than {size}"]) == len(set(*issues.values())) == 37
 
 
 @pytest.mark.parametrize("storage", ["jpeg", "raw"])
@@ -178,8 +185,17 @@ def test_directory_names_what_decides_the_content(tmp_path, source):
         prepared_directory(config(tmp_path, dir=str(source / "train"), validation_fraction=0.2)),
         prepared_directory(config(tmp_path, builder="ilsvrc")),
         prepared_directory(config(tmp_path, builder="shapes", dir="")),
+        prepared_directory(config(tmp_path, size=64)),
+        prepared_directory(config(tmp_path, size=64, storage="raw")),
+        prepared_directory(config(tmp_path, size=64, resize="warp")),
+        prepared_directory(config(tmp_path, size=128)),
+        prepared_directory(config(tmp_path, size=64, builder="shapes", dir="")),
     }
-    assert len(names) == 9
+    assert len(names) == 14
+    # As it was called when all squares had 256 pixels.
+    assert prepared_directory(config(tmp_path)).parent.name.endswith("-jpeg")
+    shapes_at = prepared_directory(config(tmp_path, builder="shapes")).parent.name
+    assert shapes_at == "4000-1000-jpeg"
     # The fraction is used only where nothing else is the validation split.
     same = prepared_directory(config(tmp_path, validation_fraction=0.3))
     assert same in names
@@ -204,7 +220,9 @@ def test_no_folder_of_images(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"builder": "cifar"}, "data.builder is one of ilsvrc, image_folder, shapes; got 'cifar'"),
+        ({"builder": "cifar"}, "data.builder is one of ilsvrc, image_folder, .*; got 'cifar'"),
+        ({"size": 31}, "data.size is 32 to 512 pixels; got 31"),
+        ({"size": 513}, "data.size is 32 to 512 pixels; got 513"),
         ({"storage": "png"}, "data.storage is one of jpeg, raw; got 'png'"),
         ({"resize": "crop"}, "data.resize is one of aspect, warp; got 'crop'"),
         ({"resize_filter": "box"}, "data.resize_filter is one of area, bilinear, .*; got 'box'"),
@@ -290,6 +308,33 @@ def test_disk_space_is_checked_first(tmp_path, source, monkeypatch):
     with pytest.raises(DataError, match=r"42 images stored as raw need about 0.08 GB.*0.07 GB"):
         prepare(config(tmp_path, storage="raw"))
     assert not prepared_directory(config(tmp_path, storage="raw")).exists()
+    with pytest.raises(DataError, match=r"42 images stored as raw need about 0.10 GB"):
+        prepare(config(tmp_path, storage="raw", size=512))
+    little.free = 67 << 20  # 42 images of 64 pixels take little besides what is spared
+    assert prepare(config(tmp_path, storage="raw", size=32)).num_examples("train") == 37
+
+
+def test_the_disk_estimate_of_256_pixels_is_what_it_was(tmp_path):
+    needed = [
+        check_space(images, storage, 256, tmp_path)[0]
+        for images in (1, 100_000)
+        for storage in ("jpeg", "raw")
+    ]
+    spare = 64 << 20
+    assert needed == [
+        45_000 + 6500 + spare,
+        196_908 + 6500 + spare,
+        100_000 * 45_000 + 65_536 * 6500 + spare,
+        100_000 * 196_908 + 65_536 * 6500 + spare,
+    ]
+
+
+@pytest.mark.parametrize("size", [32, 64, 256, 512])
+def test_the_disk_estimate_is_enough_for_shapes_and_not_twice_as_much(size):
+    squares = [shapes.render("train", index, size)[0] for index in range(20)]
+    taken = np.mean([len(encode_jpeg(square)) for square in squares])
+    assert taken < bytes_per_image("jpeg", size) < 2 * taken
+    assert bytes_per_image("raw", size) >= squares[0].nbytes
 
 
 class FullDiskWriter:

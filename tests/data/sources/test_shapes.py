@@ -20,6 +20,19 @@ def test_same_image_every_time_and_no_two_alike():
     assert len(seen) == 40
 
 
+def test_the_same_scene_at_any_size():
+    for index in range(20):
+        large = shapes.render("train", index, 256)[0].astype(float)
+        for size in (64, 512):  # at 32 a texture has 4 pixels a period
+            image, label = shapes.render("train", index, size)
+            assert image.shape == (size, size, 3) and label == index % 10
+            ratio = max(size, 256) // min(size, 256)
+            one, other = (large, image) if size < 256 else (image, large)
+            shrunk = one.reshape(len(other), ratio, len(other), ratio, 3).mean((1, 3))
+            away = np.abs(shrunk - other).max(2)  # noise of 16 levels; edges by half a pixel
+            assert np.median(away) < 17 and (away > 40).mean() < 0.12, (index, size)
+
+
 def test_colour_alone_tells_the_discs_apart():
     for label, channel in ((0, 0), (1, 1), (2, 2)):
         for k in range(10):

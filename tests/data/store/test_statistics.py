@@ -1,23 +1,26 @@
 """statistics against a naive float64 computation."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from alexnet_jax.data.store.statistics import Accumulator, Statistics
+from alexnet_jax.data.store import statistics as module
+from alexnet_jax.data.store.statistics import MOST_IMAGES, Accumulator, Statistics
 from alexnet_jax.errors import DataError
 
 
-@pytest.fixture(scope="module")
-def images():
+@pytest.fixture(scope="module", params=[32, 41, 256, 512])
+def images(request):
     rng = np.random.default_rng(3)
-    images = rng.integers(0, 256, (9, 256, 256, 3), dtype=np.uint8)
+    images = rng.integers(0, 256, (9, request.param, request.param, 3), dtype=np.uint8)
     images[..., 1] = images[..., 1] // 2 + images[..., 0] // 3  # correlated, as colours are
     images[0] = 255  # the largest sums there can be
     return images
 
 
 def accumulated(images) -> Accumulator:
-    sums = Accumulator()
+    sums = Accumulator(images.shape[1])
     for image in images:
         sums.add([image])
     return sums
@@ -55,15 +58,63 @@ def test_sums_are_exact_integers(images):
     assert sums.plane_sum.dtype == sums.product_sum.dtype == np.uint64
 
 
+@pytest.mark.parametrize("size", [32, 256, 512])
+def test_no_sum_overflows(size):
+    """The bounds of the sums by hand, in whole numbers, where all pixels are white."""
+    assert MOST_IMAGES * 255 <= 2**24  # float32: of a pixel
+    assert module._ROW * 255**2 <= 2**24  # float32: of the products of a row, of one image
+    row = MOST_IMAGES * module._ROW * 255**2
+    assert -(-(size**2) // module._ROW) * row <= 2**53  # float64: of all rows and images of a call
+    assert 10**9 * size**2 * 255**2 < 2**64  # of a billion images together
+
+
+def test_the_sums_of_as_many_white_images_as_one_call_takes():
+    """So many of 32 pixels; of 512 a few, whose rows alone would be beyond 2**24 if not cut."""
+    for size, count in ((32, MOST_IMAGES), (512, 3)):
+        sums = Accumulator(size)
+        white = np.full((size, size, 3), 255, np.uint8)
+        white[0, 0] = 254, 253, 251  # odd and even
+        sums.add(itertools.repeat(white, count))
+        np.testing.assert_array_equal(sums.plane_sum[:, 1:], np.uint64(count * 255))
+        assert sums.plane_sum[:, 0, 0].tolist() == [count * level for level in (254, 253, 251)]
+        flat = white.reshape(-1, 3).astype(object)
+        assert sums.product_sum.tolist() == (count * (flat.T @ flat)).tolist()
+        exact = white.reshape(-1, 3).astype(np.float64)
+        found = sums.finalise()
+        np.testing.assert_array_equal(found.mean_image, white.astype(np.float32))
+        np.testing.assert_allclose(found.covariance(), np.cov(exact.T, bias=True), rtol=1e-9)
+
+
+def test_sums_near_the_end_of_the_integers_are_merged_exactly():
+    """As of a billion images of 512 pixels, nearly white."""
+    size, images = 512, 10**9
+    full = Accumulator(size)
+    full.images = images
+    full.plane_sum[:] = 255 * images
+    full.product_sum[:] = 255**2 * size**2 * images
+    full.plane_sum[:, 0, 0] -= np.uint64(images)  # one pixel of 254
+    full.product_sum -= np.uint64((255**2 - 254**2) * images)
+    more = Accumulator(size)
+    white = np.full((size, size, 3), 255, np.uint8)
+    more.add([white])
+    full.merge(more)
+    assert int(full.product_sum[0, 0]) == images * (255**2 * size**2 - 509) + 255**2 * size**2
+    pixels = (images + 1) * size**2
+    # One pixel in `images` of them is 254: its share times one less its share.
+    share = images / pixels
+    variance = full.finalise().covariance()[0, 0]
+    np.testing.assert_allclose(variance, share * (1 - share), rtol=1e-12)
+
+
 def test_one_colour_has_no_variance():
-    sums = Accumulator()
+    sums = Accumulator(256)
     sums.add([np.full((256, 256, 3), 200, np.uint8)])
     np.testing.assert_array_equal(sums.finalise().eigenvalues, np.zeros(3))
 
 
 def test_no_images():
     with pytest.raises(ValueError, match="no image"):
-        Accumulator().finalise()
+        Accumulator(256).finalise()
 
 
 def test_save_and_load(images, tmp_path):

@@ -1,0 +1,169 @@
+"""Tiny ImageNet as it is downloaded: 100,000 training and 10,000 validation images of 64x64 pixels.
+
+The folder holds tiny-imagenet-200.zip, or what is in it, tiny-imagenet-200/; or it is that folder:
+
+    train/<wnid>/images/<wnid>_<number>.JPEG
+    val/images/val_<number>.JPEG
+    val/val_annotations.txt   a line for each of them: name, wnid, then a box
+    words.txt                 wnid, tab, words; of all of ImageNet
+
+Labels are the indices of the sorted wnids. The test images have no labels, and are left out. The
+archive and the folder give the same records; some of the images may be missing.
+"""
+
+import functools
+import pathlib
+import re
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from alexnet_jax.data.decode.images import BadImageError, Square, read_square
+from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.sources.folders import images, is_image_name
+from alexnet_jax.data.sources.source import (
+    Item,
+    Source,
+    Split,
+    listing_digest,
+    say_if_a_part,
+)
+from alexnet_jax.data.sources.synsets import checked_wnids, words_of
+from alexnet_jax.errors import DataError
+
+COUNTS = {"train": 100_000, "validation": 10_000}
+_ANNOTATIONS = "val/val_annotations.txt"
+_NAME = "tiny-imagenet-200"
+# Damaged, encrypted, or packed by a method that zipfile does not know.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+
+
+class _Files(NamedTuple):
+    """The files of the archive or of the folder.
+
+    Attributes:
+      where: the archive or the folder.
+      names: of all files, below tiny-imagenet-200/.
+      read: returns the content of one; any thread may call it.
+    """
+
+    where: pathlib.Path
+    names: list[str]
+    read: Callable[[str], bytes]
+
+
+def is_tiny_imagenet(root: pathlib.Path) -> bool:
+    """Return whether a folder holds Tiny ImageNet, or is its folder."""
+    return _find(root) is not None
+
+
+def tiny_imagenet_source(root: pathlib.Path) -> Source:
+    """Return the source of Tiny ImageNet in a folder; the module says what the folder holds.
+
+    Where there are fewer images than in the whole, stderr says so.
+
+    Raises:
+      DataError: files are missing, damaged, or do not fit together.
+    """
+    where = _find(root)
+    if where is None:
+        raise DataError(
+            f"expected {_NAME}.zip, or what is in it, in data.dir={root}, but {_ANNOTATIONS} is "
+            "not there; add it"
+        )
+    files = _of_folder(where) if where.is_dir() else _of_archive(where)
+    found = (re.fullmatch(r"train/([^/]+)/images/([^/]+)", name) for name in files.names)
+    train = sorted(match.groups() for match in found if match and is_image_name(match[2]))
+    wnids = checked_wnids(list({wnid for wnid, _ in train}), f"{where}: train")
+    labels = {wnid: label for label, wnid in enumerate(wnids)}
+    listed = {
+        "train": [
+            (f"{wnid}/{name}", f"train/{wnid}/images/{name}", labels[wnid]) for wnid, name in train
+        ],
+        "validation": _validation(files, labels),
+    }
+    splits = {
+        split: Split(len(rows), functools.partial(_item, files, rows))
+        for split, rows in listed.items()
+    }
+    say_if_a_part("Tiny ImageNet", where, splits, COUNTS)
+    words = words_of(_text(files, "words.txt")) if "words.txt" in files.names else {}
+    classes: list[dict[str, str | int]] = [{"wnid": w, "words": words.get(w, w)} for w in wnids]
+    parts = [(s, name, label) for s, rows in listed.items() for name, _, label in rows]
+    return Source(wnids, splits, listing_digest([*wnids, *parts]), tuple(classes))
+
+
+def _find(root: pathlib.Path) -> pathlib.Path | None:
+    """Return the folder or the archive."""
+    for folder in (root / _NAME, root):
+        if (folder / _ANNOTATIONS).is_file():
+            return folder
+    archive = root / f"{_NAME}.zip"
+    return archive if archive.is_file() else None
+
+
+def _validation(files: _Files, labels: dict[str, int]) -> list[tuple[str, str, int]]:
+    """Return (name, path, label) of the validation images, in the order of their names."""
+    rows = []
+    there = {name for name in files.names if name.startswith("val/images/")}
+    for line in _text(files, _ANNOTATIONS).splitlines():
+        name, wnid, *_ = [*line.split("\t"), "", ""]
+        path = f"val/images/{name}"
+        if path not in there:
+            raise DataError(f"{files.where}: {_ANNOTATIONS} names {name!r}, which is not there")
+        if wnid not in labels:
+            raise DataError(
+                f"{files.where}: {name} is of class {wnid!r}, which train does not have"
+            )
+        rows.append((name, path, labels[wnid]))
+        there.remove(path)
+    if more := sorted(name for name in there if is_image_name(name.rpartition("/")[2])):
+        raise DataError(f"{files.where}: {_ANNOTATIONS} does not say the class of {more[0]}")
+    return sorted(rows, key=lambda row: (len(row[0]), row[0]))  # val_2 before val_10
+
+
+def _text(files: _Files, name: str) -> str:
+    try:
+        return files.read(name).decode("utf-8")
+    except (OSError, UnicodeDecodeError, *_ZIP_ERRORS) as error:
+        raise DataError(f"{files.where}: {name} cannot be read ({error}); fix that") from error
+
+
+def _item(files: _Files, rows: list[tuple[str, str, int]], index: int) -> Item:
+    name, path, label = rows[index]
+    return Item(name, label, functools.partial(_load, files, path))
+
+
+def _load(files: _Files, path: str, resize: Resize) -> Square:
+    name = f"{files.where}: {path}"
+    try:
+        data = files.read(path)
+    except (OSError, *_ZIP_ERRORS) as error:
+        raise BadImageError(name, f"cannot be read ({error})") from error
+    return read_square(data, name, resize)
+
+
+def _of_folder(folder: pathlib.Path) -> _Files:
+    names = [name for part in ("train", "val") for name in images(folder, part, may_be_empty=True)]
+    names += [name for name in (_ANNOTATIONS, "words.txt") if (folder / name).is_file()]
+    return _Files(folder, names, lambda name: (folder / name).read_bytes())
+
+
+def _of_archive(path: pathlib.Path) -> _Files:
+    """List the files of the archive; it is read in place, and nothing is unpacked to disk."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, *_ZIP_ERRORS) as error:
+        raise DataError(f"{path} cannot be read ({error}); download it again") from error
+    lock, prefix = threading.Lock(), f"{_NAME}/"
+    names = [name.removeprefix(prefix) for name in archive.namelist() if name.startswith(prefix)]
+    if _ANNOTATIONS not in names:
+        raise DataError(f"{path} lacks {prefix}{_ANNOTATIONS}; download it again")
+
+    def read(name: str) -> bytes:
+        with lock:  # a ZipFile counts its readers, and not safely
+            return archive.read(prefix + name)
+
+    return _Files(path, names, read)
