@@ -4,6 +4,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from tests.support import tiny
 
 
@@ -20,6 +22,7 @@ def loaded_by(program: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_no_other_framework_is_ever_loaded():
     loaded = loaded_by("import alexnet_jax.main, alexnet_jax.data.prepare.__main__")
     out = {name.partition(".")[0] for name in loaded}
@@ -29,6 +32,7 @@ def test_no_other_framework_is_ever_loaded():
     assert "alexnet_jax.analysis.report.page" not in loaded  # main needs it where an epoch ends
 
 
+@pytest.mark.slow
 def test_a_trained_net_is_used_without_the_optimizer():
     names = ", ".join(f"alexnet_jax.{command}" for command in ("predict", "evaluate", "export"))
     loaded = loaded_by(f"import {names}")

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.support import tiny
 
 RUN = {"workdir", "checkpoint"}
@@ -36,6 +38,7 @@ print(json.dumps([of_import, key_flags]))
 """
 
 
+@pytest.mark.slow
 def test_all_are_imported_in_one_process_and_each_defines_its_flags_when_it_runs():
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM, *COMMANDS],

@@ -23,6 +23,8 @@ from alexnet_jax.system.sharding import FAST_COMPILE
 from alexnet_jax.weights.runs import read_run
 from tests.support import tiny, weight_files
 
+pytestmark = pytest.mark.slow
+
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 KEY = jax.random.key(3)
 
@@ -62,7 +64,6 @@ def moved(params, along, by: float):
     return jax.tree.map(lambda w, g: w + by * g, params, along)
 
 
-@pytest.mark.slow
 def test_sizes_are_those_of_the_first_step(healthy):
     net, state, images, labels, found = healthy
     gradients, pulls = examine._gradients(net)(state.params, state.batch_stats, images, labels, KEY)
@@ -136,7 +137,6 @@ def test_the_rates_and_the_weights_are_those_that_the_run_begins_with(tmp_path):
         first(init_from="/nowhere/at/all.npz")
 
 
-@pytest.mark.slow
 def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, capsys):
     tiny.write_images(tmp_path)
     command.report(tiny.config(tmp_path))

@@ -14,6 +14,8 @@ from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.step import create
 from tests.support import tiny
 
+pytestmark = pytest.mark.slow
+
 # What each layer passes on (paper 3.5, figure 2).
 PASSED_ON = {
     "conv1": "pool1",

@@ -11,6 +11,8 @@ import pytest
 from alexnet_jax.net import architecture, architectures
 from experiments.parity import cases, numpy_code2012
 
+pytestmark = pytest.mark.slow
+
 LIMIT = cases.LIMIT
 ROWS = [(name, cases.net_of(name).columns) for name in architectures.ARCHITECTURES] + [("paper", 1)]
 
@@ -30,7 +32,6 @@ def reference_of(name: str, columns: int) -> dict[str, np.ndarray]:
     return reference
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "columns"), ROWS, ids=lambda value: str(value))
 def test_logits_and_gradients_are_the_references(name, columns):
     reference = reference_of(name, columns)
@@ -100,7 +101,6 @@ def test_a_wrong_net_is_far_off(mistake):
     assert cases.relative_error(logits, reference) > 100 * LIMIT
 
 
-@pytest.mark.slow
 def test_numpys_code2012_is_pytorchs():
     params, images, _ = inputs("code2012", 2)
     logits = numpy_code2012.logits(params, images)

@@ -49,6 +49,7 @@ def test_rows_may_name_the_layers_of_the_net_that_is_trained():
     configs.check(with_rows("finetune_ilsvrc2012", (("conv6", 1, 0.5), ("conv1", 0, 0))))
 
 
+@pytest.mark.slow
 def test_rows_come_from_a_flag():
     program = (
         "import sys; from absl import flags; from ml_collections import config_flags; "

@@ -171,6 +171,7 @@ def test_processes_that_never_come(folder, only):
     assert not (folder / "lonely").exists()
 
 
+@pytest.mark.slow
 def test_nobody_says_who_takes_part(folder):
     process = start(*flags(folder, "unknown"), "--distributed")
     code, said = ended(process)
@@ -206,6 +207,7 @@ def test_which_devices_are_a_processs_own(environment, expected):
     assert distributed.local_devices(environment) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bound", "visible"), [({"SLURM_GPUS_PER_TASK": "1"}, "all"), ({}, "1")])
 def test_slurms_gpus_as_jax_is_told_of_them(bound, visible):
     with socket.socket() as free:

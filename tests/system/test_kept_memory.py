@@ -58,6 +58,7 @@ def pages_of_four_steps(**environment: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 def test_the_quickstart_takes_no_page_twice():

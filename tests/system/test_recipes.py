@@ -36,6 +36,7 @@ def main(site: pathlib.Path, cwd: pathlib.Path, *flags: str) -> tuple[str, str]:
     return run.stdout, run.stderr
 
 
+@pytest.mark.slow
 def test_an_installed_package_finds_its_recipes_by_name_from_anywhere(site, tmp_path):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "__init__.py").write_text("raise SystemExit('not this one')")
@@ -43,6 +44,7 @@ def test_an_installed_package_finds_its_recipes_by_name_from_anywhere(site, tmp_
     assert said == ("the run's folder is runs/quickstart\n", REFUSED)
 
 
+@pytest.mark.slow
 def test_a_recipe_that_builds_on_another_works_where_it_is_copied(site, tmp_path):
     copy = shutil.copy(tiny.REPOSITORY / "configs" / "finetune_ilsvrc2012.py", tmp_path / "mine.py")
     (tmp_path / "configs.py").write_text("raise SystemExit('not this one')")
@@ -50,6 +52,7 @@ def test_a_recipe_that_builds_on_another_works_where_it_is_copied(site, tmp_path
     assert said == ("the run's folder is runs/mine\n", REFUSED)
 
 
+@pytest.mark.slow
 def test_the_command_of_the_clone_needs_no_folder():
     said = main(tiny.REPOSITORY, tiny.REPOSITORY, "--config=configs/ilsvrc2012.py")
     assert said == ("the run's folder is runs/ilsvrc2012\n", REFUSED)

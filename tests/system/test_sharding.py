@@ -158,6 +158,7 @@ def trained(data: int, group: int, norm: str = "lrn", steps: int = STEPS):
     return np.array(losses), jax.device_get((state.params, state.batch_stats, state.window))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", DRAWN_ON)
 def test_each_device_of_a_group_holds_one_column(shape):
     state = drawn(*shape)
@@ -172,6 +173,7 @@ def test_each_device_of_a_group_holds_one_column(shape):
                 assert parts == {expected} and len(x.addressable_shards) == shape[0] * shape[1]
 
 
+@pytest.mark.slow
 def test_initial_parameters_have_the_same_bits_on_every_mesh():
     first, *others = (tiny.bits(jax.device_get(drawn(*shape))) for shape in DRAWN_ON)
     kernels = [name for name in first if "params" in name and "kernel" in name]

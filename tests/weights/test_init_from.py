@@ -86,6 +86,7 @@ def test_some_layers(given, folder, drawn):
     assert ": conv1, fc6;" in said and "drawn anew: conv2, conv3, conv4, conv5, fc7, fc8" in said
 
 
+@pytest.mark.slow
 def test_a_layer_of_another_shape_is_named_and_can_be_left_out(folder, drawn):
     path, _ = drawn
     with pytest.raises(WeightsError) as caught:

@@ -62,6 +62,7 @@ def test_shrinking_is_the_area_average():
     assert np.abs(square - mean).max() <= 1
 
 
+@pytest.mark.slow
 def test_large_jpeg_takes_the_fast_path_and_stays_close():
     pixels = natural(2048, 2304)
     data = encoded(Image.fromarray(pixels), "JPEG", quality=95)
