@@ -79,12 +79,12 @@ def train(
         if first:
             stack.enter_context(folder.alone(workdir))
             folder.check_run(workdir, config)
-        dataset = prepare(config.data)
-        distributed.wait_for_all("prepared")
-        arch = resolving.resolve(config.model, len(dataset.class_names))
         checkpoints = stack.enter_context(
             Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir)
         )
+        dataset = prepare(config.data)
+        distributed.wait_for_all("prepared")
+        arch = resolving.resolve(config.model, len(dataset.class_names))
         log = Logger(workdir, tensorboard=config.log.tensorboard) if first else Silence()
         stack.enter_context(log)
         stop = stack.enter_context(interrupt or contextlib.nullcontext())

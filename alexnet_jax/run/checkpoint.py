@@ -3,8 +3,10 @@
 The latest two and the best are kept; the others are deleted.
 """
 
+import glob
 import json
 import pathlib
+import re
 import shutil
 import warnings
 
@@ -20,6 +22,7 @@ from alexnet_jax.step.state import NetState, State, TrainState
 
 LATEST = 2
 ERROR = "top1_error"  # "best" is the checkpoint with the lowest one
+_CHECKSUM = re.compile(r"checksum|CRC|DATA_LOSS", re.IGNORECASE)  # in TensorStore's errors
 _DETAILS = " See full TensorStore details:"  # then the reason is in the error's __cause__
 
 
@@ -31,6 +34,9 @@ class Checkpoints:
       config_hash: of the run's config; a checkpoint of another config is refused. "": no check.
       directory: where the checkpoints are; "": workdir/checkpoints.
       read_only: write and delete nothing, since the run may be writing there at the same time.
+
+    Raises:
+      CheckpointError: what is written there cannot be read again.
     """
 
     def __init__(
@@ -55,6 +61,8 @@ class Checkpoints:
             create=not read_only,  # Orbax warns if a reader has other values here
             save_interval_steps=0 if read_only else 1,  # and here
         )
+        if not read_only:
+            _check_path(self.directory)
         _forget_unreadable_metrics(self.directory)
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
@@ -112,11 +120,12 @@ class Checkpoints:
         Args:
           like: shapes, dtypes and shardings (jax.ShapeDtypeStruct). For a `NetState` only the net
             is read: half of the bytes.
-          which: latest, best, or a step. If the latest is damaged, a warning names it and the one
-            before is used. If none was validated (imported weights), the latest is the best.
+          which: latest, best, or a step. If the latest cannot be read, a warning says why and the
+            one before is used. If none was validated (imported weights), the latest is the best.
 
         Raises:
-          CheckpointError: there is no such checkpoint, it is damaged, or it is another run's.
+          CheckpointError: there is no such checkpoint, it cannot be read, it is another run's, or
+            its arrays have other shapes or dtypes.
         """
         steps = self._wanted(which)
         if steps is None:
@@ -127,12 +136,16 @@ class Checkpoints:
             except CheckpointError:
                 raise
             except Exception as error:  # Orbax raises, among others, Exception itself
+                if other := self._other_arrays(like, step):
+                    where = self.directory / str(step)
+                    raise CheckpointError(f"checkpoint {where} cannot be used: {other}") from error
+                said = _reason(error)
+                what = "is damaged" if _CHECKSUM.search(said) else "cannot be read"
                 warnings.warn(
-                    f"checkpoint {self.directory / str(step)} is damaged and not used: "
-                    f"{_damage(error)}",
+                    f"checkpoint {self.directory / str(step)} {what} and is not used: {said}",
                     stacklevel=2,
                 )
-        advice = "restore the folder from a copy, or delete it to begin anew"
+        advice = "restore the folder from a copy, or begin anew with another --workdir"
         if others := [str(step) for step in self.steps() if step not in steps]:
             advice = f"there are also {', '.join(others)}: --checkpoint={others[-1]} or latest"
         raise CheckpointError(
@@ -170,8 +183,21 @@ class Checkpoints:
             state = type(like)(**reader.restore(self.directory / str(step) / "state", args=args))
         sums = fingerprint(state)
         if sums != meta["meta"]["sums"][: len(sums)]:  # a NetState's leaves come first
-            raise ValueError("its numbers are not those that were saved")
+            raise ValueError("its numbers have not the checksums that were saved with them")
         return state
+
+    def _other_arrays(self, like: State, step: int) -> str:
+        """Return how a checkpoint's arrays differ from those asked for, or "" if none is known."""
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+            try:
+                saved = reader.metadata(self.directory / str(step) / "state").item_metadata
+                have, want = _described(saved.tree), _described(_as_tree(like))
+            except Exception:  # it is damaged too
+                return ""
+        for name, what in want.items():
+            if have.get(name) != what:
+                return f"its {name} is {have.get(name, 'not there')}; this run asks for {what}"
+        return ""
 
 
 def fingerprint(state: NetState) -> list[int]:
@@ -193,6 +219,54 @@ def _as_tree(state: NetState) -> dict:
     return {name: getattr(state, name) for name in state.__dataclass_fields__}
 
 
+def _described(tree) -> dict[str, str]:
+    """Return the dtype and shape of each array by its path; those of its data for a typed key."""
+
+    def of(x) -> str:
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x = jax.eval_shape(jax.random.key_data, x)
+        return f"{x.dtype} {x.shape}"
+
+    leaves, _ = jax.tree.flatten_with_path(tree)
+    return {jax.tree_util.keystr(p, simple=True, separator="."): of(x) for p, x in leaves}
+
+
+def _check_path(directory: pathlib.Path) -> None:
+    """Make sure that a checkpoint in this folder can be read again.
+
+    In a path that Orbax takes for a pattern, or with characters that TensorStore reads in another
+    way, it can be written, but then neither finds it. So a small one is written and read before
+    the first real one.
+
+    Raises:
+      CheckpointError: it cannot be.
+    """
+    if glob.escape(str(directory)) != str(directory) or "\\" in str(directory):
+        raise CheckpointError(
+            f"checkpoints cannot be in {directory}: Orbax reads *, ?, [ and \\ in a path as signs "
+            "of a pattern; rename the folder, or choose another --workdir or checkpoint.dir"
+        )
+    if jax.process_index() or any(path.name.isdigit() for path in directory.glob("*")):
+        return  # one process is enough; and where there is one, it will be read
+    # In a folder of its own, since a manager clears away what is half written in `directory`.
+    folder, numbers = directory / ".trial", np.arange(5, dtype=np.float32)
+    alone = ocp.options.MultiprocessingOptions(active_processes={0}, barrier_sync_key_prefix="try")
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
+            checkpointer.save(folder / "0", args=ocp.args.PyTreeSave({"x": numbers}), force=True)
+            if not np.array_equal(checkpointer.restore(folder / "0")["x"], numbers):
+                raise ValueError("other numbers came back")
+    except Exception as error:  # whatever a strange path or disk leads to
+        raise CheckpointError(
+            f"checkpoints cannot be in {directory}: a small one that was written there could not "
+            f"be read back ({_reason(error)}); choose another --workdir or checkpoint.dir"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _forget_unreadable_metrics(directory: pathlib.Path) -> None:
     """Remove damaged metrics: Orbax cannot open a folder that has them."""
     for path in directory.glob("*/metrics/metrics"):
@@ -210,7 +284,7 @@ def _error(metrics: dict[str, float]) -> float:
     return metrics[ERROR]
 
 
-def _damage(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Return what is wrong in one line, without the settings that TensorStore adds."""
     text = " ".join(str(error).split())
     if _DETAILS in text:
