@@ -9,7 +9,8 @@ import signal
 import jax
 from jax.experimental import multihost_utils
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# SIGUSR1 and SIGUSR2 announce the end of a SLURM job (--signal); SIGHUP, a lost ssh connection.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -21,9 +22,14 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop_at_once() -> None:
-    """Let SIGTERM and SIGINT raise Stopped wherever the program is, except in an Interrupt."""
-    for number in SIGNALS:
+    """Let each of SIGNALS raise Stopped wherever the program is, except in an Interrupt."""
+    for number in _heeded():
         signal.signal(number, _stop)
+
+
+def _heeded() -> list[signal.Signals]:
+    """Return SIGNALS without those that whoever started the program ignores, as nohup does."""
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _stop(number: int, _) -> None:
@@ -31,10 +37,10 @@ def _stop(number: int, _) -> None:
 
 
 class Interrupt:
-    """Turns SIGTERM and SIGINT into a number to look at between steps; a context manager.
+    """Turns each of SIGNALS into a number to look at between steps; a context manager.
 
     Several processes must all stop at the same step. JAX's runtime ensures that for SIGTERM, which
-    it handles itself; SIGINT is passed to it as a SIGTERM.
+    it handles itself; the others are passed to it as a SIGTERM.
     """
 
     number: int | None = None
@@ -42,10 +48,12 @@ class Interrupt:
     def __enter__(self) -> "Interrupt":
         self._several = jax.process_count() > 1
         self._from_user = signal.SIGTERM
-        handlers = (
-            {signal.SIGINT: self._hand_on} if self._several else dict.fromkeys(SIGNALS, self._note)
-        )
-        self._before = {number: signal.signal(number, new) for number, new in handlers.items()}
+        handler = self._hand_on if self._several else self._note
+        self._before = {
+            number: signal.signal(number, handler)
+            for number in _heeded()
+            if not (self._several and number == signal.SIGTERM)
+        }
         return self
 
     def __exit__(self, *_) -> None:
@@ -59,7 +67,7 @@ class Interrupt:
         return self.number
 
     def _note(self, number: int, _) -> None:
-        self.number = number
+        self.number = self.number or number  # a second one changes nothing
 
     def _hand_on(self, number: int, _) -> None:
         self._from_user = signal.Signals(number)

@@ -1,16 +1,19 @@
 """cores: those that this process may use, wherever threads are counted."""
 
 import os
+import pathlib
 
 import pytest
 
 from alexnet_jax.data.input import loader
+from alexnet_jax.system import cores as cores_module
 from alexnet_jax.system.cores import cores
 from tests.support import tiny
 
 
 def allow(monkeypatch, number):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(number)), raising=False)
+    monkeypatch.setattr(cores_module, "_CGROUPS", pathlib.Path("nowhere"))
 
 
 def test_cores_are_those_of_the_process(monkeypatch):

@@ -7,7 +7,14 @@ import pytest
 
 from alexnet_jax.system.interrupt import Interrupt, Stopped, stop_at_once
 
-CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}  # 128 + the signal, as shells have it
+# 128 + the signal, as shells have it.
+CODES = {
+    signal.SIGTERM: 143,
+    signal.SIGINT: 130,
+    signal.SIGUSR1: 138,
+    signal.SIGUSR2: 140,
+    signal.SIGHUP: 129,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +33,8 @@ def test_inside_a_signal_is_only_noted(number):
         assert interrupt.asked(0) is None
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)  # and an impatient second one does not break the saving
+        other = signal.SIGUSR1 if number == signal.SIGTERM else signal.SIGTERM
+        os.kill(os.getpid(), other)
         assert interrupt.asked(1) == number
     assert {n: signal.getsignal(n) for n in CODES} == before
 
@@ -52,3 +61,12 @@ def test_outside_a_signal_stops_at_once(number, code):
 def test_what_is_left_is_said():
     stop = Stopped(signal.SIGTERM, "saved at step 12")
     assert str(stop) == "stopped by SIGTERM: saved at step 12" and stop.exit_code == 143
+
+
+def test_what_nohup_ignores_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop_at_once()
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert interrupt.asked(0) is None
+    os.kill(os.getpid(), signal.SIGHUP)
