@@ -3,9 +3,9 @@
     python -m alexnet_jax.weights import FILE --out=DIR [--arch=NAME] [--mean=FILE]
     python -m alexnet_jax.weights export --workdir=DIR --out=FILE.safetensors [--checkpoint=best]
 
-import reads a .caffemodel, .npy, .npz, .safetensors, .pth or .pt file (files.py) and makes a run's
-folder of it, for `python -m alexnet_jax.evaluate --workdir=DIR --data_dir=IMAGES`. export writes a
-file that PyTorch can load (exporting.py). The last line is one JSON object.
+import reads a file of Caffe, NumPy, safetensors or PyTorch, whatever its name (files.py). It makes
+a run's folder of it, for `python -m alexnet_jax.evaluate --workdir=DIR --data_dir=IMAGES`. export
+writes a file that PyTorch can load (exporting.py). The last line is one JSON object.
 """
 
 import dataclasses
@@ -66,6 +66,7 @@ def _import(path: pathlib.Path) -> dict:
         "parameters": sum(tensor.size for tensor in weights.tensors.values()),
         "mean": config.data.mean,
         "divide_by": list(config.data.divide_by),
+        "left_out": list(weights.left_out),
     }
 
 

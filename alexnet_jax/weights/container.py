@@ -32,6 +32,7 @@ class Weights:
         None: the source does not say.
       divide_by: each channel is divided by it, after the mean.
       extra: the other metadata of a file that this program exported.
+      left_out: what else the file holds, which is not of the net.
     """
 
     source: str
@@ -44,19 +45,24 @@ class Weights:
     mean: np.ndarray | None = None
     divide_by: RGB = (1.0, 1.0, 1.0)
     extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 def checked(weights: Weights) -> Weights:
     """Return the weights unchanged.
 
     Raises:
-      WeightsError: a tensor has numbers that are not finite, or no floats.
+      WeightsError: a tensor has numbers that are not finite, no floats, or nothing.
     """
     everything = {**weights.tensors, "mean": np.zeros(3) if weights.mean is None else weights.mean}
     for name, tensor in everything.items():
         if not np.issubdtype(tensor.dtype, np.floating):
             raise WeightsError(
                 f"{weights.source}: {_named(weights, name)} is {tensor.dtype}, not float"
+            )
+        if not tensor.size:
+            raise WeightsError(
+                f"{weights.source}: {_named(weights, name)} of shape {tensor.shape} holds nothing"
             )
         if not np.isfinite(tensor).all():
             bad = int(tensor.size - np.isfinite(tensor).sum())
@@ -79,7 +85,7 @@ def misfits(
     phrases = {}
     expected = layout.shapes(arch)
     if layers is not None:
-        expected = {k: v for k, v in expected.items() if k.rpartition(".")[0] in layers}
+        expected = {k: v for k, v in expected.items() if k.partition(".")[0] in layers}
     for name, shape in expected.items():
         label = _named(weights, name)
         if name not in weights.tensors:

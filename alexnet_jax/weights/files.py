@@ -1,10 +1,11 @@
-"""Read files of weights: the ending decides the format, the names of the tensors decide the net.
+"""Read files of weights: the content decides the format, the names of the tensors decide the net.
 
-.caffemodel     Caffe's AlexNet and CaffeNet (BVLC)
-.npy .npz       the same nets, converted by caffe-tensorflow (a dict of [W, b]) or tensorpack
-                (conv1/W, conv1/b)
-.safetensors    exports of this program, torchvision's alexnet
-.pth .pt        the same two, read by torch.load(weights_only=True) if PyTorch is installed
+Caffe           .caffemodel: Caffe's AlexNet and CaffeNet (BVLC)
+NumPy           .npy .npz: the same nets, converted by caffe-tensorflow (a dict of [W, b]) or
+                tensorpack (conv1/W, conv1/b)
+safetensors     exports of this program, torchvision's alexnet
+PyTorch         .pth .pt .bin .ckpt .pth.tar: the same two, read by torch.load(weights_only=True) if
+                PyTorch is installed
 
 Caffe's images are blue, green, red. The input axis of conv1 is reversed, and so is the mean
 (mean.py): all nets here read RGB. Nothing in a file is ever executed.
@@ -12,29 +13,31 @@ Caffe's images are blue, green, red. The input axis of conv1 is reversed, and so
 
 import json
 import pathlib
+import re
+import zipfile
+from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import safetensors
 
 from alexnet_jax.config_fields import Data
-from alexnet_jax.errors import WeightsError
+from alexnet_jax.errors import UserError, WeightsError
 from alexnet_jax.run.config import renamed
-from alexnet_jax.weights import caffe, numpy_files
+from alexnet_jax.weights import caffe, naming, numpy_files
 from alexnet_jax.weights.container import Weights, checked
 from alexnet_jax.weights.layout import Tensors
+from alexnet_jax.weights.naming import TORCHVISION
 
-# torchvision.models.alexnet; its images are in [0, 1] less (.485, .456, .406) over (.229, ...).
-TORCHVISION = {
-    **{"conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8"},
-    **{"conv5": "features.10", "fc6": "classifier.1", "fc7": "classifier.4", "fc8": "classifier.6"},
-}
+# torchvision's images are in [0, 1] less (.485, .456, .406) over (.229, ...).
 TORCHVISION_MEAN = (123.675, 116.28, 103.53)
 TORCHVISION_DIVIDE_BY = (58.395, 57.12, 57.375)
 CAFFE_MEAN = (123.0, 117.0, 104.0)  # of ILSVRC-2012, as in Caffe's scripts (104, 117, 123 BGR)
 MEAN_IMAGE = "mean_image"  # a tensor of our exports, (3, size, size)
 _LAYERS = tuple(TORCHVISION)
-_LONGEST = 200  # letters of a library's message
+_LONGEST = 300  # letters of a library's message
+_PLAIN = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL")
 
 
 def read(path: pathlib.Path) -> Weights:
@@ -44,51 +47,69 @@ def read(path: pathlib.Path) -> Weights:
       WeightsError: the file cannot be read, is damaged, holds another net, or numbers that are not
         finite.
     """
-    readers = {
-        ".caffemodel": _caffemodel,
-        **dict.fromkeys((".npy", ".npz"), _numpy),
-        ".safetensors": _safetensors,
-        **dict.fromkeys((".pth", ".pt"), _pytorch),
-    }
     if not path.exists():
         raise WeightsError(f"{path} is not there")
-    if path.suffix not in readers:
-        raise WeightsError(f"{path} ends in none of {' '.join(readers)}, the formats that are read")
     if not path.is_file():
         raise WeightsError(f"{path} is no file")
+    form = "file of weights"
     try:
-        return checked(readers[path.suffix](path))
-    except (OSError, ValueError, MemoryError) as error:
-        cause = " ".join(str(error).split())[:_LONGEST]
-        raise WeightsError(f"{path} cannot be read: {cause}") from error
+        form, reader = _format(path)
+        return checked(reader(path))
+    except UserError:
+        raise
+    except Exception as error:  # whatever a damaged file makes a library raise
+        cause = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
+        raise WeightsError(f"{path} cannot be read as {form}: {cause}") from error
+
+
+def _format(path: pathlib.Path) -> tuple[str, Callable[[pathlib.Path], Weights]]:
+    """Return a format's name and reader, by the first bytes of the file."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    if not start:
+        raise ValueError("the file is empty")
+    # The header's length, whose first bytes may be those of any other format, and the header.
+    if start[5:] == b"\0\0\0{" or path.suffix == ".safetensors":
+        return "safetensors", _safetensors
+    if start.startswith(b"\x93NUMPY"):
+        return "a NumPy file", _numpy
+    if start.startswith(b"PK"):
+        with zipfile.ZipFile(path) as archive:
+            of_torch = any(name.endswith("data.pkl") for name in archive.namelist())
+        return ("a PyTorch file", _pytorch) if of_torch else ("a NumPy archive", _numpy)
+    if start.startswith(b"\x80"):
+        return "a PyTorch file", _pytorch
+    if start.startswith(b"\x89HDF") or path.suffix in (".npy", ".npz", ".pth", ".pt"):
+        raise ValueError("it is no .caffemodel, .npy, .npz, .safetensors or PyTorch file")
+    return "a .caffemodel (it begins as no other format that is read)", _caffemodel
 
 
 def _caffemodel(path: pathlib.Path) -> Weights:
     net = caffe.read_net(path.read_bytes())
-    names = [name for name, blobs in net.layers if blobs]
-    if not {"conv1", "fc8"} <= set(names):
-        raise _unknown(path, names)
-    return _of_caffe(path, caffe.tensors_of(net), caffe.archs_of(net))
+    tensors = caffe.tensors_of(net)
+    if not {"conv1.weight", "conv5.weight"} <= tensors.keys():
+        raise _unknown(path, [name for name, blobs in net.layers if blobs])
+    return _of_caffe(path, tensors, caffe.archs_of(net))
 
 
 def _of_caffe(path: pathlib.Path, tensors: Tensors, archs: tuple[str, ...]) -> Weights:
     mean = np.array(CAFFE_MEAN, np.float32)
-    return Weights(str(path), _float32(tensors), archs, bgr=True, mean=mean)
+    arrays, names = _as_ours(tensors)
+    return Weights(str(path), arrays, archs, names=names, bgr=True, mean=mean)
 
 
 def _numpy(path: pathlib.Path) -> Weights:
     """Read kernels (kh, kw, in, out) and matrices (in, out); fc6 reads (row, column, channel)."""
-    reader = numpy_files.read_npz if path.suffix == ".npz" else numpy_files.read_npy
-    content = reader(path.read_bytes())
-    if not isinstance(content, dict):
-        raise _unknown(path, ["one array"])
+    content = numpy_files.read(path)
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise _unknown(path, ["one array" if isinstance(content, np.ndarray) else "no names"])
     pairs = _pairs(content)
-    if not {"conv1", "fc8"} <= pairs.keys():
-        if path.suffix == ".npz" and all(isinstance(v, np.ndarray) for v in content.values()):
-            return _named(path, content, {})
-        raise _unknown(path, list(content))
+    if not {"conv1", "conv5"} <= pairs.keys():
+        return _named(path, content, {}, lambda value: isinstance(value, np.ndarray))
     tensors: Tensors = {}
     for name, (weight, bias) in pairs.items():
+        if weight.ndim not in (2, 4) or not weight.size or bias.ndim != 1:
+            raise ValueError(f"{name} has a weight of {weight.shape} and a bias of {bias.shape}")
         if weight.ndim == 4:
             weight = weight.transpose(3, 2, 0, 1)
         elif name == "fc6" and "conv5" in pairs and not len(weight) % pairs["conv5"][1].size:
@@ -101,10 +122,10 @@ def _numpy(path: pathlib.Path) -> Weights:
     return _of_caffe(path, caffe.bgr_to_rgb(tensors), caffe.archs_named(path.stem))
 
 
-def _pairs(content: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _pairs(content: dict[str, Any]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return layer -> (weight, bias), named in any of three ways."""
     pairs = {}
-    for layer in _LAYERS:
+    for layer in dict.fromkeys(name.removesuffix("/W").removesuffix("/b") for name in content):
         value = content.get(layer, [content.get(f"{layer}/W"), content.get(f"{layer}/b")])
         if isinstance(value, dict):
             value = [value.get("weights"), value.get("biases")]
@@ -114,13 +135,15 @@ def _pairs(content: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _safetensors(path: pathlib.Path) -> Weights:
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            names = file.keys()
-            return _named(path, {name: file.get_tensor(name) for name in names}, metadata)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"it is damaged: {error}") from error
+    with safetensors.safe_open(path, framework="numpy") as file:
+        metadata, tensors = file.metadata() or {}, {}
+        for name in sorted(file.keys()):
+            if (kind := file.get_slice(name).get_dtype()) not in (*_PLAIN, "C64"):
+                raise ValueError(
+                    f"{name} is {kind}: save it again as float16, bfloat16, float32 or float64"
+                )
+            tensors[name] = file.get_tensor(name)
+    return _named(path, tensors, metadata, lambda _: True)
 
 
 def _pytorch(path: pathlib.Path) -> Weights:
@@ -131,35 +154,53 @@ def _pytorch(path: pathlib.Path) -> Weights:
             f"{path} needs PyTorch to be read: pip install torch, or where it is installed "
             "save the state dict with safetensors.torch.save_file"
         ) from None
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+                raise ValueError("it is compressed, which torch.save never does")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # errors of pickle, of zip, and PyTorch's
-        raise ValueError(str(error) or "it is cut off") from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(torch.is_tensor(v) for v in content.values()):
+    except Exception as error:
+        if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise ValueError(
+                f"it holds a {asked[1]}, and only tensors are loaded: where it was made, save the "
+                "state dict alone, torch.save(model.state_dict(), 'weights.pth')"
+            ) from error
+        raise
+
+    def array(name: str, value: Any) -> np.ndarray:
+        if value.is_quantized or value.is_nested or value.layout is not torch.strided:
+            raise ValueError(f"{name} is quantized or sparse: save it again as a plain tensor")
+        if value.numel() * 4 > numpy_files.MOST_BYTES:
+            raise ValueError(f"{name} has {value.numel()} numbers, more than any AlexNet")
+        return (value.detach().float() if value.is_floating_point() else value).numpy()
+
+    if not isinstance(content, dict):
         raise _unknown(path, ["no state dict"])
-    # DataParallel puts "module." before or inside its names.
-    arrays = {k.replace("module.", ""): v.detach().float().numpy() for k, v in content.items()}
-    return _named(path, arrays, {})
+    return _named(path, content, {}, torch.is_tensor, array)
 
 
-def _named(path: pathlib.Path, tensors: Tensors, metadata: dict[str, str]) -> Weights:
+def _named(
+    path: pathlib.Path,
+    content: dict,
+    metadata: dict[str, str],
+    is_tensor: Callable[[Any], bool],
+    array: Callable[[str, Any], np.ndarray] = lambda _, value: value,
+) -> Weights:
     """Return weights with the names of this program's exports, or of torchvision's alexnet."""
-    arrays = _float32(tensors)
-    image = arrays.pop(MEAN_IMAGE, None)
-    facts: dict[str, Any] = {}
-    if {"features.0.weight", "classifier.6.weight"} <= arrays.keys():
-        ours = {f"{theirs}.": f"{name}." for name, theirs in TORCHVISION.items()}
-        facts = {
+    found = naming.find(content, is_tensor)
+    if found is None:
+        raise _unknown(path, [str(name) for name in content if isinstance(name, str | int)])
+    state, left_out = found
+    facts: dict[str, Any] = {"left_out": tuple(left_out)}
+    if "features.0.weight" in state:
+        facts |= {
             "archs": ("owt",),
-            "names": {_renamed(name, ours): name for name in arrays},
             "mean": np.array(TORCHVISION_MEAN, np.float32),
             "divide_by": TORCHVISION_DIVIDE_BY,
         }
-        arrays = {_renamed(name, ours): array for name, array in arrays.items()}
-    elif not {"conv1.weight", "fc8.weight"} <= arrays.keys():
-        raise _unknown(path, [name.removesuffix(".weight") for name in arrays])
+    arrays, names = _as_ours({name: array(name, value) for name, value in state.items()})
+    image = arrays.pop(MEAN_IMAGE, None)
     if "model" in metadata:
         facts |= _facts_of_export(metadata)
     if image is not None:
@@ -167,7 +208,28 @@ def _named(path: pathlib.Path, tensors: Tensors, metadata: dict[str, str]) -> We
         if image.shape != expected:
             raise ValueError(f"{MEAN_IMAGE} expected {expected}, found {image.shape}")
         facts["mean"] = np.ascontiguousarray(image.transpose(1, 2, 0))
-    return Weights(str(path), arrays, **facts)
+    return Weights(str(path), arrays, names=names, **facts)
+
+
+def _as_ours(tensors: Tensors) -> tuple[Tensors, dict[str, str]]:
+    """Return the tensors by our names, float32, and the names that differ: ours -> theirs.
+
+    Convolutional fc6 to fc8 become matrices. `checked` refuses what is not float.
+    """
+    numbers = sum(value.size for value in tensors.values())
+    if numbers * 4 > numpy_files.MOST_BYTES:
+        raise ValueError(f"it holds {numbers} numbers, more than any AlexNet")
+    arrays: Tensors = {}
+    for name, value in tensors.items():
+        if jnp.issubdtype(value.dtype, jnp.floating):
+            with np.errstate(over="ignore"):  # becomes infinite, which is refused
+                value = value.astype(np.float32, copy=False)
+        new = naming.ours(name)
+        if new in arrays:
+            raise ValueError(f"{name} is there twice")
+        is_matrix = new.startswith("fc") and new.endswith(".weight")
+        arrays[new] = value.reshape(len(value), -1) if is_matrix and value.ndim == 4 else value
+    return arrays, {new: old for new, old in zip(arrays, tensors, strict=True) if new != old}
 
 
 def _facts_of_export(metadata: dict[str, str]) -> dict[str, Any]:
@@ -177,8 +239,11 @@ def _facts_of_export(metadata: dict[str, str]) -> dict[str, Any]:
         model = renamed(json.loads(metadata["model"]))
         mean, divide_by = (json.loads(metadata[name]) for name in ("mean", "divide_by"))
         numbers = np.array([mean, divide_by], np.float64)
-        if numbers.shape != (2, 3) or not numbers[1].min() > 0:
+        if numbers.shape != (2, 3) or not (numbers[1].min() > 0 and np.isfinite(numbers).all()):
             raise ValueError("mean and divide_by are three numbers each")
+        names = json.loads(metadata.get("class_names", "[]"))
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("class_names is a list of names")
         return {
             "archs": (str(model["arch"]),),
             "model": model,
@@ -187,26 +252,14 @@ def _facts_of_export(metadata: dict[str, str]) -> dict[str, Any]:
             "divide_by": tuple(map(float, divide_by)),
             "extra": metadata,
         }
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"what its header says of the net is damaged: {error!r}") from error
-
-
-def _renamed(name: str, prefixes: dict[str, str]) -> str:
-    return next((new + name[len(p) :] for p, new in prefixes.items() if name.startswith(p)), name)
-
-
-def _float32(tensors: dict) -> Tensors:
-    """Return floats of any width as float32; `checked` refuses what is not float."""
-    with np.errstate(over="ignore"):  # a number that is too large becomes infinite, and is refused
-        return {
-            name: value.astype(np.float32) if value.dtype.kind in "fV" else value
-            for name, value in tensors.items()
-        }
+    except Exception as error:  # any text may stand there
+        cause = f"{type(error).__name__}: {error}"
+        raise ValueError(f"what its header says of the net is damaged: {cause}") from error
 
 
 def _unknown(path: pathlib.Path, names: list[str]) -> WeightsError:
-    some = ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")
+    layers = dict.fromkeys(name.removesuffix(".weight").removesuffix(".bias") for name in names)
     return WeightsError(
         f"{path} holds no AlexNet: expected layers {_LAYERS[0]} to {_LAYERS[-1]}, or torchvision's "
-        f"features.0 to classifier.6; found {some}"
+        f"features.0 to classifier.6; found {', '.join(layers) or 'nothing'}"
     )

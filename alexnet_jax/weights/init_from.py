@@ -6,6 +6,7 @@ Initial values at random (section 5) are drawn in net/initial_values.py, `Initia
 import dataclasses
 import pathlib
 
+import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -14,7 +15,7 @@ from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from alexnet_jax.weights import files, layout
-from alexnet_jax.weights.container import describe, listed, misfits
+from alexnet_jax.weights.container import Weights, describe, listed, mean_rgb, misfits
 from alexnet_jax.weights.runs import read_run
 
 
@@ -42,16 +43,14 @@ def initialised(
     )
     layers = layers_to_take(config.init_layers, tuple(state.params))
     if phrases := misfits(weights, arch, layers):
-        wrong = {name.rpartition(".")[0] for name in phrases}
+        wrong = {name.partition(".")[0] for name in phrases}
         others = ",".join(name for name in layers if name not in wrong)
         raise WeightsError(
             f"init_from={source} does not fit this net: {listed(phrases)}"
             + (f"; --config.init_layers={others} leaves them out" if others else "")
         )
     tensors = {
-        name: tensor
-        for name, tensor in weights.tensors.items()
-        if name.rpartition(".")[0] in layers
+        name: tensor for name, tensor in weights.tensors.items() if name.partition(".")[0] in layers
     }
     params, stats = layout.from_torch(arch, tensors)
     placed = sharding.put_like({name: state.params[name] for name in params}, params)
@@ -64,7 +63,29 @@ def initialised(
     loaded = f"starts from {source}: {', '.join(sorted(params))}; it {describe(weights)}"
     if anew := sorted(state.params.keys() - params.keys()):
         loaded += f"; drawn anew: {', '.join(anew)}"
+    if weights.left_out:
+        loaded += f"; left out of the file: {', '.join(weights.left_out)}"
+    if other := _other_images(weights, config):
+        loaded += f"; warning: {other}"
     return state, loaded
+
+
+def _other_images(weights: Weights, config: ConfigDict) -> str:
+    """Return in words how the run's images differ from those of the weights, or "".
+
+    Means of data sets are alike; the scale is not, and neither is a mean that is given by values.
+    """
+    if weights.mean is None:
+        return ""
+    data, mean = config.data, mean_rgb(weights.mean)
+    given = list(data.mean_values) if data.mean == "values" else mean
+    if np.allclose(data.divide_by, weights.divide_by, rtol=0.02) and np.allclose(
+        given, mean, atol=3
+    ):
+        return ""
+    by = ", ".join(f"{value:g}" for value in data.divide_by)
+    what = [round(value, 2) for value in given] if data.mean == "values" else "their mean"
+    return f"this run's images are less {what}, divided by [{by}]"
 
 
 def layers_to_take(init_layers: tuple[str, ...] | str, layers: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ is group 0. The input of the first fully connected layer is in the order (column
 here and (column, channel, y, x) in PyTorch. The columns of fc8 lie along its input.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -36,10 +37,11 @@ def to_torch(arch: Architecture, params: dict, stats: dict) -> dict[str, Any]:
     """
     rows = {layer.name: layer for layer in arch.layers}
     tensors = {}
-    for (name, ours), value in (flatten_dict(params) | flatten_dict(stats)).items():
-        is_kernel = ours == "kernel"
+    values = flatten_dict(params) | flatten_dict(stats)
+    for key, value in values.items():
+        name, is_kernel = key[0], _is_kernel(key, rows)
         value = _weight(arch, rows[name], value) if is_kernel else value.reshape(-1)
-        tensors[f"{name}.{_THEIRS[ours]}"] = value
+        tensors[_theirs(key, values)] = value
     return tensors
 
 
@@ -47,17 +49,19 @@ def from_torch(arch: Architecture, tensors: Tensors) -> tuple[dict, dict]:
     """Return (params, stats) of the layers in `tensors`, in the net's shapes."""
     rows = {layer.name: layer for layer in arch.layers}
 
+    params, stats = abstract(arch)
+    values = flatten_dict(params) | flatten_dict(stats)
+
     def of(section: dict) -> dict:
         arrays = {}
-        for (name, ours), like in flatten_dict(section).items():
-            value = tensors.get(f"{name}.{_THEIRS[ours]}")
+        for key, like in flatten_dict(section).items():
+            value = tensors.get(_theirs(key, values))
             if value is not None:
-                if ours == "kernel":
-                    value = _kernel(arch, rows[name], value, like.shape)
-                arrays[name, ours] = np.ascontiguousarray(value.reshape(like.shape))
+                if _is_kernel(key, rows):
+                    value = _kernel(arch, rows[key[0]], value, like.shape)
+                arrays[key] = np.ascontiguousarray(value.reshape(like.shape))
         return unflatten_dict(arrays)
 
-    params, stats = abstract(arch)
     return of(params), of(stats)
 
 
@@ -65,6 +69,17 @@ def shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
     """Return PyTorch's shape of each tensor of a net, sorted by name."""
     made = jax.eval_shape(lambda *values: to_torch(arch, *values), *abstract(arch))
     return {name: value.shape for name, value in made.items()}
+
+
+def _is_kernel(key: tuple[str, ...], rows: dict[str, Layer]) -> bool:
+    """Whether a value is the kernel of a layer, and not a norm's that has this name."""
+    return key[0] in rows and key[1:] == ("kernel",)
+
+
+def _theirs(key: tuple[str, ...], values: Collection[tuple[str, ...]]) -> str:
+    """Return PyTorch's name of a value; one that a norm of one's own added keeps its own."""
+    name = (*key[:-1], _THEIRS.get(key[-1], key[-1]))
+    return ".".join(key if name in values else name)
 
 
 def _weight(arch: Architecture, layer: Layer, kernel: Any) -> Any:

@@ -25,7 +25,7 @@ def read_mean(path: pathlib.Path, *, size: int, bgr: bool) -> np.ndarray:
         raise WeightsError(f"{path} ends in none of {' '.join(readers)}, the formats of a mean")
     try:
         mean = readers[path.suffix](path.read_bytes())
-    except (OSError, ValueError, MemoryError) as error:
+    except Exception as error:  # whatever a damaged file makes a library raise
         raise WeightsError(f"{path} cannot be read: {error}") from error
     if not isinstance(mean, np.ndarray) or mean.dtype.kind not in "fiu":
         raise WeightsError(f"{path} holds no array of numbers")

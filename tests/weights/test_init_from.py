@@ -14,8 +14,9 @@ from alexnet_jax.step.create import abstract_state, create_state
 from alexnet_jax.system import sharding
 from alexnet_jax.train import train
 from alexnet_jax.weights import files, layout
+from alexnet_jax.weights.container import Weights
 from alexnet_jax.weights.importing import import_weights
-from alexnet_jax.weights.init_from import initialised
+from alexnet_jax.weights.init_from import _other_images, initialised
 from alexnet_jax.weights.runs import read_run
 from tests.support import tiny, weight_files
 
@@ -134,3 +135,21 @@ def test_a_run_starts_from_another_run(folder, drawn, tmp_path, capsys):
         assert np.array_equal(found[name], value) == name.startswith(("conv1.", "conv2.")), name
     train(config, second)  # goes on: nothing is loaded again
     assert "starts from" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("divide_by", "mean", "said"),
+    [
+        ((1.0, 1.0, 1.0), (123.0, 117.0, 104.0), ""),
+        ((58.4, 57.1, 57.4), (123.0, 117.0, 104.0), "divided by [58.4, 57.1, 57.4]"),
+        ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), "less [0.0, 0.0, 0.0]"),
+        ((255.0, 255.0, 255.0), (0.0, 0.0, 0.0), "divided by [255, 255, 255]"),
+    ],
+)
+def test_weights_whose_mean_or_scale_is_another(divide_by, mean, said, folder):
+    config = tiny.config(
+        folder, data__divide_by=divide_by, data__mean="values", data__mean_values=mean
+    )
+    weights = Weights("file", {}, mean=np.array([123.0, 117.0, 104.0], np.float32))
+    found = _other_images(weights, config)
+    assert said in found and bool(said) == bool(found)
