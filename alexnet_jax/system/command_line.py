@@ -6,16 +6,20 @@ Only a command changes settings of the whole process: signal handlers, logging l
 import functools
 import inspect
 import logging
+import os
+import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 from absl import app, flags
 from ml_collections import config_flags
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.system import distributed, recipes
+from alexnet_jax.system import distributed, recipes, sharding
 from alexnet_jax.system.interrupt import Stopped, stop_at_once
 
 USER_ERROR = 2
@@ -52,6 +56,9 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
     logging.getLogger("jax").setLevel(logging.WARNING)  # INFO lists the backends that are missing
     for name in HUSHED:  # a filter, since reading the flags sets absl's level
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.CRITICAL)
+    for stream in (sys.stdout, sys.stderr):  # names that the terminal's encoding lacks are escaped
+        if hasattr(stream, "reconfigure"):  # a test's may not have it
+            stream.reconfigure(errors="backslashreplace")
     stop_at_once()
     app.run(lambda argv: _guarded(main, argv), flags_parser=functools.partial(_parse, words=words))
 
@@ -64,6 +71,34 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
     except Stopped as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
+    except BrokenPipeError:  # whoever reads has enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to flush
+        distributed.leave(128 + signal.SIGPIPE)
+    except jax.errors.JaxRuntimeError as error:
+        if (line := _of_the_device(str(error))) is None:
+            raise
+        distributed.leave(_print_error(line))
+    except (RuntimeError, AssertionError):
+        if (line := sharding.no_backend()) is None:
+            raise
+        distributed.leave(_print_error(line))
+
+
+def _of_the_device(error: str) -> str | None:
+    """Return one line about an error of JAX that the user can mend, or None."""
+    if "RESOURCE_EXHAUSTED" not in error and "Out of memory" not in error:
+        return None
+    asked = re.search(r"[\d.,]+ ?[KMGT]?i?B\b|\d+ bytes", error)
+    values = flags.FLAGS
+    batch = f" with batch_size {values.config.batch_size}" if "config" in values else ""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    limit = stats.get("bytes_limit")
+    has = f", which has {limit / 2**30:.1f} GiB for JAX" if limit else ""
+    return (
+        f"the memory of {jax.local_devices()[0].device_kind} is not enough{batch}{has}"
+        f"{f' (it asked for {asked[0]})' if asked else ''}: lower config.batch_size or "
+        "config.evaluate.batch_size, or end other programs on the device"
+    )
 
 
 def _parse(argv: list[str], words: bool) -> list[str]:

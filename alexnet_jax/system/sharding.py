@@ -6,8 +6,11 @@ the paper's two GPUs. The parts of the batch lie along "data".
 
 import collections
 import functools
+import importlib.util
+import os
 import warnings
 from collections.abc import Sequence
+from importlib import metadata
 
 import jax
 import numpy as np
@@ -34,6 +37,38 @@ def split_cpu(mesh: ConfigDict) -> None:
     """
     if mesh.cpu_devices > 1:
         jax.config.update("jax_num_cpu_devices", mesh.cpu_devices)
+
+
+def no_backend() -> str | None:
+    """Return one line if JAX_PLATFORMS asks for devices that JAX does not find, else None."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # JAX raises either
+        why = " ".join(str(error).split())
+        return (
+            f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')} asks for a device that JAX does "
+            f"not find{f' ({why})' if why else ''}: install its driver and requirements-gpu.txt, "
+            "or unset JAX_PLATFORMS to compute on what is there"
+        )
+    return None
+
+
+def unused_plugins(platform: str, platforms: str | None) -> str | None:
+    """Return a warning if a plugin for accelerators is installed, but JAX computes on the CPU.
+
+    Args:
+      platform: of the devices that JAX found.
+      platforms: JAX_PLATFORMS; where it is set, the CPU was asked for.
+    """
+    plugins = [plugin.name for plugin in metadata.entry_points(group="jax_plugins")]
+    plugins += ["libtpu"] if importlib.util.find_spec("libtpu") else []
+    if platform != "cpu" or platforms or not plugins:
+        return None
+    return (
+        f"JAX's plugin {', '.join(sorted(plugins))} is installed but found no device, so this "
+        "computes on the CPU: look at the driver (nvidia-smi), or set JAX_PLATFORMS=cpu if this "
+        "is meant"
+    )
 
 
 def compiler_options(mesh: Mesh) -> dict[str, str]:
@@ -78,6 +113,8 @@ def make_mesh(
         processes have different numbers of devices, which JAX's barriers do not support.
     """
     devices = jax.devices() if devices is None else devices
+    if text := unused_plugins(devices[0].platform, os.environ.get("JAX_PLATFORMS")):
+        warnings.warn(text, stacklevel=2)
     count = len(devices)
     of_each = collections.Counter(device.process_index for device in devices)
     if len(set(of_each.values())) > 1:
