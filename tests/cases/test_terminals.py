@@ -23,11 +23,12 @@ def command(body: str, **environment: str) -> subprocess.Popen:
 @pytest.mark.parametrize("end", ["\\n", "\\n' * 100 + '"])
 def test_a_reader_that_has_enough_ends_the_command_quietly(end):
     """A command whose reader is gone, as in `| head`, ends without a word."""
-    running = command(f"[print('a' * 1000, end='{end}', flush=True) for _ in range(10000)]")
-    assert running.stdout is not None and running.stderr is not None
-    running.stdout.readline()
-    running.stdout.close()
-    assert (running.stderr.read(), running.wait()) == (b"", 141)
+    body = f"[print('a' * 1000, end='{end}', flush=True) for _ in range(10000)]"
+    with command(body) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert (running.stderr.read(), running.wait()) == (b"", 141)
 
 
 @pytest.mark.parametrize(
