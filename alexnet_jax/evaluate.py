@@ -19,7 +19,6 @@ net, weights, split, views, resize, loss, top1_error, top1_interval, top5_error,
 
 import itertools
 import json
-import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -49,6 +48,7 @@ from alexnet_jax.run.folder import REPORT_FILE
 from alexnet_jax.run.restore import SPLIT, Restored, restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import check_writable
+from alexnet_jax.system.paths import user_path
 
 FLAGS = flags.FLAGS
 OF_RUNS = ("views", "resize", "data_dir", "split", "checkpoint", "out")  # not of kept predictions
@@ -87,14 +87,14 @@ def main(_) -> None:
         )
     begin, kept = time.perf_counter(), None
     if FLAGS.predictions:
-        rows, seen = compare(joined([pathlib.Path(p) for p in FLAGS.predictions]), weights), 0
+        rows, seen = compare(joined([user_path(p) for p in FLAGS.predictions]), weights), 0
     else:
         rows, seen, kept = _run(weights)
     speed = {"images_per_second": seen / (time.perf_counter() - begin)} if seen else {}
     print(table(rows))
     print(json.dumps({**rows[-1], **speed, "rows": rows}))
     if kept is not None and FLAGS.out:  # last: the disk may be full
-        kept.save(pathlib.Path(FLAGS.out))
+        kept.save(user_path(FLAGS.out))
 
 
 def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
@@ -109,7 +109,7 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
     if weights == FIT:
         check_fit(len(FLAGS.workdir))
     if FLAGS.out:
-        check_writable(pathlib.Path(FLAGS.out), DataError)
+        check_writable(user_path(FLAGS.out), DataError)
     split_cpu(FLAGS.workdir)
     nets = [restore(workdir, FLAGS.checkpoint) for workdir in FLAGS.workdir]
     predictors = {views: _predictors(nets, views) for _, views in wanted}

@@ -10,7 +10,6 @@ arch and step. The last line is one JSON object.
 """
 
 import json
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +23,7 @@ from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
+from alexnet_jax.system.paths import user_path
 
 FLAGS = flags.FLAGS
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -40,7 +40,7 @@ def define_flags() -> None:
 
 def main(_) -> None:
     """Write the files that the flags name."""
-    out = pathlib.Path(FLAGS.out)
+    out = user_path(FLAGS.out)
     if out.suffix != ".jaxexport":
         raise ConfigError(f"--out ends in .jaxexport; got {out}")
     split_cpu([FLAGS.workdir])

@@ -26,6 +26,7 @@ from alexnet_jax.errors import ConfigError
 from alexnet_jax.run.config import idle
 from alexnet_jax.system import command_line, distributed, sharding
 from alexnet_jax.system.interrupt import Interrupt
+from alexnet_jax.system.paths import user_path
 from alexnet_jax.train import train
 
 OF_SEVERAL = ("coordinator", "num_processes", "process_id")
@@ -69,7 +70,7 @@ def main(_) -> None:
 def _workdir() -> pathlib.Path:
     """Return the run's folder; print it if the recipe's name decides it."""
     if flags.FLAGS.workdir:
-        return pathlib.Path(flags.FLAGS.workdir)
+        return user_path(flags.FLAGS.workdir)
     file = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
     workdir = pathlib.Path("runs", pathlib.Path(file).stem)
     if jax.process_index() == 0:

@@ -40,6 +40,7 @@ from alexnet_jax.step.state import TrainState
 from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import distributed, sharding
 from alexnet_jax.system.interrupt import Interrupt, Stopped
+from alexnet_jax.system.paths import user_path
 from alexnet_jax.weights.init_from import initialised, layers_to_take
 
 IN_FLIGHT = 2  # steps that the host may be ahead of the device
@@ -70,7 +71,14 @@ def train(
       Stopped: `interrupt` asked to stop; the state is saved.
     """
     configs.check(config)
-    workdir = pathlib.Path(workdir)
+    workdir = user_path(workdir)
+    for path in (
+        config.data.dir,
+        config.data.prepared_dir,
+        config.checkpoint.dir,
+        config.init_from,
+    ):
+        user_path(path)  # refuses what is no path, before anything is made
     arch = resolving.resolve(config.model)
     mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size)
     _check_before_preparation(config, arch)

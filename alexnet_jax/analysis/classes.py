@@ -27,6 +27,7 @@ from alexnet_jax.inference.ensemble import ranks
 from alexnet_jax.inference.predictor import Predictor, make_predict, predicted
 from alexnet_jax.run.restore import SPLIT, Restored
 from alexnet_jax.system import command_line
+from alexnet_jax.system.paths import user_path
 
 
 class Tally:
@@ -115,7 +116,7 @@ def define_flags() -> None:
 def main(_) -> None:
     """Count the answers for the run that the flags name."""
     values = flags.FLAGS
-    path = command.output_folder(pathlib.Path(values.workdir)) / "classes.json"
+    path = command.output_folder(user_path(values.workdir)) / "classes.json"
     content = classes(*command.load(), views=int(values.views), words=values.words)
     report(content, path, values.rows)
 

@@ -36,6 +36,7 @@ from alexnet_jax.analysis import command
 from alexnet_jax.analysis.conv1 import checkpoint_steps, initial_kernels, read_kernels
 from alexnet_jax.net.filters import colour_shares, energies, share
 from alexnet_jax.system import command_line
+from alexnet_jax.system.paths import user_path
 
 DEALS = 10_000
 COLOUR = "conv1_colour"  # in the line of a validation in metrics.jsonl
@@ -127,7 +128,7 @@ def define_flags() -> None:
 
 def main(_) -> None:
     """Measure the runs that the flags name."""
-    report([pathlib.Path(path) for path in flags.FLAGS.workdir], flags.FLAGS.checkpoint)
+    report([user_path(path) for path in flags.FLAGS.workdir], flags.FLAGS.checkpoint)
 
 
 if __name__ == "__main__":

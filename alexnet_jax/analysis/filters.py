@@ -22,6 +22,7 @@ from alexnet_jax.analysis.conv1 import read_kernels
 from alexnet_jax.net.filters import filter_grid
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import atomic_file
+from alexnet_jax.system.paths import user_path
 
 MAGNIFICATION = 5  # pixels for each weight
 LABEL, GAP = 30, 14  # pixels high
@@ -96,7 +97,7 @@ def main(_) -> None:
     """Draw the filters of the run that the flags name."""
     values = flags.FLAGS
     result = filters(
-        pathlib.Path(values.workdir),
+        user_path(values.workdir),
         values.checkpoint,
         each=values.each,
         magnification=values.magnification,

@@ -1,12 +1,12 @@
 """Names of classes that a reader understands."""
 
 import collections
-import pathlib
 from collections.abc import Sequence
 
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
 from alexnet_jax.run.restore import Restored
+from alexnet_jax.system.paths import user_path
 
 
 def class_names(restored: Restored, dataset: PreparedDataset, words_file: str = "") -> list[str]:
@@ -40,7 +40,7 @@ def class_names(restored: Restored, dataset: PreparedDataset, words_file: str = 
 
 def _read(path: str, classes: Sequence[str]) -> dict[str, str]:
     try:
-        lines = pathlib.Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = user_path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"--words={path} cannot be read: {error}") from error
     words = dict(line.split("\t", 1) for line in lines if "\t" in line)

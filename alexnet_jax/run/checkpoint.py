@@ -19,6 +19,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from alexnet_jax.errors import CheckpointError
 from alexnet_jax.step.state import NetState, State, TrainState
+from alexnet_jax.system.paths import user_path
 
 LATEST = 2
 ERROR = "top1_error"  # "best" is the checkpoint with the lowest one
@@ -47,7 +48,7 @@ class Checkpoints:
         *,
         read_only: bool = False,
     ):
-        self.directory = pathlib.Path(directory or pathlib.Path(workdir) / "checkpoints").resolve()
+        self.directory = user_path(directory or user_path(workdir) / "checkpoints").resolve()
         self.config_hash = config_hash
         best = keep.BestN(
             get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False

@@ -18,6 +18,7 @@ from alexnet_jax.errors import CheckpointError, ConfigError
 from alexnet_jax.run import config as configs
 from alexnet_jax.system.atomic_file import write_atomic
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.paths import user_path
 
 REPORT_FILE = "report.html"
 LOCK_FILE = ".training"
@@ -46,7 +47,7 @@ def check_run(workdir: pathlib.Path, config: ConfigDict) -> None:
 def _has_begun(workdir: pathlib.Path, config: ConfigDict) -> bool:
     """Whether a run has a checkpoint or a line in its log, and not only its config."""
     elsewhere = configs.flattened(config).get("checkpoint.dir")
-    checkpoints = pathlib.Path(elsewhere or workdir / "checkpoints")
+    checkpoints = user_path(elsewhere or workdir / "checkpoints")
     log = workdir / "metrics.jsonl"
     logged = log.exists() and log.stat().st_size > 0  # it is empty before the first step
     return logged or any(path.name.isdigit() for path in checkpoints.glob("*"))

@@ -23,6 +23,7 @@ from alexnet_jax.run.dataset_info import DatasetInfo
 from alexnet_jax.run.folder import data_of, read_config
 from alexnet_jax.step.state import NetState, abstract_net
 from alexnet_jax.system import sharding
+from alexnet_jax.system.paths import user_path
 
 SPLIT = "validation"
 
@@ -79,7 +80,7 @@ class Restored:
         """
         data = self.config.copy_and_resolve_references().data
         if data_dir:
-            folder = pathlib.Path(data_dir).expanduser()
+            folder = user_path(data_dir)
             data.dir = data_dir
             data.builder = _builder_of(folder)
             if data.builder == "image_folder" and not train and _is_all_new(self, folder):
@@ -118,7 +119,7 @@ def restore(
     """
     if str(checkpoint) not in ("best", "latest") and not str(checkpoint).isdigit():
         raise CheckpointError(f"--checkpoint is best, latest or a step; got {checkpoint!r}")
-    workdir = pathlib.Path(workdir)
+    workdir = user_path(workdir)
     config = _checked_config(workdir)
     info = dataset_info.read(workdir, config.data)
     arch = info.arch(config.model)
@@ -138,7 +139,7 @@ def split_cpu(workdirs: Sequence[str | pathlib.Path]) -> None:
       CheckpointError: there is no run.
       ConfigError: another version of the program wrote one.
     """
-    meshes = [_checked_config(pathlib.Path(workdir)).mesh for workdir in workdirs]
+    meshes = [_checked_config(user_path(workdir)).mesh for workdir in workdirs]
     sharding.split_cpu(max(meshes, key=lambda mesh: mesh.cpu_devices))
 
 
@@ -158,7 +159,7 @@ def _mesh(asked: ConfigDict, columns: int) -> Mesh:
 
 
 def _is_there(folder: str) -> bool:
-    return bool(folder) and pathlib.Path(folder).expanduser().is_dir()
+    return bool(folder) and user_path(folder).is_dir()
 
 
 def _is_all_new(restored: Restored, folder: pathlib.Path) -> bool:
@@ -174,7 +175,7 @@ def _is_all_new(restored: Restored, folder: pathlib.Path) -> bool:
             return False
     except DataError:
         return False  # the folder is gone, but its images may have been prepared
-    if _is_there(data.dir) and folder.samefile(pathlib.Path(data.dir).expanduser()):
+    if _is_there(data.dir) and folder.samefile(user_path(data.dir)):
         return False
     try:
         rest = folders.folder_source(folder, data.validation_fraction).splits["train"].count

@@ -18,6 +18,7 @@ from ml_collections import config_flags
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architectures
 from alexnet_jax.system import command_line, recipes
+from alexnet_jax.system.paths import user_path
 from alexnet_jax.weights import files
 from alexnet_jax.weights.exporting import export_weights
 from alexnet_jax.weights.importing import import_weights
@@ -43,9 +44,9 @@ def main(argv: list[str]) -> None:
     """Import or export, as the first word says."""
     words = argv[1:]
     if words[:1] == ["import"] and len(words) == 2:
-        result = _import(pathlib.Path(words[1]).expanduser())
+        result = _import(user_path(words[1]))
     elif words == ["export"] and flags.FLAGS.workdir:
-        result = _export(pathlib.Path(flags.FLAGS.workdir))
+        result = _export(user_path(flags.FLAGS.workdir))
     else:
         raise ConfigError(f"expected {_USAGE}; got {' '.join(words) or 'neither'}")
     print(json.dumps(result))
@@ -55,9 +56,9 @@ def _import(path: pathlib.Path) -> dict:
     weights = files.read(path)
     if flags.FLAGS.mean:
         size = weights.size or flags.FLAGS.config.data.size
-        mean = read_mean(pathlib.Path(flags.FLAGS.mean).expanduser(), size=size, bgr=weights.bgr)
+        mean = read_mean(user_path(flags.FLAGS.mean), size=size, bgr=weights.bgr)
         weights = dataclasses.replace(weights, mean=mean)
-    out = pathlib.Path(flags.FLAGS.out)
+    out = user_path(flags.FLAGS.out)
     config, arch = import_weights(weights, flags.FLAGS.config, out, flags.FLAGS.arch or "")
     return {
         "workdir": str(out),
@@ -72,7 +73,7 @@ def _import(path: pathlib.Path) -> dict:
 
 def _export(workdir: pathlib.Path) -> dict:
     weights = read_run(workdir, flags.FLAGS.checkpoint)
-    out = pathlib.Path(flags.FLAGS.out)
+    out = user_path(flags.FLAGS.out)
     metadata = export_weights(weights, out)
     return {
         "file": str(out),

@@ -4,7 +4,6 @@ Initial values at random (section 5) are drawn in net/initial_values.py, `Initia
 """
 
 import dataclasses
-import pathlib
 
 import numpy as np
 from jax.sharding import Mesh
@@ -14,6 +13,7 @@ from alexnet_jax.errors import ConfigError, WeightsError
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
+from alexnet_jax.system.paths import user_path
 from alexnet_jax.weights import files, layout
 from alexnet_jax.weights.container import Weights, describe, listed, mean_rgb, misfits
 from alexnet_jax.weights.runs import read_run
@@ -37,7 +37,7 @@ def initialised(
       WeightsError: a layer is missing or has another shape.
       ConfigError: init_layers names a layer that the net does not have.
     """
-    source = pathlib.Path(config.init_from).expanduser()
+    source = user_path(config.init_from)
     weights = (
         read_run(source, mesh=mesh, with_mean=False) if source.is_dir() else files.read(source)
     )

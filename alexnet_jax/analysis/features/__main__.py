@@ -21,7 +21,6 @@ or 1 if a file could not be read.
 """
 
 import json
-import pathlib
 import sys
 import time
 from typing import Any
@@ -37,6 +36,7 @@ from alexnet_jax.data.input.loader import eval_batches
 from alexnet_jax.inference.predictor import batch_size_for
 from alexnet_jax.run.restore import SPLIT, restore, split_cpu
 from alexnet_jax.system import command_line
+from alexnet_jax.system.paths import user_path
 
 
 def define_flags() -> None:
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
 
     values, words = flags.FLAGS, argv[1:]
-    out, split = pathlib.Path(values.out), values.split
+    out, split = user_path(values.out), values.split
     export.check_ending(out)
     paths = files.image_files(words) if words else []
     split_cpu(values.workdir)

@@ -1,6 +1,5 @@
 """Make figure 4 of the paper: five best classes, and neighbours in the last hidden layer."""
 
-import pathlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import Predictor, make_predict
 from alexnet_jax.run.restore import SPLIT, Restored
+from alexnet_jax.system.paths import user_path
 
 IMAGES, BEST, QUERIES = 8, 5, 5
 
@@ -88,7 +88,7 @@ def make_figure(
     names = class_names(restored, dataset, words)
     images, queries = choose(dataset.num_examples(SPLIT), seed, images, queries)
     folder = command.output_folder(restored.workdir)
-    features = pathlib.Path(features_dir) if features_dir else folder / "features"
+    features = user_path(features_dir) if features_dir else folder / "features"
     left = predictions(restored, dataset, images, names)
     right = neighbours(restored, dataset, queries, names, features)
     files = [folder / name for name in ("predictions.json", "neighbours.json", "figure4.png")]

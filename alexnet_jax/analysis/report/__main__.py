@@ -11,7 +11,6 @@ file, runs, bytes.
 
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 
 from absl import flags
@@ -19,11 +18,12 @@ from absl import flags
 from alexnet_jax.analysis.report.page import write
 from alexnet_jax.run.folder import REPORT_FILE
 from alexnet_jax.system import command_line
+from alexnet_jax.system.paths import user_path
 
 
 def report(workdirs: Sequence[str], out: str | None) -> None:
     """Write the page of some runs and print a line of JSON."""
-    path = write([pathlib.Path(x) for x in workdirs], pathlib.Path(out) if out else None)
+    path = write([user_path(x) for x in workdirs], user_path(out) if out else None)
     print(json.dumps({"file": str(path), "runs": len(workdirs), "bytes": os.path.getsize(path)}))
 
 

@@ -10,6 +10,7 @@ from alexnet_jax.data.decode.resize import PAPER, Resize
 from alexnet_jax.data.sources.folders import files_split, images
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.paths import user_path
 from alexnet_jax.system.threads import ordered_map
 
 UNKNOWN = -1  # label of an image without one
@@ -28,7 +29,7 @@ def image_files(words: Sequence[str]) -> list[pathlib.Path]:
     """
     files = []
     for word in words:
-        path = pathlib.Path(word).expanduser()
+        path = user_path(word)
         if path.is_dir():
             names = images(path, ".", may_be_empty=True)
             if not names:

@@ -26,6 +26,7 @@ from alexnet_jax.data.store.layout import VERSION, Layout
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.paths import user_path
 
 
 @reading()
@@ -110,7 +111,7 @@ def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
 
 
 def _root(data: ConfigDict) -> pathlib.Path:
-    return pathlib.Path(data.prepared_dir or "~/tensorflow_datasets").expanduser().absolute()
+    return user_path(data.prepared_dir or "~/tensorflow_datasets").absolute()
 
 
 def _tfds_copy(data: ConfigDict) -> pathlib.Path | None:
@@ -124,7 +125,7 @@ def _source_folder(data: ConfigDict) -> pathlib.Path:
     if not data.dir:
         also = ", or TFDS's imagenet2012 in " + str(_root(data)) if data.builder == "ilsvrc" else ""
         raise DataError(f"data.builder={data.builder} needs a folder of images{also}; set data.dir")
-    return pathlib.Path(os.path.abspath(pathlib.Path(data.dir).expanduser()))
+    return pathlib.Path(os.path.abspath(user_path(data.dir)))
 
 
 def _find_source(data: ConfigDict, only: str | None) -> Source:

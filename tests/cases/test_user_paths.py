@@ -1,0 +1,48 @@
+"""~ and addresses of object stores, wherever a path is given."""
+
+import pathlib
+
+import pytest
+
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.run.checkpoint import Checkpoints
+from alexnet_jax.run.restore import restore
+from alexnet_jax.system.paths import user_path
+from alexnet_jax.train import train
+from tests.support import tiny
+
+STORES = ["gs://bucket/run", "s3://bucket/run", "hdfs://host/run"]
+
+
+@pytest.mark.parametrize("address", STORES)
+@pytest.mark.parametrize("field", ["workdir", "data__dir", "data__prepared_dir", "checkpoint__dir"])
+def test_an_object_store_is_refused_before_anything_is_made(tmp_path, monkeypatch, field, address):
+    """gs://, s3:// and hdfs:// are refused in one line that names mounting; nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    workdir = address if field == "workdir" else "run"
+    made = tiny.config(tmp_path, **({} if field == "workdir" else {field: address}))
+    with pytest.raises(ConfigError, match="mount") as error:
+        train(made, workdir)
+    assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
+
+
+def test_home_is_home_wherever_it_stands_first(tmp_path, monkeypatch):
+    """~ is the home folder in a run's folder, in checkpoint.dir and from Python."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~") == tmp_path and user_path("~/a") == tmp_path / "a"
+    for checkpoints in (Checkpoints("~/run"), Checkpoints("x", directory="~/run/checkpoints")):
+        with checkpoints:
+            assert checkpoints.directory == tmp_path / "run" / "checkpoints"
+    with pytest.raises(Exception, match=f"{tmp_path}/run holds no run"):
+        restore("~/run")
+
+
+@pytest.mark.parametrize("name", ["~nobody_here/run", "~cat.jpg", "~~"])
+def test_nobodys_home_is_one_line_and_a_file_of_that_name_is_itself(tmp_path, monkeypatch, name):
+    """~ of an unknown user is one line; a file called ~cat.jpg is that file."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="names no home folder"):
+        user_path(name)
+    pathlib.Path(name).parent.mkdir(exist_ok=True)
+    pathlib.Path(name).touch()
+    assert user_path(name) == pathlib.Path(name)
