@@ -5,6 +5,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.config_fields import Data, check_section
 from alexnet_jax.errors import ConfigError, DataError
+from alexnet_jax.system.paths import user_path
 
 OF_THE_DATA = ("image", "centre", "channel")  # means of the training set
 OF_A_FILE = ("file", "centre_file")
@@ -92,7 +93,7 @@ def read_mean(path: str, size: int) -> np.ndarray:
     shape = (size, size, 3)
     expected = f"data.mean_file is an .npy of {shape} floats, RGB 0-255"
     try:
-        mean = np.load(path, allow_pickle=False)
+        mean = np.load(user_path(path), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ConfigError(f"{expected}; {path!r} cannot be read: {error}") from error
     if not isinstance(mean, np.ndarray):
