@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.input.pixel_stats import OF_A_FILE, OF_THE_DATA, make_pixel_stats, read_mean
 from alexnet_jax.data.prepare.prepare import prepared_directory
+from alexnet_jax.data.sources import ilsvrc2012
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import CheckpointError, DataError
@@ -70,7 +71,11 @@ def of_dataset(dataset: PreparedDataset) -> DatasetInfo:
     """Return the facts about a prepared dataset."""
     rows = dataset.classes or [{} for _ in dataset.class_names]
     names = dataset.class_names
-    words = tuple(str(row.get("words") or name) for row, name in zip(rows, names, strict=True))
+    of_ilsvrc = ilsvrc2012.words()
+    words = tuple(
+        str(row.get("words") or of_ilsvrc.get(name, name))
+        for row, name in zip(rows, names, strict=True)
+    )
     return DatasetInfo(names, words, dataset.statistics)
 
 

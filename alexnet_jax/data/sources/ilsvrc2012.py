@@ -1,0 +1,12 @@
+"""The 1000 classes of ILSVRC-2012 and their words, in the order of the labels: sorted by wnid."""
+
+import functools
+from importlib import resources
+
+
+@functools.cache
+def words() -> dict[str, str]:
+    """Return wnid -> words, with commas between them, in the order of the labels."""
+    file = resources.files(__package__) / "ilsvrc2012_words.tsv"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return {wnid: text for wnid, _, text in (line.partition("\t") for line in lines)}
