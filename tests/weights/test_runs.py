@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import stat
 
 import jax
 import numpy as np
@@ -303,3 +305,15 @@ def ended(done: commands.Done) -> dict:
     """Return the JSON on the last line."""
     assert done.code == 0, done.err
     return json.loads(done.out.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_an_exported_file_has_the_mode_of_the_umask(umask, mode, tmp_path):
+    tensors = weight_files.draw_tensors(weight_files.net_of("caffe"))
+    weights = Weights("run", tensors, ("caffe",), mean=np.zeros(3, np.float32))
+    before = os.umask(umask)
+    try:
+        export_weights(weights, tmp_path / "net.safetensors")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "net.safetensors").stat().st_mode) == mode
