@@ -57,7 +57,8 @@ $(VENV)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: Python 3.11 or newer is needed; choose one: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
-		{ echo "error: this Python cannot make environments; on Debian: apt install python3-venv"; exit 1; }
+		{ echo "error: this Python cannot make environments; on Debian: apt install $$($(PYTHON) -c \
+			'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 

@@ -100,7 +100,7 @@ def train(
             dataset_info.keep(workdir, dataset, config.data, begun=bool(checkpoints.steps()))
         run = Run(config, arch, mesh, dataset, checkpoints, log, stop)
         if first:  # not earlier: a start that is refused must not change the folder's config
-            if run.step and (warning := folder.other_cores(workdir)):
+            if run.step and (warning := folder.other_machine(workdir)):
                 log.say(warning)
             folder.write_run(workdir, config)
         return _loop(run, after_validation if first else None)

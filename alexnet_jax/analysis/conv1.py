@@ -11,7 +11,7 @@ from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import check, fingerprint
 from alexnet_jax.run.folder import read_config
 from alexnet_jax.step.state import initial_net
-from alexnet_jax.system.random_streams import stream
+from alexnet_jax.system.random_streams import root_key, stream
 from alexnet_jax.system.sharding import FAST_COMPILE
 from alexnet_jax.weights.runs import read_run
 
@@ -55,7 +55,7 @@ def initial_kernels(workdir: pathlib.Path) -> Kernels | None:
     arch = resolving.resolve(config.model, config.model.classes or 2)
 
     def draw():
-        key = stream(jax.random.key(config.seed), "init")
+        key = stream(root_key(config.seed), "init")
         return initial_net(arch, key).params["conv1"]["kernel"]
 
     kernels = np.asarray(jax.jit(draw, compiler_options=FAST_COMPILE)())

@@ -12,6 +12,7 @@ from alexnet_jax.net.architecture import Architecture, Layer, PerLayer
 from alexnet_jax.net.blocks import IMAGE_CHANNELS
 from alexnet_jax.net.resolving import overrides, resolve
 from alexnet_jax.net.values import params_of
+from alexnet_jax.system.random_streams import root_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _shapes(arch: Architecture) -> tuple[dict, dict]:
     names = [name for layer in arch.layers for name in (layer.name, arch.output(layer))]
 
     def run() -> tuple[dict, dict]:
-        net = AlexNet(arch, key=jax.random.key(0))
+        net = AlexNet(arch, key=root_key(0))
         images = jax.numpy.zeros((1, arch.image_size, arch.image_size, IMAGE_CHANNELS))
         return params_of(net), net(images, activations=names)[1]
 

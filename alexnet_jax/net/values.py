@@ -5,11 +5,12 @@ from flax import nnx, traverse_util
 
 from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.system.random_streams import root_key
 
 
 def structure_of(arch: Architecture) -> AlexNet:
     """Return a net that has shapes instead of values; `merge` gives it values."""
-    return jax.eval_shape(lambda: AlexNet(arch, key=jax.random.key(0)))
+    return jax.eval_shape(lambda: AlexNet(arch, key=root_key(0)))
 
 
 def params_of(net: AlexNet) -> dict:

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,14 @@ from alexnet_jax.system.paths import user_path
 REPORT_FILE = "report.html"
 LOCK_FILE = ".training"
 MEAN_FILE = "mean_image.npy"  # a copy of data.mean_file, where the config has one
+# Settings of JAX, from its variables in the environment, that change what a run computes.
+SETTINGS = (
+    "jax_enable_x64",
+    "jax_default_prng_impl",
+    "jax_threefry_partitionable",
+    "jax_default_matmul_precision",
+    "jax_numpy_dtype_promotion",
+)
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -64,21 +73,32 @@ def write_run(workdir: pathlib.Path, config: ConfigDict) -> None:
     write_atomic(workdir / "environment.json", text, ConfigError)
 
 
-def other_cores(workdir: pathlib.Path) -> str | None:
-    """Return a warning if a run on CPU continues with another number of cores, else None.
+def other_machine(workdir: pathlib.Path) -> str | None:
+    """Return a warning if a run continues where its last bits may differ, else None.
 
-    Call it before `write_run`, which overwrites the number of cores in environment.json.
+    Call it before `write_run`, which overwrites environment.json.
     """
     try:
-        before = json.loads((workdir / "environment.json").read_text()).get("cores")
-    except (OSError, ValueError, AttributeError):
+        before = json.loads((workdir / "environment.json").read_text())
+        packages = before.get("packages", {})
+        before = {**before, "jax": packages.get("jax"), "jaxlib": packages.get("jaxlib")}
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
-    now = cores()
-    if before in (None, now) or jax.default_backend() != "cpu":
+    now = environment()
+    now |= {name: now["packages"][name] for name in ("jax", "jaxlib")}
+    names = ["jax", "jaxlib", "matmul_precision", "xla_flags", "jax_settings"]
+    if jax.default_backend() == "cpu":
+        names += ["cores", "vector_bits"]
+    differ = [
+        f"{name}: {before[name]!r}, now {now[name]!r}"
+        for name in names
+        if before.get(name) is not None and before[name] != now[name]
+    ]
+    if not differ:
         return None
     return (
-        f"this run had {before} core(s) and goes on with {now}: from here on its numbers may "
-        "differ in their last bits from those of a run that was never stopped"
+        f"this run goes on in another environment ({'; '.join(differ)}): from here on its numbers "
+        "may differ in their last bits from those of a run that was never stopped"
     )
 
 
@@ -149,6 +169,8 @@ def environment() -> dict:
         "processes": jax.process_count(),
         "matmul_precision": _matmul_precision(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "jax_settings": {name: str(getattr(jax.config, name)) for name in SETTINGS},
+        "vector_bits": _vector_bits(),
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
         "commit": _commit(),
     }
@@ -157,6 +179,18 @@ def environment() -> dict:
 def _matmul_precision() -> str:
     """Return the precision of float32 products; "default" is TF32 on recent GPUs."""
     return jax.config.jax_default_matmul_precision or "default"  # type: ignore[attr-defined]
+
+
+def _vector_bits() -> int | None:
+    """Return the width of the processor's vectors, 128, 256 or 512; None: not known."""
+    try:
+        text = pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return None
+    flags = set(re.findall(r"\w+", next(iter(re.findall(r"^flags\s*:(.*)$", text, re.M)), "")))
+    if not flags:
+        return None
+    return 512 if "avx512f" in flags else 256 if "avx2" in flags else 128
 
 
 def _commit() -> str | None:

@@ -12,13 +12,13 @@ from alexnet_jax.step import metrics
 from alexnet_jax.step.optimizer import make_optimizer
 from alexnet_jax.step.schedule import make_plateau
 from alexnet_jax.step.state import TrainState, initial_net, shardings_of, specs_of, with_shardings
-from alexnet_jax.system.random_streams import stream
+from alexnet_jax.system.random_streams import root_key, stream
 from alexnet_jax.system.sharding import FAST_COMPILE
 
 
 def initial_state(config: ConfigDict, arch: Architecture) -> TrainState:
     """Return the state before the first step; to be traced by `create_state`."""
-    key = jax.random.key(config.seed)
+    key = root_key(config.seed)
     net = initial_net(arch, stream(key, "init"))
     return TrainState(
         step=net.step,

@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec as P
 from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.values import params_of, stats_of
+from alexnet_jax.system.random_streams import root_key
 from alexnet_jax.system.sharding import param_specs, placed
 
 if TYPE_CHECKING:  # prediction loads no optimizer
@@ -64,7 +65,7 @@ def initial_net(arch: Architecture, key: Array) -> NetState:
 
 def abstract_net(arch: Architecture, mesh: Mesh) -> NetState:
     """Return a net's shapes, dtypes and shardings: columns over "group"."""
-    shapes = jax.eval_shape(lambda: initial_net(arch, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: initial_net(arch, root_key(0)))
     return with_shardings(shapes, mesh, specs_of(shapes))
 
 

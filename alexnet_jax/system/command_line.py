@@ -59,6 +59,9 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
     for stream in (sys.stdout, sys.stderr):  # names that the terminal's encoding lacks are escaped
         if hasattr(stream, "reconfigure"):  # a test's may not have it
             stream.reconfigure(errors="backslashreplace")
+    # What a run's bits depend on, whatever JAX_ENABLE_X64 and its like say.
+    jax.config.update("jax_enable_x64", False)
+    jax.config.update("jax_threefry_partitionable", True)
     stop_at_once()
     app.run(lambda argv: _guarded(main, argv), flags_parser=functools.partial(_parse, words=words))
 

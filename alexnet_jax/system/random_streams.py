@@ -11,6 +11,11 @@ import zlib
 import jax
 
 
+def root_key(seed: int) -> jax.Array:
+    """Return the typed key of a seed: Threefry, whatever JAX_DEFAULT_PRNG_IMPL says."""
+    return jax.random.key(seed, impl="threefry2x32")
+
+
 def stream(key: jax.Array, name: str, *counters: jax.Array | int) -> jax.Array:
     """Return the key of stream `name`.
 

@@ -44,16 +44,16 @@ def test_other_cores_than_before_are_told(tmp_path, monkeypatch):
     for text in (None, '{"cor', "[]", "{}"):  # nothing is known
         if text is not None:
             file.write_text(text)
-        assert folder.other_cores(tmp_path) is None
+        assert folder.other_machine(tmp_path) is None
     monkeypatch.setattr(folder, "cores", lambda: 7)
     folder.write_run(tmp_path, config())
     assert json.loads(file.read_text())["cores"] == 7
-    assert folder.other_cores(tmp_path) is None
+    assert folder.other_machine(tmp_path) is None
     monkeypatch.setattr(folder, "cores", lambda: 1)
-    said = folder.other_cores(tmp_path)
-    assert said.startswith("this run had 7 core(s) and goes on with 1: ") and "\n" not in said
+    said = folder.other_machine(tmp_path)
+    assert "(cores: 7, now 1): from here on" in said and "\n" not in said
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # where cores sum nothing
-    assert folder.other_cores(tmp_path) is None
+    assert folder.other_machine(tmp_path) is None
 
 
 def test_another_config_is_refused_and_nothing_overwritten(tmp_path):

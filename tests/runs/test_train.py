@@ -105,13 +105,13 @@ def test_a_longer_run_goes_on_to_the_same_bits_and_a_finished_one_stays(folder, 
 def test_a_run_that_goes_on_with_other_cores_says_so(folder, tmp_path, capsys, was):
     made = config(folder, epochs=1)
     tiny.train_until_unplugged(made, tmp_path, 4)
-    assert "core(s)" not in capsys.readouterr().err  # it began here
+    assert "cores:" not in capsys.readouterr().err  # it began here
     file = tmp_path / "environment.json"
     known = json.loads(file.read_text())
     if was:
         file.write_text(json.dumps({**known, "cores": was}))
     train(made, tmp_path)
-    said = f"this run had 7 core(s) and goes on with {known['cores']}: "
+    said = f"(cores: 7, now {known['cores']}): "
     assert capsys.readouterr().err.count(said) == (1 if was else 0)
     assert json.loads(file.read_text())["cores"] == known["cores"]
 
