@@ -176,6 +176,12 @@ class Optimizer:
         0.9, "paper 5.", bound=Bound(lambda value: 0 <= value < 1, "at least 0 and below 1")
     )
     weight_decay: float = field(0.0005, "paper 5.", bound=at_least(0))
+    layer_weight_decay: tuple = field(
+        (),
+        "Rows of (layer, weight decay): the layers that have another than weight_decay. The "
+        "paper: equal for all layers.",
+        before=(),
+    )
     decay_biases: bool = field(
         False, "Whether biases and norms decay too; layers-145.cfg: never; PyTorch: always."
     )

@@ -5,6 +5,7 @@ and `operations.py`, and this file runs them.
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,7 +51,8 @@ class AlexNet(nnx.Module):
         blocks = blocks_of(arch, initializer)
         self.compute_dtype = jnp.dtype(arch.compute_dtype)
         self.blocks = nnx.List(blocks)
-        self.fc8 = SummedMatrix("fc8", (arch.columns, *blocks[-1].shape, arch.classes), initializer)
+        units = math.prod(blocks[-1].shape)  # it reads pixels where no other matrix is before it
+        self.fc8 = SummedMatrix("fc8", (arch.columns, units, arch.classes), initializer)
 
     def __call__(
         self,

@@ -19,6 +19,23 @@ def _odd(what: str) -> Bound:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pool:
+    """Pooling (paper 3.4): windows overlap where window > stride."""
+
+    kind: str = field(
+        "max",
+        "How the values in a window are combined.",
+        choices="alexnet_jax.net.operations:POOLS",
+        before=None,
+    )
+    window: int = field(3, "Pixels a side of a window.", bound=at_least(1))
+    stride: int = field(2, "Pixels from one window to the next.", bound=at_least(1))
+    ceil: bool = field(
+        False, "Whether a last window that overhangs the image counts (the program, Caffe)."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Layer:
     """One row of a net: a product with learned weights, then what follows it, in order."""
 
@@ -33,6 +50,7 @@ class Layer:
     # both: the outputs of all columns; sum: as column, but the columns' products are added up.
     reads: str = "column"
     then: tuple[str, ...] = ()  # of activation, norm, spatial_norm, pool, dropout
+    pool: Pool | None = None  # where it is not the net's; config.model.pool changes this one too
     identity: bool = False  # left out by drop_layers: it has no product, only `then`
 
     @property
@@ -86,23 +104,6 @@ class SpatialNorm:
     k: float = field(1.0, "layers-145.cfg.", effect=_SPATIAL_NORM)
     alpha: float = field(1e-3, "It is divided by n * n.", effect=_SPATIAL_NORM)
     beta: float = field(0.75, "layers-145.cfg.", effect=_SPATIAL_NORM)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """Pooling (paper 3.4): windows overlap where window > stride."""
-
-    kind: str = field(
-        "max",
-        "How the values in a window are combined.",
-        choices="alexnet_jax.net.operations:POOLS",
-        before=None,
-    )
-    window: int = field(3, "Pixels a side of a window.", bound=at_least(1))
-    stride: int = field(2, "Pixels from one window to the next.", bound=at_least(1))
-    ceil: bool = field(
-        False, "Whether a last window that overhangs the image counts (the program, Caffe)."
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +196,10 @@ class Architecture:
         if name == "fc8":
             return self.classes
         return max(1, round(self.widths[self.columns][name] * self.width))
+
+    def pool_of(self, layer: Layer) -> Pool:
+        """Return the pooling that follows `layer`, if any does."""
+        return layer.pool or self.pool
 
     def crosses(self, layer: Layer) -> bool:
         """Whether the product of `layer` reads the other column too."""

@@ -5,7 +5,16 @@
 
 import dataclasses
 
-from alexnet_jax.net.architecture import LRN, Architecture, Dropout, Init, Layer, PerLayer, Pool
+from alexnet_jax.net.architecture import (
+    LRN,
+    Architecture,
+    Dropout,
+    Init,
+    Layer,
+    PerLayer,
+    Pool,
+    SpatialNorm,
+)
 
 _NAMES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
 
@@ -97,6 +106,41 @@ OWT = Architecture(
     init=Init(form="fan_in"),
 )
 
+# The paper's net at a quarter of the pixels: the feature maps after conv1 have the sizes of the
+# paper's from pool1 on (27, 13, 6), and the last pooling leaves 3. Sizes are rounded up, as the
+# released program does.
+SMALL = dataclasses.replace(
+    PAPER,
+    source="ours: the paper's net for pictures of 64 pixels, views of 56",
+    layers=_edited(PAPER.layers, conv1={"kernel": 5, "stride": 2}),
+    image_size=56,
+    pool=Pool(ceil=True),
+)
+
+# cuda-convnet's nets for CIFAR-10, in example-layers. The program calls the last layers fc64 and
+# fc10. Where it pools linear maps and puts the neuron on the pool, so does this table.
+_AVG = Pool("avg", ceil=True)
+_CIFAR18 = (
+    Layer("conv1", 5, padding=2, reads="image", then=("pool", "activation", "spatial_norm")),
+    Layer("conv2", 5, padding=2, then=("activation", "pool", "spatial_norm"), pool=_AVG),
+    Layer("conv3", 5, padding=2, then=_THEN_POOL, pool=_AVG),
+    Layer("fc8", reads="sum"),
+)
+CIFAR18 = Architecture(
+    source="layers-18pct.cfg: 18 % on CIFAR-10, with normalization over pixels",
+    layers=_CIFAR18,
+    widths={1: {"conv1": 32, "conv2": 32, "conv3": 64, "fc7": 64}},
+    columns=1,
+    classes=10,
+    image_size=32,
+    pool=Pool(ceil=True),
+    spatial_norm=SpatialNorm(n=3, alpha=5e-5),
+    init=Init(std=PerLayer(conv1=1e-4, conv2=0.01, conv3=0.01, fc8=0.01), bias=PerLayer()),
+)
+_CIFAR_NO_NORM = _edited(
+    _CIFAR18, conv1={"then": ("pool", "activation")}, conv2={"then": _THEN_POOL}
+)
+
 _ROWS = {
     "paper": PAPER,
     "code2012": CODE2012,
@@ -149,6 +193,19 @@ _ROWS = {
         init=dataclasses.replace(CAFFE.init, bias=PAPER.init.bias),
     ),
     "owt": OWT,
+    "small": SMALL,
+    "cifar18": CIFAR18,
+    "cifar26": dataclasses.replace(
+        CIFAR18,
+        source="layers-80sec.cfg: 26 % on CIFAR-10 in 80 seconds, without normalization",
+        layers=_inserted(_CIFAR_NO_NORM, "fc8", Layer("fc7", then=("activation",))),
+        init=Init(std=dataclasses.replace(CIFAR18.init.std, fc7=0.1, fc8=0.1), bias=PerLayer()),
+    ),
+    "cifar_figure1": dataclasses.replace(
+        CIFAR18,
+        source="layers-18pct.cfg without normalization: the four layers of figure 1 (paper 3.1)",
+        layers=_CIFAR_NO_NORM,
+    ),
 }
 
 ARCHITECTURES = {name: dataclasses.replace(row, name=name) for name, row in _ROWS.items()}

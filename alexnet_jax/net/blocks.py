@@ -48,7 +48,7 @@ class Block(nnx.Module):
         for kind, name in zip(layer.then, self.names, strict=True):
             if kind == "pool":
                 shape = _pooled(arch, layer, shape)
-            built.append(operations.build(kind, name, arch, shape[-1]))
+            built.append(operations.build(kind, name, arch, layer, shape[-1]))
         self.operations = nnx.List(built)
         self.shape = shape
 
@@ -89,13 +89,12 @@ def _convolved(arch: Architecture, layer: Layer, sides: Shape) -> Shape:
 
 def _pooled(arch: Architecture, layer: Layer, shape: Shape) -> Shape:
     """Return the shape of one column after pooling."""
-    window = arch.pool.window
-    if min(shape[:2]) < window:
+    pool = arch.pool_of(layer)
+    if min(shape[:2]) < pool.window:
         raise ConfigError(
-            f"model.pool.window={window} does not fit in the {min(shape[:2])} pixels that "
+            f"model.pool.window={pool.window} does not fit in the {min(shape[:2])} pixels that "
             f"{layer.name} leaves of model.image_size={arch.image_size}: take larger images, or a "
             "smaller window or stride"
         )
-    pool = operations.POOLS[arch.pool.kind]
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    return jax.eval_shape(lambda x: pool(x, arch.pool), x).shape[1:]
+    return jax.eval_shape(lambda x: operations.POOLS[pool.kind](x, pool), x).shape[1:]

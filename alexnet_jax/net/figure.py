@@ -98,17 +98,20 @@ class _Drawing:
         """Write what a layer is, and below it what follows, in order."""
         size = f"{layer.kernel}x{layer.kernel}" if layer.kernel else "full"
         stride = f" stride {layer.stride}" if layer.stride > 1 else ""
-        lines = [(f"{layer.name}  {size}{stride}", "#222"), *map(self.note, layer.then)]
+        lines = [
+            (f"{layer.name}  {size}{stride}", "#222"),
+            *(self.note(layer, op) for op in layer.then),
+        ]
         for number, (line, colour) in enumerate(lines):
             self.text(x, y + 72 + 14 * number, line, colour=colour)
 
-    def note(self, op: str) -> tuple[str, str]:
-        arch = self.arch
+    def note(self, layer: Layer, op: str) -> tuple[str, str]:
+        arch, pool = self.arch, self.arch.pool_of(layer)
         texts = {
             "activation": arch.activation,
             "norm": "LRN" if arch.norm == "lrn" else f"{arch.norm} norm",
             "spatial_norm": f"{arch.spatial_norm.n}x{arch.spatial_norm.n} spatial norm",
-            "pool": f"{arch.pool.kind} pool {arch.pool.window}/{arch.pool.stride}",
+            "pool": f"{pool.kind} pool {pool.window}/{pool.stride}",
             "dropout": f"dropout {arch.dropout.rate}",
         }
         return texts[op], NORM if "norm" in op else "#555"

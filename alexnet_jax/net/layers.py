@@ -102,8 +102,8 @@ class SummedMatrix(nnx.Module):
         self.kernel, self.bias = initializer(name, shape, shape[-1:])
 
     def __call__(self, xs: Columns, axis: str | None) -> Array:
-        """(B, in) of each local column -> (B, out) float32, summed over the mesh axis too."""
-        wide = [x.astype(jnp.float32) for x in xs]
+        """(B, ...) of each local column -> (B, out) float32, summed over the mesh axis too."""
+        wide = [x.reshape(x.shape[0], -1).astype(jnp.float32) for x in xs]
         total = functools.reduce(jnp.add, _products(wide, self.kernel[...]))
         return _add_bias(total if axis is None else lax.psum(total, axis), self.bias[...])
 

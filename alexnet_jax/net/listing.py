@@ -86,17 +86,20 @@ def operations(arch: Architecture, layer: Layer) -> str:
     size = f"{layer.kernel}x{layer.kernel}" if layer.kernel else "full"
     stride = f" /{layer.stride}" if layer.stride > 1 else ""
     padding = f" +{layer.padding}" if layer.padding else ""
-    return ", ".join([f"{size}{stride}{padding}", *(_operation(arch, op) for op in layer.then)])
+    return ", ".join(
+        [f"{size}{stride}{padding}", *(_operation(arch, layer, op) for op in layer.then)]
+    )
 
 
-def _operation(arch: Architecture, op: str) -> str:
+def _operation(arch: Architecture, layer: Layer, op: str) -> str:
     if op == "activation":
         return arch.activation
     if op == "norm":
         return "LRN" if arch.norm == "lrn" else f"{arch.norm} norm"
     if op == "pool":
-        kind = "" if arch.pool.kind == "max" else f"{arch.pool.kind} "
-        return f"{kind}pool {arch.pool.window}/{arch.pool.stride}"
+        pool = arch.pool_of(layer)
+        kind = "" if pool.kind == "max" else f"{pool.kind} "
+        return f"{kind}pool {pool.window}/{pool.stride}"
     return op.replace("_", " ")
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from alexnet_jax.net import architecture, pooling, response_norm
-from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.net.architecture import Architecture, Layer
 from alexnet_jax.net.layers import Call, Columns, Operation
 from alexnet_jax.net.norms import BatchNorm, GroupNorm, LayerNorm
 from alexnet_jax.system.random_streams import per_example, stream
@@ -122,17 +122,24 @@ NORMS: dict[str, Callable[[Architecture, int], Operation]] = {
     "none": none,
 }
 
-# A function of one column's values: (B, H, W, channels), arch.pool -> (B, H', W', channels).
-POOLS: dict[str, Callable[[Array, architecture.Pool], Array]] = {"max": max_pool}
+
+def avg_pool(x: Array, pool: architecture.Pool) -> Array:
+    """Return the means of windows (cuda-convnet's layers-18pct.cfg)."""
+    return pooling.avg_pool(x, window=pool.window, stride=pool.stride, ceil=pool.ceil)
 
 
-def build(kind: str, name: str, arch: Architecture, channels: int) -> Operation:
+# A function of one column's values: (B, H, W, channels), pool -> (B, H', W', channels).
+POOLS: dict[str, Callable[[Array, architecture.Pool], Array]] = {"max": max_pool, "avg": avg_pool}
+
+
+def build(kind: str, name: str, arch: Architecture, layer: Layer, channels: int) -> Operation:
     """Return an operation of a net.
 
     Args:
       kind: an entry of Layer.then: activation, norm, spatial_norm, pool or dropout.
       name: that of the activation which it gives, such as "dropout6".
       arch: the net.
+      layer: which it follows.
       channels: of one column.
     """
     if kind == "activation":
@@ -142,6 +149,6 @@ def build(kind: str, name: str, arch: Architecture, channels: int) -> Operation:
     if kind == "spatial_norm":
         return spatial_norm(arch, channels)
     if kind == "pool":
-        pool = POOLS[arch.pool.kind]
-        return Each(lambda x: pool(x, arch.pool))
+        pool = arch.pool_of(layer)
+        return Each(lambda x: POOLS[pool.kind](x, pool))
     return Dropout(name, arch.dropout)

@@ -1,8 +1,9 @@
-"""Max pooling, overlapping or not (paper 3.4)."""
+"""Max and average pooling, overlapping or not (paper 3.4)."""
 
 import functools
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 
@@ -22,7 +23,24 @@ def max_pool(x: Array, *, window: int = 3, stride: int = 2, ceil: bool = False) 
       Shape (B, pooled(H), pooled(W), C).
     """
     for axis in (1, 2):
-        x = _max_along(x, axis, window, stride, ceil)
+        x = functools.reduce(jnp.maximum, _slices(x, axis, window, stride, ceil, -jnp.inf))
+    return x
+
+
+def avg_pool(x: Array, *, window: int = 3, stride: int = 2, ceil: bool = False) -> Array:
+    """Mean of each window x window patch, patches `stride` apart.
+
+    Where a last patch overhangs the image (`ceil`), the mean is over the pixels inside the image
+    (conv_util.cuh: AvgPooler divides by the region's size). Arguments and shapes: `max_pool`.
+    """
+    for axis in (1, 2):
+        size = x.shape[axis]
+        parts = _slices(x, axis, window, stride, ceil, 0.0)
+        starts = np.arange(parts[0].shape[axis]) * stride
+        inside = np.minimum(starts + window, size) - starts
+        weights = jnp.asarray(1 / inside, x.dtype)
+        total = functools.reduce(jnp.add, parts)
+        x = total * lax.broadcast_in_dim(weights, total.shape, (axis,))
     return x
 
 
@@ -32,13 +50,18 @@ def pooled(size: int, window: int, stride: int, ceil: bool) -> int:
     return 1 + (-(-span // stride) if ceil else span // stride)
 
 
-def _max_along(x: Array, axis: int, window: int, stride: int, ceil: bool) -> Array:
+def _slices(
+    x: Array, axis: int, window: int, stride: int, ceil: bool, outside: float
+) -> list[Array]:
+    """Return the first, second, ... pixel of all patches along an axis, as strided slices.
+
+    Pixels outside the image are `outside`.
+    """
     size = x.shape[axis]
     if size < window:
-        raise ValueError(f"max_pool: a window of {window} does not fit in {size} pixels")
+        raise ValueError(f"pooling: a window of {window} does not fit in {size} pixels")
     last = (pooled(size, window, stride, ceil) - 1) * stride
     if (more := last + window - size) > 0:
-        lowest = jnp.full((), -jnp.inf, x.dtype)
-        x = lax.pad(x, lowest, [(0, more if a == axis else 0, 0) for a in range(x.ndim)])
-    parts = [lax.slice_in_dim(x, start, start + last + 1, stride, axis) for start in range(window)]
-    return functools.reduce(jnp.maximum, parts)
+        value = jnp.full((), outside, x.dtype)
+        x = lax.pad(x, value, [(0, more if a == axis else 0, 0) for a in range(x.ndim)])
+    return [lax.slice_in_dim(x, start, start + last + 1, stride, axis) for start in range(window)]

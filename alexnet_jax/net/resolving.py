@@ -11,7 +11,7 @@ from ml_collections.config_dict import placeholder
 
 from alexnet_jax import schema
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.net.architecture import Architecture, Layer
 from alexnet_jax.net.architectures import ARCHITECTURES
 
 
@@ -63,9 +63,15 @@ def _with(row: Any, section: ConfigDict) -> Any:
             continue
         if isinstance(value, ConfigDict):
             changes[name] = _with(getattr(row, name), value)
+            if name == "pool":
+                changes["layers"] = tuple(_with_pool(layer, value) for layer in row.layers)
         elif value is not None:
             changes[name] = value
     return dataclasses.replace(row, **changes)
+
+
+def _with_pool(layer: Layer, section: ConfigDict) -> Layer:
+    return dataclasses.replace(layer, pool=layer.pool and _with(layer.pool, section))
 
 
 def _check(arch: Architecture) -> None:

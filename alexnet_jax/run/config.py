@@ -69,7 +69,9 @@ def check(config: ConfigDict) -> None:
             f"model.image_size is at most data.size={config.data.size}, from which the views are "
             f"cut; got {arch.image_size}"
         )
-    _check_layers(config.schedule.layers, [layer.name for layer in arch.layers])
+    names = [layer.name for layer in arch.layers]
+    _check_layers(config.schedule.layers, names)
+    _check_decays(config.optimizer.layer_weight_decay, names)
 
 
 def _check_layers(rows: Iterable, names: list[str]) -> None:
@@ -87,6 +89,22 @@ def _check_layers(rows: Iterable, names: list[str]) -> None:
             raise ConfigError(f"schedule.layers: the epoch is a whole number; got {row!r}")
         if not schema.is_number(factor) or factor < 0:
             raise ConfigError(f"schedule.layers: the factor is at least 0; got {row!r}")
+
+
+def _check_decays(rows: Iterable, names: list[str]) -> None:
+    """Refuse rows of optimizer.layer_weight_decay that do not fit the net."""
+    for row in rows:
+        if (
+            not isinstance(row, list | tuple)
+            or len(row) != 2
+            or row[0] not in names
+            or not schema.is_number(row[1])
+            or row[1] < 0
+        ):
+            raise ConfigError(
+                "optimizer.layer_weight_decay holds rows of (layer, weight decay of at least 0), "
+                f"of the layers {', '.join(names)}, as in (('fc8', 1.0),); got {row!r}"
+            )
 
 
 def idle(config: ConfigDict, given: Iterable[str]) -> list[str]:
@@ -153,10 +171,14 @@ def fingerprint(config: ConfigDict) -> str:
     matters = _what_matters(config)
     matters["model.spec"] = matters.pop("model.arch")  # the name that older runs hashed
     for name, field in all_fields().items():
-        if field.before is not schema.ABSENT and matters.get(name) == field.before:
+        if field.before is not schema.ABSENT and matters.get(name) == _as_json(field.before):
             del matters[name]  # older runs did the same without the field
     text = json.dumps(sorted(matters.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _as_json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:

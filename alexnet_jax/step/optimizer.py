@@ -46,10 +46,18 @@ def make_optimizer(options: ConfigDict) -> optax.GradientTransformation:
     check_section(Optimizer(), options, "optimizer")
     inside, decoupled = options.rate_form == "inside", options.decay_form == "decoupled"
 
-    def decays(params):  # kernels only (layer.cu:565), unless decay_biases, as in PyTorch
-        return jax.tree.map(lambda kernel: kernel or options.decay_biases, _are_kernels(params))
+    of_a_layer = dict(options.layer_weight_decay)
 
-    decay = optax.add_decayed_weights(options.weight_decay, decays)
+    def decays(params):
+        """Return the weight decay of each parameter."""
+
+        def of(path, _):  # kernels only (layer.cu:565), unless decay_biases, as in PyTorch
+            if path[-1].key == "kernel" or options.decay_biases:
+                return of_a_layer.get(path[0].key, options.weight_decay)
+            return 0.0
+
+        return jax.tree_util.tree_map_with_path(of, params)
+
     momentum = optax.trace(options.momentum)
 
     def init(params) -> OptimizerState:
@@ -66,16 +74,14 @@ def make_optimizer(options: ConfigDict) -> optax.GradientTransformation:
 
     def update(grads, state: OptimizerState, params):
         lr = _of_each(state.rates, params)
-        pull = grads if decoupled else decay.update(grads, decay.init(params), params)[0]
+        pull = grads if decoupled else _decayed(grads, decays(params), params)
         pull = _downhill(lr, pull) if inside else pull
         velocity, _ = momentum.update(pull, optax.TraceState(state.velocity))
         velocity = _where_learning(lr, velocity, state.velocity)
         steps = velocity if inside else _downhill(lr, velocity)
         if decoupled:
             steps = jax.tree.map(
-                lambda decays, step, lr, w: (
-                    step - lr * (options.weight_decay * w) if decays else step
-                ),
+                lambda decay, step, lr, w: step - lr * (decay * w) if decay else step,
                 *(decays(params), steps, lr, params),
             )
         steps = _where_learning(lr, steps, jax.tree.map(jnp.zeros_like, params))
@@ -84,8 +90,8 @@ def make_optimizer(options: ConfigDict) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
-def _are_kernels(params):
-    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+def _decayed(grads, decays, params):
+    return jax.tree.map(lambda decay, g, w: g + decay * w if decay else g, decays, grads, params)
 
 
 def _of_each(rates: LearningRates, params):

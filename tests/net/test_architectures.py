@@ -29,6 +29,19 @@ COUNTS = {
     "caffe": 60_965_224,
     "caffenet": 60_965_224,
     "owt": 61_100_840,
+    # The paper's convolutions but for conv1's kernel; fc6 reads 3x3x256.
+    "small": 96 * (75 + 1)
+    + 2 * 128 * (25 * 48 + 1)
+    + 2 * 192 * (9 * 256 + 1)
+    + 2 * 192 * (9 * 192 + 1)
+    + 2 * 128 * (9 * 192 + 1)
+    + 4096 * (9 * 256 + 1)
+    + 4096 * 4097
+    + 4096 * 1000
+    + 1000,
+    "cifar18": 89_578,  # layers-18pct.cfg: 2432 + 25632 + 51264 + 10250
+    "cifar26": 145_578,  # layers-80sec.cfg: 2432 + 25632 + 51264 + 65600 + 650
+    "cifar_figure1": 89_578,
 }  # fmt: skip
 
 # (pixels, channels of one column) that conv1..conv5 give, and what fc6 reads of all columns.
@@ -38,6 +51,7 @@ SIZES = {
     "nonoverlapping": ([(55, 48), (26, 128), (13, 192), (13, 192), (11, 128)], 9216),
     "no_communication": ([(55, 48), (27, 160), (13, 192), (13, 192), (13, 128)], 4608),
     "caffe": ([(55, 48), (27, 128), (13, 192), (13, 192), (13, 128)], 9216),
+    "small": ([(27, 48), (13, 128), (6, 192), (6, 192), (6, 128)], 2304),
     "owt": ([(55, 64), (27, 192), (13, 384), (13, 256), (13, 256)], 9216),
 }
 
@@ -57,11 +71,13 @@ ORDERS = {  # what follows conv1, conv2, conv5, fc6, fc7
     "caffenet": [["relu", "pool", "norm"], ["relu", "pool", "norm"], ["relu", "pool"], DROP, DROP],
     "owt": [["relu", "pool"], ["relu", "pool"], ["relu", "pool", "dropout"], DROP, ["relu"]],
 }
+ORDERS["small"] = ORDERS["paper"]
 for same in ("half", "nonoverlapping", "no_communication", "six_conv", "six_conv_fall2011"):
     ORDERS[same] = ORDERS["code2012"]
 
 # k, alpha in effect, scope
-LRN = dict.fromkeys(("caffe", "caffenet"), (1.0, 2e-05, "layer")) | {"paper": (2, 1e-4, "column")}
+LRN = dict.fromkeys(("caffe", "caffenet"), (1.0, 2e-05, "layer"))
+LRN |= dict.fromkeys(("paper", "small"), (2, 1e-4, "column"))
 PROGRAM_LRN = (2.0, 2e-5, "column")  # minDiv=2; scale=1e-4 divided by size=5
 
 # Initial deviations of conv1..conv5, (conv6,) fc6..fc8.
@@ -119,7 +135,7 @@ def test_six_conv_reads_both_columns_over_the_last_pool():
     }
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("name", ORDERS)
 def test_order_of_operations(name):
     net = net_of(name)
     by_name = {layer.name: layer for layer in net.layers}
@@ -133,7 +149,7 @@ def test_order_of_operations(name):
         assert by_name[layer].then == ("activation",)
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("name", ORDERS)
 def test_normalization_in_effect(name):
     net = net_of(name)
     if name in ("no_norm", "owt"):
@@ -148,13 +164,14 @@ def test_normalization_in_effect(name):
         assert (spatial.n, spatial.k, spatial.alpha, spatial.beta) == (5, 1.0, 1e-3, 0.75)
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("name", ORDERS)
 def test_dropout_and_pooling(name):
     net = net_of(name)
     assert net.dropout.rate == 0.5
     assert net.dropout.inverted == (name in ("caffe", "caffenet", "owt"))
     assert (net.pool.window, net.pool.stride) == (2 if name == "nonoverlapping" else 3, 2)
-    assert net.image_size == (227 if name.startswith("caffe") else 224)
+    sizes = {"caffe": 227, "caffenet": 227, "small": 56}
+    assert net.image_size == sizes.get(name, 224)
 
 
 @pytest.mark.parametrize(

@@ -89,5 +89,5 @@ def test_the_class_of_the_page_has_parameters_of_its_columns():
 def test_a_name_that_nothing_has_entered_is_refused():
     with pytest.raises(ConfigError, match="model.norm is one of lrn, batch, layer, group, none"):
         make_arch(norm="rms")
-    with pytest.raises(ConfigError, match="model.pool.kind is one of max; got 'mean'"):
+    with pytest.raises(ConfigError, match="model.pool.kind is one of max, avg; got 'mean'"):
         make_arch(pool__kind="mean")

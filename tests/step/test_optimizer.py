@@ -214,3 +214,19 @@ def test_unknown_forms_are_refused():
         optimizer.make_optimizer(options_of(decay_form="l2"))
     with pytest.raises(ConfigError, match="rate_form is one of inside, outside; got 'nesterov'"):
         optimizer.make_optimizer(options_of(rate_form="nesterov"))
+
+
+def test_a_layer_may_have_a_weight_decay_of_its_own():
+    rows = (("fc8", 0.5), ("conv1", 0.0))
+    for form, inside in (("velocity", "inside"), ("velocity", "outside"), ("decoupled", "inside")):
+        tx = optimizer.make_optimizer(
+            options_of(layer_weight_decay=rows, decay_form=form, rate_form=inside)
+        )
+        params = jax.tree.map(jnp.asarray, draw(np.random.default_rng(0), 0.3))
+        state = tx.init(params)
+        updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), state, params)
+        lr = float(state.rates.base)
+        fc8 = params["fc8"]
+        np.testing.assert_allclose(updates["fc8"]["kernel"], -lr * 0.5 * fc8["kernel"], rtol=1e-6)
+        assert not np.asarray(updates["fc8"]["bias"]).any()  # biases never decay
+        assert not np.asarray(updates["conv1"]["kernel"]).any()
