@@ -30,6 +30,7 @@ class Device:
     id: int
     process_index: int
     slice_index: int
+    platform: str = "cpu"
 
 
 BATCH, STEPS = 8, 50
