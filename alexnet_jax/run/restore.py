@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.prepare.prepare import prepare
-from alexnet_jax.data.sources import cifar10, folders, tiny_imagenet
+from alexnet_jax.data.sources import cifar10, folders, layouts, tiny_imagenet
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 from alexnet_jax.net.architecture import Architecture
@@ -171,7 +171,7 @@ def _is_all_new(restored: Restored, folder: pathlib.Path) -> bool:
     data = restored.config.copy_and_resolve_references().data
     trained_on = restored.dataset_info.statistics
     try:
-        if folders.split_folders(folder, train_needed=False) != (folder, None):
+        if layouts.split_folders(folder, train_needed=False) != (folder, None):
             return False
     except DataError:
         return False  # the folder is gone, but its images may have been prepared

@@ -82,6 +82,7 @@ def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
             for split, issues in dataset.image_issues.items()
         },
         "skipped": dataset.skipped,
+        "left_out": dataset.left_out,
         "duplicates": [
             {"split": split, "file": name, "train_file": train_name}
             for split, name, train_name in records.duplicates
@@ -178,14 +179,23 @@ def _check_records(dataset: PreparedDataset, records: Records) -> list[Finding]:
 
 def _issues(dataset: PreparedDataset) -> list[Finding]:
     """List the issues of images with what was done about them, and what was left out."""
-    return [
-        _compare(f"{split}: {issue}", None, f"{len(names)}, {done_about(issue)}; first {names[0]}")
-        for split, issues in dataset.image_issues.items()
-        for issue, names in sorted(issues.items())
-    ] + [
-        _compare(f"left out: {skipped['split']}: {skipped['file']}", None, skipped["reason"])
-        for skipped in dataset.skipped[:20]
-    ]
+    return (
+        [
+            _compare(
+                f"{split}: {issue}", None, f"{len(names)}, {done_about(issue)}; first {names[0]}"
+            )
+            for split, issues in dataset.image_issues.items()
+            for issue, names in sorted(issues.items())
+        ]
+        + [
+            _compare(f"left out: {skipped['split']}: {skipped['file']}", None, skipped["reason"])
+            for skipped in dataset.skipped[:20]
+        ]
+        + [
+            _compare(f"in the source: {reason}", None, count)
+            for reason, count in sorted(dataset.left_out.items())
+        ]
+    )
 
 
 def _table(findings: list[Finding]) -> Table:

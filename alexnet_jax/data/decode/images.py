@@ -37,6 +37,7 @@ from alexnet_jax.errors import DataError
 
 MAX_PIXELS = 89_478_485  # of one decoded image: the limit at which Pillow warns
 
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -86,7 +87,7 @@ def read_square(data: bytes, name: str, resize: Resize = PAPER) -> Square:
     if not data:
         raise BadImageError(name, "the file is empty")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with _opened(data) as image:
             return _square(image, name, resize)
     except Image.UnidentifiedImageError:
         reason = f"not an image that Pillow knows ({len(data)} bytes, first {data[:4]!r})"
@@ -142,6 +143,21 @@ def decode_jpeg(data: bytes, out: np.ndarray | None = None) -> np.ndarray:
 
 class _UnfitImage(Exception):
     """A readable image is refused; the message says why."""
+
+
+def _opened(data: bytes) -> Image.Image:
+    """Open a picture. Pillow knows no HEIC: pillow-heif turns it upright, and is no requirement."""
+    if data[4:8] != b"ftyp" or data[8:12] not in _HEIC_BRANDS:
+        return Image.open(io.BytesIO(data))
+    try:
+        import pillow_heif
+    except ImportError:
+        raise _UnfitImage("a HEIC picture: pip install pillow-heif to have it read") from None
+    opened = pillow_heif.open_heif(io.BytesIO(data))
+    if opened.size[0] * opened.size[1] > MAX_PIXELS:
+        raise _UnfitImage(f"{opened.size[0]}x{opened.size[1]}: more than {MAX_PIXELS} pixels")
+    picture: Image.Image = opened.to_pillow()
+    return picture
 
 
 def _square(image: Image.Image, name: str, resize: Resize) -> Square:

@@ -7,7 +7,8 @@ import numpy as np
 
 from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import PAPER, Resize
-from alexnet_jax.data.sources.folders import files_split, images
+from alexnet_jax.data.sources.folders import files_split
+from alexnet_jax.data.sources.listing import LeftOut, images
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
 from alexnet_jax.system.paths import user_path
@@ -22,6 +23,8 @@ _AHEAD = 16  # files for each thread that are read ahead, so that memory stays b
 def image_files(words: Sequence[str]) -> list[pathlib.Path]:
     """Return the files that are named, and all images below the folders that are named, sorted.
 
+    One line on stderr says what else the folders hold.
+
     A file that does not exist is returned too: `squares` reports it, and reads the others.
 
     Raises:
@@ -31,7 +34,9 @@ def image_files(words: Sequence[str]) -> list[pathlib.Path]:
     for word in words:
         path = user_path(word)
         if path.is_dir():
-            names = images(path, ".", may_be_empty=True)
+            left_out = LeftOut()
+            names = images(path, ".", may_be_empty=True, left_out=left_out)
+            left_out.say(path)
             if not names:
                 raise DataError(f"{path} holds no image: no file has the ending of one")
             files += [path / name for name in names]

@@ -40,6 +40,7 @@ def describe(
         (layout.SKIPPED_FILE, skipped),
         (layout.IMAGE_ISSUES_FILE, issues),
         (layout.CLASSES_FILE, source.classes),
+        *([(layout.LEFT_OUT_FILE, source.left_out)] if source.left_out else []),
     ):
         # JSON in ASCII: the name of a file may hold bytes that are not UTF-8.
         (folder / name).write_text(json.dumps(content, indent=1) + "\n")

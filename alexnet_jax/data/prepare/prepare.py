@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 
 from ml_collections import ConfigDict
 
@@ -17,6 +18,7 @@ from alexnet_jax.data.sources import (
     cifar10,
     folders,
     ilsvrc,
+    layouts,
     shapes,
     tfds_source,
     tiny_imagenet,
@@ -106,7 +108,7 @@ def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
         for directory in (whole, held_out):
             if directory.exists():
                 return directory
-    validation = folders.split_folders(source, train_needed=train_needed)[1]
+    validation = layouts.split_folders(source, train_needed=train_needed)[1]
     return held_out if validation is None else whole
 
 
@@ -157,6 +159,10 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
     resize = Resize.of(data)
     check_installed(resize)
     source = _find_source(data, only)
+    where = data.dir or data.builder
+    counts = " and ".join(f"{split.count:,} {name}" for name, split in source.splits.items())
+    print(f"{where}: {len(source.class_names):,} classes, {counts} images", file=sys.stderr)
+    source.left_out.say(where)
     copy = Layout(directory, source.class_names, data.storage, resize)
     try:
         Preparation(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.sources.folders import is_image_name
+from alexnet_jax.data.sources.listing import is_image_name
 from alexnet_jax.errors import DataError
 
 

@@ -1,68 +1,16 @@
 """A source of images in class folders."""
 
 import functools
-import os
 import pathlib
 import stat
 import sys
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.sources.layouts import is_test, split_folders
+from alexnet_jax.data.sources.listing import LeftOut, class_folders, images
 from alexnet_jax.data.sources.source import Item, Source, Split, held_out, listing_digest
 from alexnet_jax.errors import DataError
-
-IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
-)
-_TRAIN_FOLDERS = ("train", "training")
-_VALIDATION_FOLDERS = (  # the first that is there is used
-    "val",
-    "valid",
-    "validation",
-    "test",
-    "testing",
-)
-
-
-def is_image_name(name: str) -> bool:
-    """Return whether a file of this name counts as an image: by its ending, and not hidden."""
-    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
-
-
-def split_folders(
-    root: pathlib.Path, *, train_needed: bool = True
-) -> tuple[pathlib.Path, pathlib.Path | None]:
-    """Return the folders that hold the class folders of train and, if there is one, of validation.
-
-    If train is missing and not needed, the validation folder is returned as both. Upper and lower
-    case do not matter: Train, VAL.
-
-    Raises:
-      DataError: the folder is missing, or has no class folders.
-    """
-    if not root.is_dir():
-        wrong = "no folder" if root.exists() else "not there"
-        raise DataError(f"expected a folder of images at data.dir={root}, but it is {wrong}")
-    names = class_folders(root)
-    if not names:
-        raise DataError(f"{root} holds no folders; expected train/<class>/<file> or <class>/<file>")
-    by_name = {name.lower(): root / name for name in names}  # of Train and train the latter
-    # Beside other classes a folder "training" is a class; "train" never is.
-    if "train" not in by_name and not by_name.keys() <= {*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS}:
-        return root, None
-    train = next((by_name[name] for name in _TRAIN_FOLDERS if name in by_name), None)
-    if train is None and train_needed:
-        raise DataError(f"{root} holds {', '.join(names)} but no train folder; add train/")
-    for folder in (by_name[name] for name in _VALIDATION_FOLDERS if name in by_name):
-        # A test folder often holds files without labels; those cannot serve for validation.
-        if train is None or not _is_test(folder) or class_folders(folder):
-            return train or folder, folder
-    return train or root, None
-
-
-def _is_test(folder: pathlib.Path) -> bool:
-    return folder.name.lower().startswith("test")
 
 
 def folder_source(
@@ -82,26 +30,33 @@ def folder_source(
       DataError: the folder is empty, there are no classes, a class has no images, validation has a
         class that train lacks, or the fraction is not in (0, 1).
     """
-    train_folder, validation_folder = split_folders(root, train_needed=only is None)
+    left_out = LeftOut()
+    train_folder, validation_folder = split_folders(
+        root, train_needed=only is None, left_out=left_out
+    )
     if only is not None and validation_fraction == 1:
         validation_folder = validation_folder or train_folder
-    class_names = tuple(class_folders(train_folder))
+    class_names = tuple(class_folders(train_folder, left_out))
     _check_names(train_folder, class_names)
     needed = class_names if only is None or validation_folder is None else ()
-    train = [(name, label) for label, c in enumerate(needed) for name in images(train_folder, c)]
+    train = [
+        (name, label)
+        for label, c in enumerate(needed)
+        for name in images(train_folder, c, left_out=left_out)
+    ]
     if validation_folder is None:
         held = held_out([name for name, _ in train], validation_fraction, str(train_folder))
         validation = [file for file, out in zip(train, held, strict=True) if out]
         train = [file for file, out in zip(train, held, strict=True) if not out]
     else:
-        if _is_test(validation_folder) and validation_folder != train_folder:
+        if is_test(validation_folder) and validation_folder != train_folder:
             print(
                 f"{validation_folder} serves for validation: the plateau and the best checkpoint "
                 "depend on it; a val folder would be preferred",
                 file=sys.stderr,
                 flush=True,
             )
-        validation = _validation(validation_folder, train_folder, class_names)
+        validation = _validation(validation_folder, train_folder, class_names, left_out)
     return Source(
         class_names,
         {
@@ -109,6 +64,7 @@ def folder_source(
             "validation": files_split(validation_folder or train_folder, validation),
         },
         listing_digest([*class_names, *train, "validation", *validation]),
+        left_out=left_out,
     )
 
 
@@ -134,10 +90,14 @@ def _is_utf8(name: str) -> bool:
 
 
 def _validation(
-    folder: pathlib.Path, train_folder: pathlib.Path, class_names: tuple[str, ...]
+    folder: pathlib.Path,
+    train_folder: pathlib.Path,
+    class_names: tuple[str, ...],
+    left_out: LeftOut,
 ) -> list[tuple[str, int]]:
     """Return (name below folder, label) of the images of a validation folder."""
-    unknown = sorted(set(class_folders(folder)) - set(class_names))
+    here = class_folders(folder, left_out if folder != train_folder else None)
+    unknown = sorted(set(here) - set(class_names))
     if unknown:
         raise DataError(
             f"{folder} has {len(unknown)} class folders that {train_folder} has not, "
@@ -147,7 +107,7 @@ def _validation(
         (name, label)
         for label, c in enumerate(class_names)
         if (folder / c).is_dir()
-        for name in images(folder, c, may_be_empty=True)
+        for name in images(folder, c, may_be_empty=True, left_out=left_out)
     ]
     if not files:
         raise DataError(f"{folder} holds no images in class folders; sort its images into some")
@@ -174,58 +134,3 @@ def files_split(
         return Item(name, label, functools.partial(load, folder / path))
 
     return Split(len(files), item)
-
-
-def class_folders(folder: pathlib.Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted, hidden ones left out.
-
-    Raises:
-      DataError: the folder cannot be listed, or a link in it leads nowhere.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith(".")]
-        for entry in shown:
-            if entry.is_symlink() and not os.path.exists(entry.path):
-                target = os.readlink(entry.path)
-                raise DataError(
-                    f"{entry.path} leads to {target}, which is not there; fix or remove it"
-                )
-        return sorted(entry.name for entry in shown if entry.is_dir())
-    except OSError as error:
-        raise _unlisted(error) from error
-
-
-def _unlisted(error: OSError) -> DataError:
-    """Return the error of a folder that cannot be listed: images might be missing."""
-    return DataError(f"{error.filename} cannot be read ({error.strerror}); fix that")
-
-
-def _stop_at(error: OSError) -> None:
-    raise _unlisted(error)
-
-
-def images(folder: pathlib.Path, class_name: str, may_be_empty: bool = False) -> list[str]:
-    """Return the image files below folder/class_name, at any depth, as names below folder, sorted.
-
-    Raises:
-      DataError: there are no images, or a folder cannot be listed.
-    """
-    names = []
-    entered: set[tuple[int, int]] = set()  # a link may lead back to a folder above it
-    walk = os.walk(folder / class_name, followlinks=True, onerror=_stop_at)
-    for path, folders, files in walk:
-        status = os.stat(path)
-        if (status.st_dev, status.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        below = os.path.relpath(path, folder)
-        names += [os.path.join(below, file) for file in files if is_image_name(file)]
-    if not names and not may_be_empty:
-        raise DataError(
-            f"the class folder {folder / class_name} holds no image (looked for files ending in "
-            f"{', '.join(IMAGE_SUFFIXES[:5])}, ...); fill it or remove it"
-        )
-    return sorted(names)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from alexnet_jax.data.decode.images import Square
 from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.sources.listing import LeftOut
 from alexnet_jax.errors import ConfigError, DataError
 
 
@@ -46,12 +47,14 @@ class Source:
       digest: a hash of all names and labels.
       classes: what the source says about each class, in the order of the labels: wnid, words,
         ilsvrc_id.
+      left_out: how many files a listing left out, by reason.
     """
 
     class_names: tuple[str, ...]
     splits: dict[str, Split]
     digest: str
     classes: tuple[dict[str, str | int], ...] = ()
+    left_out: LeftOut = dataclasses.field(default_factory=LeftOut)
 
 
 def listing_digest(parts: Iterable[object]) -> str:

@@ -6,7 +6,8 @@ import re
 from typing import NamedTuple
 
 from alexnet_jax.data.sources.archives import TarImages, images_of, members
-from alexnet_jax.data.sources.folders import class_folders, files_split, images
+from alexnet_jax.data.sources.folders import files_split
+from alexnet_jax.data.sources.listing import class_folders, images
 from alexnet_jax.data.sources.source import Item, Split
 from alexnet_jax.errors import DataError
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.sources.folders import images, is_image_name
+from alexnet_jax.data.sources.listing import images, is_image_name
 from alexnet_jax.data.sources.source import (
     Item,
     Source,

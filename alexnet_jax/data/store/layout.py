@@ -6,6 +6,7 @@ records of {image, label, file_name} in ArrayRecord files. Beside them are
     statistics.npz  mean image and RGB covariance of train (statistics.py); missing without train
     skipped.json    {split, file, reason} of the images that could not be read
     odd.json        names of the images with issues, by split and issue (IMAGE_ISSUES)
+    left_out.json   how many files of the source were left out, by reason; only if there were any
     classes.json    what the source says about each class, in the order of the labels
     SHA256SUMS      of all record files, as `sha256sum -c` reads it
 
@@ -32,6 +33,7 @@ VERSION = "1.1.2"  # raise it whenever the same source would give other bytes
 STATISTICS_FILE = "statistics.npz"
 SKIPPED_FILE = "skipped.json"
 IMAGE_ISSUES_FILE = "odd.json"
+LEFT_OUT_FILE = "left_out.json"
 CLASSES_FILE = "classes.json"
 SUMS_FILE = "SHA256SUMS"
 

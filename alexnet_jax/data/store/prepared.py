@@ -15,6 +15,7 @@ from alexnet_jax.data.decode.images import decode_jpeg
 from alexnet_jax.data.store.layout import (
     CLASSES_FILE,
     IMAGE_ISSUES_FILE,
+    LEFT_OUT_FILE,
     SKIPPED_FILE,
     STATISTICS_FILE,
 )
@@ -36,6 +37,7 @@ class PreparedDataset:
       class_names: in the order of the labels.
       statistics: of the train split; None if there is no such split.
       skipped: {"split", "file", "reason"} of each file that could not be read in the preparation.
+      left_out: how many files of the source were left out, by reason.
       image_issues: names of images, by split and IMAGE_ISSUES.
       classes: wnid, words and ilsvrc_id of each class of ILSVRC; empty for other sources.
     """
@@ -62,6 +64,8 @@ class PreparedDataset:
                 for split in builder.info.splits
             }
             self.skipped: list[dict[str, str]] = self._json(SKIPPED_FILE)
+            there = (self.directory / LEFT_OUT_FILE).exists()
+            self.left_out: dict[str, int] = self._json(LEFT_OUT_FILE) if there else {}
             self.image_issues: dict[str, dict[str, list[str]]] = self._json(IMAGE_ISSUES_FILE)
             self.classes: list[dict[str, str | int]] = self._json(CLASSES_FILE)
         except Exception as error:  # TFDS, protobuf and JSON each raise their own kinds

@@ -389,7 +389,8 @@ def test_a_disk_without_locks(tmp_path, source, monkeypatch):
 def test_says_first_what_it_takes(tmp_path, source, capsys):
     write_images(source / "train" / "ant", 120, seed=9)
     prepare(config(tmp_path))
-    first = capsys.readouterr().err.splitlines()[0]
+    counts, first = capsys.readouterr().err.splitlines()[:2]
+    assert counts.endswith("source: 2 classes, 137 train and 5 validation images")
     assert f"/{VERSION}: 142 images, 0 of them done; about " in first
     assert "(as 2 of them took) with 2 threads; at most 0.07 GB more in " in first
     assert " GB free)" in first

@@ -1,0 +1,131 @@
+"""Folders of images as users have them."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_jax.data.check.check import check
+from alexnet_jax.data.decode.images import BadImageError, to_square
+from alexnet_jax.data.input.files import image_files
+from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.data.sources.folders import folder_source
+from alexnet_jax.errors import DataError
+from tests.support import tiny
+
+
+def put(folder: pathlib.Path, *names: str) -> pathlib.Path:
+    """Make small pictures of these names, and files of other names."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (len(name), 0, 0)).save(path, "PNG")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "classes", "counts"),
+    [
+        ("imagenette2/{}", ("cat", "dog"), (4, 2)),
+        ("archive/data/{}", ("cat", "dog"), (4, 2)),
+        ("__MACOSX/._x\n.git/x\nflowers/{}", ("cat", "dog"), (4, 2)),
+        ("{}", ("cat", "dog"), (4, 2)),
+    ],
+)
+def test_item_4_single_wrappers_are_passed_through(tmp_path, wrapper, classes, counts):
+    """A folder whose only folder holds train and val has those splits, not one class."""
+    *others, inner = wrapper.split("\n")
+    for name in others:
+        put(tmp_path, name)
+    for name in ("train/cat/1.png", "train/cat/2.png", "train/dog/1.png", "train/dog/2.png"):
+        put(tmp_path, inner.format(name))
+    for name in ("val/cat/1.png", "val/dog/1.png"):
+        put(tmp_path, inner.format(name))
+    source = folder_source(tmp_path, 0.1)
+    assert source.class_names == classes
+    assert (source.splits["train"].count, source.splits["validation"].count) == counts
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("seg_train/seg_train/{}", "seg_test/seg_test/{}"), "seg_train/ (1 folder: seg_train)"),
+        (("Train_Data/{}", "Test_Data/{}"), "Train_Data/ (2 folders: cat, dog)"),
+        (("train/{}", "val_images/{}"), "there is no val"),
+        (("ILSVRC/Data/CLS-LOC/train/{}", "other/{}"), "splits in .*ILSVRC/Data"),
+        (("trainset/{}", "valset/{}"), "there is no train"),
+        (("Train/{}", "train/{}"), "there are two of one name"),
+    ],
+)
+def test_item_4_names_like_splits_that_do_not_fit_are_refused(tmp_path, names, said):
+    """Folders named like splits that do not fit are refused, and named with what they hold."""
+    for name in names:
+        put(tmp_path, name.format("cat/1.png"), name.format("dog/1.png"))
+    with pytest.raises(DataError, match="look like splits") as error:
+        folder_source(tmp_path, 0.1)
+    assert said.split(".*")[-1] in str(error.value) and "\n" not in str(error.value)
+
+
+def test_item_4_a_class_may_be_called_train(tmp_path):
+    """Among flat classes, train is a vehicle."""
+    put(tmp_path, *(f"{name}/{k}.png" for name in ("bus", "car", "train") for k in range(3)))
+    assert folder_source(tmp_path, 0.1).class_names == ("bus", "car", "train")
+
+
+LEFT = {
+    "cat/x.jxl": "files *.jxl",
+    "cat/IMG_0001": "files without an ending",
+    "dog/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg": "thumbnails of a NAS (@eaDir)",
+    "cat/.ipynb_checkpoints/1.png": "hidden folders",
+    "cat/._1.png": "hidden files",
+    "cat/#recycle/1.png": "recycled files",
+    "__MACOSX/cat/1.png": "files of macOS (__MACOSX)",
+    "loose.png": "pictures beside the class folders",
+    "dog/more/1.png": "deeper than class/file, taken for pictures of the class",
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_item_3_what_a_listing_leaves_out_is_said(tmp_path, capsys, name):
+    """Prepare and check say by reason how many files were left out."""
+    put(tmp_path / "source", *(f"{c}/{k}.png" for c in ("cat", "dog") for k in range(4)), name)
+    data = tiny.data_config(tmp_path, size=32)
+    dataset = prepare(data)
+    images = sum(dataset.num_examples(split) for split in dataset.splits)
+    assert images == (9 if "deeper" in LEFT[name] else 8)
+    said = capsys.readouterr().err
+    assert "source: 2 classes, " in said.splitlines()[0]
+    assert LEFT[name] in said.splitlines()[1] and "1 " in said.splitlines()[1]
+    assert check(data)["left_out"] == {LEFT[name]: 1}
+    assert json.loads((dataset.directory / "left_out.json").read_text()) == {LEFT[name]: 1}
+
+
+@pytest.mark.parametrize("name", ["a/x.jxl", "a/IMG_0001", "@eaDir/1.png", "a/notes.txt"])
+def test_item_3_predict_says_what_a_folder_has_besides(tmp_path, capsys, name):
+    """Predict names by reason what it takes for no picture."""
+    put(tmp_path, "a/1.png", "2.png", name)
+    assert [path.name for path in image_files([str(tmp_path)])] == ["2.png", "1.png"]
+    assert f"{tmp_path}: left out: 1 " in capsys.readouterr().err
+
+
+def test_item_3_nothing_is_said_where_nothing_is_left_out(tmp_path, capsys):
+    """A clean folder has a copy of the same files as before, and no line about left-out files."""
+    put(tmp_path / "source", *(f"{c}/{k}.png" for c in ("cat", "dog") for k in range(4)))
+    dataset = prepare(tiny.data_config(tmp_path, size=32))
+    assert "left out" not in capsys.readouterr().err
+    assert not (dataset.directory / "left_out.json").exists()
+
+
+def test_item_3_heic_is_read_where_pillow_heif_is_installed(tmp_path, monkeypatch):
+    """A HEIC picture has its colours; without pillow-heif the line says what to install."""
+    heif = pytest.importorskip("pillow_heif")
+    path = tmp_path / "cat.heic"
+    heif.from_pillow(Image.new("RGB", (64, 64), (200, 30, 40))).save(path, quality=95)
+    square = to_square(path.read_bytes(), str(path))
+    assert np.abs(square.astype(int) - (200, 30, 40)).max() <= 4
+    assert image_files([str(tmp_path)]) == [path]
+    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    with pytest.raises(BadImageError, match="pip install pillow-heif"):
+        to_square(path.read_bytes(), str(path))
