@@ -129,3 +129,12 @@ def test_item_3_heic_is_read_where_pillow_heif_is_installed(tmp_path, monkeypatc
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     with pytest.raises(BadImageError, match="pip install pillow-heif"):
         to_square(path.read_bytes(), str(path))
+
+
+@pytest.mark.parametrize("name", ["cat/{}.png", "train/cat/{}.png", "pets/cat/deep/{}.png"])
+def test_item_4_one_class_is_refused_before_the_preparation(tmp_path, name):
+    """A folder of one class is refused in one line, and nothing is prepared."""
+    put(tmp_path / "source", *(name.format(k) for k in range(4)))
+    with pytest.raises(DataError, match="holds one class, '(cat|deep)': a net needs at least two"):
+        prepare(tiny.data_config(tmp_path))
+    assert not list((tmp_path / "prepared").rglob("*.array_record*"))

@@ -159,9 +159,14 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
     resize = Resize.of(data)
     check_installed(resize)
     source = _find_source(data, only)
-    where = data.dir or data.builder
+    where = data.builder if data.builder == "shapes" else data.dir or data.builder
+    if only is None and len(source.class_names) < 2:
+        raise DataError(
+            f"{where} holds one class, {source.class_names[0]!r}: a net needs at least two; "
+            "expected train/<class>/<file> or <class>/<file>"
+        )
     counts = " and ".join(f"{split.count:,} {name}" for name, split in source.splits.items())
-    print(f"{where}: {len(source.class_names):,} classes, {counts} images", file=sys.stderr)
+    print(f"data: {where}: {len(source.class_names):,} classes, {counts} images", file=sys.stderr)
     source.left_out.say(where)
     copy = Layout(directory, source.class_names, data.storage, resize)
     try:
