@@ -171,7 +171,7 @@ def _is_all_new(restored: Restored, folder: pathlib.Path) -> bool:
     data = restored.config.copy_and_resolve_references().data
     trained_on = restored.dataset_info.statistics
     try:
-        if layouts.split_folders(folder, train_needed=False) != (folder, None):
+        if layouts.split_folders(folder, train_needed=False) != (layouts.unwrapped(folder), None):
             return False
     except DataError:
         return False  # the folder is gone, but its images may have been prepared

@@ -135,12 +135,14 @@ def test_a_folder_of_class_folders_is_evaluated_whole_but_where_the_net_saw_it(
     train, val = (shutil.copytree(folder / "images" / k, tmp_path / k) for k in ("train", "val"))
     for path in (val / "ant").iterdir():
         path.unlink()  # of a class there may be none
+    shutil.copytree(val, tmp_path / "archive" / "pets")
     moved = shutil.copytree(train, tmp_path / "moved")
     own, dataset = trained_on(net, train)
     held_out = dataset.num_examples("validation")
     for seen, place, count in (
         (net, val, tiny.VALIDATION * 2 // 3),
         (own, val, tiny.VALIDATION * 2 // 3),
+        (net, tmp_path / "archive", tiny.VALIDATION * 2 // 3),
         (net, train, tiny.TRAIN),
         (own, train, held_out),
         (own, moved, held_out),
