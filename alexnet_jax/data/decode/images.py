@@ -17,8 +17,13 @@ of ours:
 - Stored JPEG: quality 95, 4:2:0 (libjpeg's default, and a quarter smaller than 4:4:4).
 
 Every image that is not plain 8-bit RGB of at least that size is reported: see image_issues.py.
+
+A file that does not hold all of its pixels is refused (complete.py). So is a JPEG for which libjpeg
+has a warning: its scan is corrupt, and the rest of the picture grey or shifted. Pillow hides the
+warnings, so that simplejpeg decodes in its place where it can.
 """
 
+import functools
 import io
 from typing import NamedTuple
 
@@ -26,6 +31,7 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image, ImageChops
 
+from alexnet_jax.data.decode.complete import check_complete
 from alexnet_jax.data.decode.image_issues import (
     container_issues,
     pixel_issues,
@@ -38,6 +44,8 @@ from alexnet_jax.errors import DataError
 MAX_PIXELS = 89_478_485  # of one decoded image: the limit at which Pillow warns
 
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+# What Pillow may open. For EPS, which it knows too, it would call Ghostscript.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 _UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -74,8 +82,8 @@ def read_square(data: bytes, name: str, resize: Resize = PAPER) -> Square:
     """Decode an image file and make its square, upright.
 
     Args:
-      data: the file's bytes, in any format and mode that Pillow reads. Of several frames the first
-        one is taken.
+      data: the file's bytes, in one of _FORMATS and any mode that Pillow reads. Of several frames
+        the first one is taken.
       name: the file's name, for errors; its ending is compared with the format.
       resize: which part of the picture is taken, the filter, and the size.
 
@@ -88,9 +96,10 @@ def read_square(data: bytes, name: str, resize: Resize = PAPER) -> Square:
         raise BadImageError(name, "the file is empty")
     try:
         with _opened(data) as image:
-            return _square(image, name, resize)
+            return _square(image, data, name, resize)
     except Image.UnidentifiedImageError:
-        reason = f"not an image that Pillow knows ({len(data)} bytes, first {data[:4]!r})"
+        known = ", ".join(_formats())
+        reason = f"not an image of {known} ({len(data)} bytes, first {data[:4]!r})"
     except Image.DecompressionBombError:
         reason = f"decompression bomb: more than {2 * MAX_PIXELS} pixels"
     except _UnfitImage as error:
@@ -99,7 +108,8 @@ def read_square(data: bytes, name: str, resize: Resize = PAPER) -> Square:
         raise
     # Pillow's decoders raise nearly any exception on damaged bytes (SyntaxError, struct.error).
     except Exception as error:
-        kind = "truncated" if "truncated" in str(error).lower() else "damaged"
+        text = str(error).lower()
+        kind = "truncated" if "truncated" in text or "end of jpeg" in text else "damaged"
         reason = f"{kind} image ({type(error).__name__}: {error})"
     raise BadImageError(name, reason)
 
@@ -148,7 +158,7 @@ class _UnfitImage(Exception):
 def _opened(data: bytes) -> Image.Image:
     """Open a picture. Pillow knows no HEIC: pillow-heif turns it upright, and is no requirement."""
     if data[4:8] != b"ftyp" or data[8:12] not in _HEIC_BRANDS:
-        return Image.open(io.BytesIO(data))
+        return Image.open(io.BytesIO(data), formats=_formats())
     try:
         import pillow_heif
     except ImportError:
@@ -160,23 +170,44 @@ def _opened(data: bytes) -> Image.Image:
     return picture
 
 
-def _square(image: Image.Image, name: str, resize: Resize) -> Square:
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Return those of _FORMATS that this Pillow has: older ones lack AVIF."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _square(image: Image.Image, data: bytes, name: str, resize: Resize) -> Square:
     """Return the square of an opened image, upright."""
     issues = [*container_issues(image, name), *pixel_issues(image, resize.size)]
+    size = image.size
     if resize.filter == "area":
         image.draft(image.mode, (2 * resize.size, 2 * resize.size))  # only JPEG has this
     if image.width * image.height > MAX_PIXELS:
         raise _UnfitImage(f"{image.width}x{image.height}: more than {MAX_PIXELS} pixels")
     _scale_transparent_colour(image)
-    image.load()
+    loaded = _loaded(image, data, scaled=image.size != size)
     turn = _UPRIGHT.get(_orientation(image))
     if turn is not None:
         issues.append("turned by EXIF")
-    image = resized(_to_rgb(image), resize)
+    image = resized(_to_rgb(loaded), resize)
     # The square is turned last: that is cheap, and its content is the same either way.
     if turn is not None:
         image = image.transpose(turn)
     return Square(np.array(image), tuple(issues))
+
+
+def _loaded(image: Image.Image, data: bytes, *, scaled: bool) -> Image.Image:
+    """Return the image with its pixels.
+
+    Raises:
+      Exception: the file is damaged, or does not hold the pixels that its header claims.
+    """
+    if image.format in ("JPEG", "MPO") and image.mode == "RGB" and not scaled:
+        return Image.fromarray(decode_jpeg(data))  # the pixels that Pillow would give
+    check_complete(image, data)
+    image.load()
+    return image
 
 
 def _orientation(image: Image.Image) -> int:

@@ -15,10 +15,15 @@ from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.sources.listing import is_image_name
 from alexnet_jax.errors import DataError
 
+NO_FILE = -1
+
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A file inside an archive: its name there, and which bytes of `path` hold it."""
+    """A file inside an archive: its name there, and which bytes of `path` hold it.
+
+    The size of a link, a device or a sparse file is NO_FILE.
+    """
 
     name: str
     path: pathlib.Path
@@ -59,6 +64,8 @@ class TarImages:
         """
         path, size = self._paths[self._archives[index]], self._sizes[index]
         name = f"{path}: {self.names[index]}"
+        if size == NO_FILE:
+            raise BadImageError(name, "is a link, a device or sparse, and no whole file")
         try:
             with open(path, "rb", buffering=0) as file:
                 data = os.pread(file.fileno(), size, self._offsets[index])
@@ -88,7 +95,7 @@ def images_of(path: pathlib.Path, offset: int = 0, size: int | None = None) -> l
 
 
 def members(path: pathlib.Path, offset: int = 0, size: int | None = None) -> Iterator[Member]:
-    """Iterate over the files of an archive, in its order. Arguments and errors: see images_of."""
+    """Iterate over all but the folders of an archive, in its order. The rest: see images_of."""
     try:
         with open(path, "rb") as file:
             file_size = os.fstat(file.fileno()).st_size
@@ -97,15 +104,17 @@ def members(path: pathlib.Path, offset: int = 0, size: int | None = None) -> Ite
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 while (info := tar.next()) is not None:
                     tar.members = []  # type: ignore[attr-defined] # else all are kept, 1 KB each
-                    if info.isreg() and not info.issparse():
-                        yield Member(info.name, path, info.offset_data, info.size)
+                    if not info.isdir():
+                        whole = info.isreg() and not info.issparse()
+                        size = info.size if whole else NO_FILE
+                        yield Member(info.name, path, info.offset_data, size)
                 # The end of an archive is a block of zeros. But tarfile also stops at a header that
                 # is damaged or cut off, and it reads beyond `end`.
                 file.seek(tar.offset)
                 zeros = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
                 if not zeros or tar.offset + tarfile.BLOCKSIZE > end:
                     raise tarfile.ReadError("unexpected end of data")
-    except (OSError, tarfile.TarError) as error:
+    except Exception as error:  # of damaged headers tarfile raises many kinds, also MemoryError
         raise DataError(
             f"{path} cannot be read as an uncompressed tar archive ({error}); download it again, "
             "or check its size"
