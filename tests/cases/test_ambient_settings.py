@@ -10,8 +10,7 @@ import pytest
 
 from alexnet_jax.run import folder
 from alexnet_jax.system.random_streams import root_key
-from configs import quickstart
-from tests.support import tiny
+from tests.support import narrow_recipe, tiny
 
 
 @pytest.mark.parametrize(
@@ -51,7 +50,7 @@ def test_a_command_draws_the_same_numbers_under_any_setting(setting):
 )
 def test_a_resume_in_another_environment_says_so(tmp_path, name, was):
     """A resume says which of cores, vectors, versions and settings differ."""
-    folder.write_run(tmp_path, quickstart.get_config())
+    folder.write_run(tmp_path, narrow_recipe.get_config())
     assert folder.other_machine(tmp_path) is None
     file = tmp_path / "environment.json"
     known = json.loads(file.read_text())

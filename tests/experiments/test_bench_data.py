@@ -36,7 +36,7 @@ def test_the_report(tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "experiments.bench.data"),
-            "--config=configs/quickstart.py",
+            "--config=tests/support/narrow_recipe.py",
             *(f"--config.{name}={value}" for name, value in values.items()),
             *("--rounds=2", "--seconds=0.1", "--steps=2"),
         ],

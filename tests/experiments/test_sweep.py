@@ -25,7 +25,7 @@ from tests.support import tiny
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
 FAKE = [sys.executable, str(tiny.REPOSITORY / "tests/support/fake_main.py")]
-CONFIG = f"--config={tiny.REPOSITORY}/configs/quickstart.py"
+CONFIG = f"--config={tiny.REPOSITORY}/tests/support/narrow_recipe.py"
 POOLS = ["model.pool.window=3,2"]
 
 
@@ -146,14 +146,15 @@ def test_other_flags_are_not_finished(tmp_path):
 
 def test_a_changed_recipe_is_not_finished(tmp_path):
     recipe = tmp_path / "mine.py"
-    recipe.write_text("from configs import quickstart\nget_config = quickstart.get_config\n")
+    recipe.write_text("from tests.support.narrow_recipe import get_config\n")
 
     def again():
         return plan(grid(POOLS), [f"--config={recipe}"], 1, tmp_path / "out")
 
     assert run_all(again()) == {} and all(run.finished() for run in again())
     recipe.write_text(
-        "from configs import quickstart\ndef get_config():\n    config = quickstart.get_config()\n"
+        "from tests.support import narrow_recipe\n"
+        "def get_config():\n    config = narrow_recipe.get_config()\n"
         "    config.batch_size = 32\n    return config\n"
     )
     assert not any(run.finished() for run in again())

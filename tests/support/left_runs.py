@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from configs import quickstart
+from tests.support import narrow_recipe
 
 # What a class, a file or a folder may be called.
 HOSTILE = '<script>alert("x")</script>\'&amp;"><img src=x onerror=alert(1)> \u202eabc \udcff \x00'
@@ -53,7 +53,7 @@ def lines(epochs: int, every: int = 5) -> list[dict]:
 def write(workdir: pathlib.Path, records: list[dict], more: str = "", **changes) -> pathlib.Path:
     """Write a run's folder: config, environment, metrics, the filters' picture."""
     workdir.mkdir(parents=True)
-    config = quickstart.get_config()
+    config = narrow_recipe.get_config()
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
     (workdir / "config.json").write_text(json.dumps(config.to_dict()))
     environment = {"python": "3.11.7", "devices": ["cpu:cpu"] * 2, "command": ["main.py", HOSTILE]}

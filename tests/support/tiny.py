@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from alexnet_jax.train import train
-from configs import quickstart
+from tests.support import narrow_recipe
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 COLOURS = {"ant": (200, 40, 40), "bee": (40, 200, 40), "cow": (40, 40, 200)}  # one a class
@@ -38,11 +38,11 @@ EPOCH_ENDS = [6, 11, 16]
 
 
 def config(folder: pathlib.Path, **changes) -> ConfigDict:
-    """Return the quickstart's config made tiny, on the images that `write_images` put there.
+    """Return the narrow recipe made tiny, on the images that `write_images` put there.
 
     A double underscore stands for the dot: optimizer__learning_rate=1.0.
     """
-    made = quickstart.get_config()
+    made = narrow_recipe.get_config()
     values = {**FLAGS, "data.dir": str(folder / "images"), "epochs": 3}
     values["data.prepared_dir"] = str(folder / "prepared")
     values |= {name.replace("__", "."): value for name, value in changes.items()}
@@ -126,7 +126,7 @@ def run_flags(folder: pathlib.Path, workdir: pathlib.Path, **changes) -> list[st
     values = {**FLAGS, "data.dir": folder / "images", "data.prepared_dir": folder / "prepared"}
     values |= {"epochs": 3} | {name.replace("__", "."): value for name, value in changes.items()}
     return [
-        "--config=configs/quickstart.py",
+        "--config=tests/support/narrow_recipe.py",
         f"--workdir={workdir}",
         *(f"--config.{name}={value}" for name, value in values.items()),
     ]

@@ -13,7 +13,7 @@ from tests.support import tiny
 # ml_collections loads a config's file in a way that Python is about to leave.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
-CONFIG = f"--config={tiny.REPOSITORY}/configs/quickstart.py"
+CONFIG = f"--config={tiny.REPOSITORY}/tests/support/narrow_recipe.py"
 IN_ONE_WORD = (
     "write a flag as --name=value, in one word; several runs each need their own --workdir="
 )

@@ -215,8 +215,9 @@ def test_slurms_gpus_as_jax_is_told_of_them(bound, visible):
         port = str(free.getsockname()[1])
     job = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "JAX_COORDINATOR_PORT": port}
     program = (
-        "import jax; from alexnet_jax.system import distributed; from configs import quickstart\n"
-        "distributed.start(quickstart.get_config().distributed)\n"
+        "import jax; from alexnet_jax.system import distributed\n"
+        "from tests.support import narrow_recipe\n"
+        "distributed.start(narrow_recipe.get_config().distributed)\n"
         "print(jax.config.read('jax_cuda_visible_devices'))"
     )
     done = subprocess.run(

@@ -63,7 +63,7 @@ def test_what_is_there_no_recipe_is_one_line_with_those_that_there_are():
         with pytest.raises(ConfigError) as error:
             recipes.find(wrong)
         file = wrong.partition(":")[0]
-        expected = f"no recipe {file}: give the path of a file, or one of caffe, fall2011_pretrain"
+        expected = f"no recipe {file}: give the path of a file, or one of caffe, cifar18, cifar26"
         assert str(error.value).startswith(expected)
 
 
