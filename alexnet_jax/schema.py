@@ -10,8 +10,8 @@ Defaults, checks, warnings, what a resumed run may change, and docs/config.md co
 
 import dataclasses
 import functools
-import math
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.errors import ConfigError
 
 ABSENT: Any = dataclasses.MISSING
+_LARGEST = 2**63  # no number of a config is as large
 Condition = Mapping[str, tuple]  # dotted name of another field -> its values
 _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "True or False"),
@@ -111,7 +112,9 @@ def at_least(least: float) -> Bound:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # False of NaN too
 
 
 def fields(section: Any, path: str = "") -> Iterator[Field]:
@@ -191,13 +194,27 @@ def check(described: Field, value: Any) -> None:
         expected = f"one of {', '.join(map(str, described.choices))}"
         holds = _has_type(value, described.type) and value in described.choices
     elif not _has_type(value, described.type):
-        expected, holds = _TYPES[described.type][1], False
+        raise _other(described, _TYPES[described.type][1], value)
     elif described.bound is not None:
         expected, holds = described.bound.words, described.bound.holds(value)
     else:
         return
     if not holds:
-        raise ConfigError(f"{described.path} is {expected}; got {value!r}")
+        raise _other(described, expected, value)
+
+
+def check_type(described: Field, value: Any) -> None:
+    """Refuse a value of another type, such as an older or a later version's config may have.
+
+    Raises:
+      ConfigError: the field, what it takes, and what it got.
+    """
+    if not _has_type(value, described.type):
+        raise _other(described, _TYPES[described.type][1], value)
+
+
+def _other(described: Field, expected: str, value: Any) -> ConfigError:
+    return ConfigError(f"{described.path} is {expected}; got {value!r:.200}")
 
 
 def _has_type(value: Any, expected: Any) -> bool:
@@ -205,6 +222,8 @@ def _has_type(value: Any, expected: Any) -> bool:
         return True
     if isinstance(value, bool):
         return expected is bool
+    if isinstance(value, int | float) and abs(value) >= _LARGEST:
+        return False
     return isinstance(value, _TYPES[expected][0])
 
 

@@ -137,11 +137,22 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-    """Return the configuration of a run's config.json, without fields added since, locked."""
-    values = json.loads(text)
-    if isinstance(values.get("model"), dict):
-        values["model"] = renamed(values["model"])
-    return ConfigDict(values).lock()
+    """Return the configuration of a run's config.json, without fields added since, locked.
+
+    Raises:
+      ConfigError: it is no config.
+    """
+    try:
+        values = json.loads(text)
+        if isinstance(values.get("model"), dict):
+            values["model"] = renamed(values["model"])
+        config = ConfigDict(values).lock()
+        names = flattened(config)
+    except Exception as error:  # json and ml_collections raise many kinds
+        raise ConfigError(f"it is no config: {' '.join(str(error).split()):.200}") from error
+    if strange := [name for name in names if not name.replace(".", "_").isidentifier()]:
+        raise ConfigError(f"it is no config: {strange[0]!r:.200} is no name of a field")
+    return config
 
 
 def renamed(model: dict[str, Any]) -> dict[str, Any]:
@@ -150,16 +161,33 @@ def renamed(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def complete(config: ConfigDict) -> ConfigDict:
-    """Return an older run's config with the fields added since, set to what it did, locked."""
-    found = config.to_dict()
+    """Return an older run's config with the fields added since, set to what it did, locked.
+
+    Raises:
+      ConfigError: it names no net, or a field has a value of another type.
+    """
+    given = flattened(config)
+    if "model.arch" not in given:
+        raise ConfigError("it has no model.arch")
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        _put(found, name, value)
     for name, field in all_fields().items():
-        *sections, last = name.split(".")
-        place = found
-        for section in sections:
-            place = place.setdefault(section, {})
-        unset = None if sections[:1] == ["model"] else _before(field)
-        place.setdefault(last, unset)
+        of_model = name.startswith("model.")
+        value = _put(found, name, None if of_model else _before(field))
+        if value is not None or not of_model:
+            schema.check_type(field, value)
     return ConfigDict(found).lock()
+
+
+def _put(place: dict[str, Any], name: str, value: Any) -> Any:
+    """Set a field by its dotted name, unless it is there already, and return its value."""
+    *sections, last = name.split(".")
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"{section} holds the field {name}; got {place!r:.200}")
+    return place.setdefault(last, value)
 
 
 def _before(field: schema.Field) -> Any:

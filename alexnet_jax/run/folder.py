@@ -146,8 +146,8 @@ def read_config(workdir: pathlib.Path, *, as_it_is: bool = False) -> ConfigDict:
         return config if as_it_is else configs.complete(config)
     except FileNotFoundError:
         raise CheckpointError(f"{workdir} holds no run: {path} is not there") from None
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}; restore it from a copy") from error
 
 
 def data_of(workdir: pathlib.Path, config: ConfigDict) -> ConfigDict:

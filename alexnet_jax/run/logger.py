@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alexnet_jax.errors import TrainingError
+from alexnet_jax.run.metrics_file import Line, parse
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 
 if TYPE_CHECKING:
@@ -57,16 +58,25 @@ class Logger:
     def begin(self, step: int, validated: int, steps: int) -> None:
         """Remove the lines that a killed run wrote after its last checkpoint.
 
+        Damaged lines are moved to metrics.damaged.jsonl, with one warning; but a last one that was
+        not finished is only the work of the kill.
+
         Args:
           step: of that checkpoint, from which the run goes on.
           validated: the last step whose validation is in the checkpoint.
           steps: updates of the whole run.
         """
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        kept = [line for line in lines if _in_checkpoint(line, step, validated)]
-        if step == 0 and any('"split": "val"' in line for line in lines):
+        data = self.path.read_bytes() if self.path.exists() else b""
+        texts = data.splitlines(keepends=True)
+        lines = [(text, parse(text)) for text in texts]
+        damaged = [text for text, line in lines if line is None and text.endswith(b"\n")]
+        if damaged:
+            self._keep_damaged(damaged)
+        whole = [(text.decode().strip(), line) for text, line in lines if line is not None]
+        kept = [text for text, line in whole if _in_checkpoint(line, step, validated)]
+        if step == 0 and any(line["split"] == "val" for _, line in whole):
             self._set_aside()
-        write_atomic(self.path, "".join(line + "\n" for line in kept), TrainingError)
+        write_atomic(self.path, "".join(text + "\n" for text in kept), TrainingError)
         if self._tensorboard:
             from alexnet_jax.run.events import Events  # slow to import, and not always wanted
 
@@ -74,6 +84,13 @@ class Logger:
                 self._events = Events(folder, purge_step=step + 1)
         self._steps = steps
         self._progress.update(self._task, completed=step, total=steps)
+
+    def _keep_damaged(self, texts: list[bytes]) -> None:
+        aside = self.path.with_suffix(".damaged.jsonl")
+        with _written(aside), aside.open("ab") as file:
+            file.writelines(texts)
+        lines = "line that is" if len(texts) == 1 else "lines that are"
+        self.say(f"warning: {self.path} had {len(texts)} {lines} damaged, now in {aside.name}")
 
     def _set_aside(self) -> None:
         """Rename an earlier run's log; its checkpoints, if there were any, are gone."""
@@ -151,10 +168,5 @@ def _written(path: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def _in_checkpoint(line: str, step: int, validated: int) -> bool:
-    try:
-        record = json.loads(line)
-    except ValueError:  # half a line: the process was killed while it wrote
-        return False
-    last = validated if record["split"] == "val" else step
-    return record["step"] <= last
+def _in_checkpoint(line: Line, step: int, validated: int) -> bool:
+    return line["step"] <= (validated if line["split"] == "val" else step)

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import itertools
 import json
-import math
 import pathlib
 import zipfile
 from typing import Any
@@ -15,10 +14,9 @@ from ml_collections import ConfigDict
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architecture, resolving
 from alexnet_jax.run import config as configs
-from alexnet_jax.run import dataset_info, evaluations, folder
-
-Line = dict[str, Any]
-COLOUR = "conv1_colour"  # in a validation's line: a share for each column
+from alexnet_jax.run import dataset_info, evaluations, folder, metrics_file
+from alexnet_jax.run.metrics_file import COLOUR, Line
+from alexnet_jax.schema import is_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Record:
 
     def _number(self, name: str) -> float | None:
         value = self.setting(name)
-        return value if _is_number(value) else None
+        return value if is_number(value) else None
 
     @property
     def validations(self) -> list[Line]:
@@ -194,36 +192,11 @@ def _lines(path: pathlib.Path) -> tuple[list[Line], int]:
         texts = path.read_bytes().splitlines()
     except OSError:
         return [], 0
-    whole = [line for text in texts if (line := _line(text)) is not None]
+    whole = [line for text in texts if (line := metrics_file.parse(text)) is not None]
     by_step = {(line["step"], line["split"]): line for line in whole}  # of a step: train, then val
     return [by_step[key] for key in sorted(by_step)], len(texts) - len(whole)
 
 
-def _line(text: bytes) -> Line | None:
-    """Return the split and the numbers of a line, or None if it is damaged."""
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or record.get("split") not in ("train", "val"):
-        return None
-    line = {key: value for key, value in record.items() if _is_figure(key, value)}
-    step, epoch = line.get("step"), line.get("epoch", -1)
-    if type(step) is not int or step < 0 or epoch < 0:
-        return None
-    return {**line, "split": record["split"]}
-
-
-def _is_figure(key: str, value: Any) -> bool:
-    if key == COLOUR:
-        return isinstance(value, list) and all(map(_is_number, value))
-    return _is_number(value)
-
-
 def _is_evaluation(line: Line) -> bool:
     figures = ("step", "views", "images", "loss", "top1_error", "top5_error")
-    return isinstance(line["resize"], str) and all(_is_number(line.get(name)) for name in figures)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(line["resize"], str) and all(is_number(line.get(name)) for name in figures)
