@@ -7,6 +7,7 @@ import atexit
 import importlib.metadata
 import os
 import shutil
+import signal
 import tempfile
 
 # Set before JAX reads them, and inherited by what a test starts: pytest's workers, the commands.
@@ -24,6 +25,11 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 import jax
 import pytest
+
+# A shell starts a background job with SIGINT ignored, nohup with SIGHUP, and the program leaves
+# ignored signals alone. The tests and the processes that they start begin as in a terminal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

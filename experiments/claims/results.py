@@ -40,9 +40,9 @@ def parity() -> list[tuple[str, str]]:
     )
     nets = len({row["arch"] for row in compared})
     what = (
-        f"logits and gradients of all {nets} nets against independent programs (PyTorch, OpenCV, "
-        "NumPy), same weights, float32, noise and photographs, weights chosen away from ties¹: "
-        "largest relative error"
+        f"logits and gradients of the {nets} nets of ILSVRC against independent programs "
+        "(PyTorch, OpenCV, NumPy), same weights, float32, noise and photographs, weights chosen "
+        "away from ties¹: largest relative error"
     )
     return [(what, f"{largest:.1e}".replace("e-0", "e-"))]
 

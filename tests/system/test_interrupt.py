@@ -19,9 +19,8 @@ CODES = {
 
 @pytest.fixture(autouse=True)
 def _handlers():
-    """Begin as a terminal does, which ignores nothing; put back what the test replaces."""
+    """Put back what the test replaces."""
     before = {number: signal.getsignal(number) for number in CODES}
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, and some shells, ignore it
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
