@@ -187,10 +187,7 @@ def judge(layers: dict[str, Layer], classes: int) -> tuple[str, str]:
     if not math.isfinite(pull):
         first = next((name for name, size in spread.items() if not math.isfinite(size)), None)
         what = f"the output of {first} is not finite" if first else "a gradient is not finite"
-        return "does not start", (
-            f"{what}: take smaller initial weights; or, with model.lrn.k=0, a larger k, since 0 is "
-            "divided by 0 where all channels of a window are 0"
-        )
+        return "does not start", f"{what}: take smaller initial weights"
     if pull >= STARTS:
         return "starts", (
             f"{told}; runs with {STARTS:g} or more started after 20 to 100 steps, a narrow net's "

@@ -101,7 +101,7 @@ class SpatialNorm:
 
     enabled: bool = field(True, "Off: the operation is left out.")
     n: int = field(5, "Pixels a side of the window.", bound=_odd("pixels"), effect=_SPATIAL_NORM)
-    k: float = field(1.0, "layers-145.cfg.", effect=_SPATIAL_NORM)
+    k: float = field(1.0, "layers-145.cfg.", bound=at_least(0), effect=_SPATIAL_NORM)
     alpha: float = field(1e-3, "It is divided by n * n.", effect=_SPATIAL_NORM)
     beta: float = field(0.75, "layers-145.cfg.", effect=_SPATIAL_NORM)
 

@@ -53,6 +53,10 @@ def resolve(model: ConfigDict, found: int | None = None) -> Architecture:
     _check_effect(arch, model)
     dropped = arch.drop_layers
     names = dropped.split(",") if isinstance(dropped, str) else dropped
+    if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+        raise ConfigError(
+            f"model.drop_layers is names of layers with commas between them; got {names!r:.200}"
+        )
     return _drop(arch, tuple(name.strip() for name in names if name.strip()))
 
 

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+_UP = 2.0**64
+
 
 def local_response_norm(
     x: Array, *, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
@@ -64,7 +66,7 @@ def _wide(x: Array, window: tuple[int, ...], k: float, alpha: float, beta: float
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
 def _response_norm(x: Array, window, k: float, alpha: float, beta: float) -> Array:
-    return x * _power(k + alpha * _window_sum(x * x, window), -beta)
+    return x * _denominator(x, window, k, alpha, beta)[1]
 
 
 def _response_norm_forward(x, window, k, alpha, beta):
@@ -75,13 +77,26 @@ def _response_norm_forward(x, window, k, alpha, beta):
 def _response_norm_backward(window, k, alpha, beta, x, g):
     # With d_i = k + alpha * sum a^2: dL/da_i = g_i d_i^-beta
     #   - 2 alpha beta a_i sum_j g_j a_j d_j^(-beta-1), over the same window, which is symmetric.
-    d = k + alpha * _window_sum(x * x, window)
-    scale = _power(d, -beta)
-    shared = _window_sum(g * x * scale / d, window)
-    return (g * scale - (2 * alpha * beta) * x * shared,)
+    # The sum is taken times _UP, a power of two: no bit changes, but from activations of 3e17 on
+    # its terms would be too small for float32.
+    d, scale = _denominator(x, window, k, alpha, beta)
+    shared = _window_sum(g * x * (scale * _UP) / d, window)
+    return (g * scale - (2 * alpha * beta / _UP) * x * shared,)
 
 
 _response_norm.defvjp(_response_norm_forward, _response_norm_backward)
+
+
+def _denominator(x: Array, window, k: float, alpha: float, beta: float) -> tuple[Array, Array]:
+    """Return d = k + alpha * sum a^2 and d^-beta; with k = 0, of a window of zeros 1 and 0.
+
+    So its 0/0 is 0, and so is its gradient.
+    """
+    d = k + alpha * _window_sum(x * x, window)
+    if k > 0:
+        return d, _power(d, -beta)
+    safe = jnp.where(d > 0, d, 1)
+    return safe, jnp.where(d > 0, _power(safe, -beta), 0)
 
 
 def _window_sum(x: Array, window: tuple[int, ...]) -> Array:

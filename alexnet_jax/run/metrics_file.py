@@ -26,5 +26,9 @@ def parse(text: bytes) -> Line | None:
 
 def _is_figure(key: str, value: Any) -> bool:
     if key == COLOUR:
-        return isinstance(value, list) and all(map(is_number, value))
-    return is_number(value)
+        return isinstance(value, list) and all(map(_is_float32, value))
+    return _is_float32(value)
+
+
+def _is_float32(value: Any) -> bool:
+    return is_number(value) and abs(value) < 2**128  # a run writes no others

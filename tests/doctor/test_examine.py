@@ -115,7 +115,7 @@ def test_verdicts_are_those_of_the_measured_recipes():
     verdict, reason = examine.judge(layers_with(math.nan), 40)
     assert verdict == "does not start" and reason.startswith("a gradient is not finite")
     verdict, reason = examine.judge(layers_with(math.nan, conv3=math.nan, fc6=math.nan), 40)
-    assert reason.startswith("the output of conv3 is not finite") and "lrn.k=0" in reason
+    assert reason.startswith("the output of conv3 is not finite")
 
 
 def test_the_rates_and_the_weights_are_those_that_the_run_begins_with(tmp_path):

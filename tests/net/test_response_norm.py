@@ -141,3 +141,28 @@ def test_spatial_norm_and_its_gradient(constants):
 def test_spatial_norm_refuses_an_even_window():
     with pytest.raises(ValueError, match="odd number of pixels; got 4"):
         spatial_response_norm(jnp.ones((1, 5, 5, 2)), n=4)
+
+
+@pytest.mark.parametrize("size", [3e17, 1e18, 3e18])
+@pytest.mark.parametrize("norm", [local_response_norm, spatial_response_norm])
+def test_the_gradient_of_huge_activations_does_not_underflow(norm, size):
+    a = draw((2, 6, 7, 5)) * np.float32(size / 100)
+    a, g = np.clip(a, -size, size).astype(np.float32), draw((2, 6, 7, 5), 1.0, seed=1)
+    (grad,) = pull_back(norm, a, g)[1]
+    with jax.enable_x64(True):
+        (exact,) = jax.vjp(norm, jnp.asarray(a, jnp.float64))[1](jnp.asarray(g, jnp.float64))
+        exact = np.asarray(exact)
+    np.testing.assert_allclose(grad, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("beta", [0.75, 0.5, 1.0])
+@pytest.mark.parametrize("norm", [local_response_norm, spatial_response_norm])
+def test_with_k_0_a_window_of_zeros_gives_0_and_so_does_its_gradient(norm, beta):
+    a = draw((1, 9, 9, 12))
+    a[:, :6, :, :8] = 0
+    y, (grad,) = pull_back(lambda x: norm(x, k=0.0, beta=beta), a, np.ones_like(a))
+    assert np.isfinite(y).all() and np.isfinite(grad).all()
+    assert not y[a == 0].any()
+    assert not grad[:, :3, :, :4].any()  # all windows that they are in are zeros
+    others = y[:, 6:, :, 8:]
+    assert others.any() and (np.sign(others) == np.sign(a[:, 6:, :, 8:])).all()
