@@ -3,7 +3,9 @@
 The latest two and the best are kept; the others are deleted.
 """
 
+import contextlib
 import glob
+import hashlib
 import json
 import pathlib
 import re
@@ -19,6 +21,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from alexnet_jax.errors import CheckpointError
 from alexnet_jax.step.state import NetState, State, TrainState
+from alexnet_jax.system.atomic_file import write_atomic
 from alexnet_jax.system.paths import user_path
 
 LATEST = 2
@@ -50,21 +53,26 @@ class Checkpoints:
     ):
         self.directory = user_path(directory or user_path(workdir) / "checkpoints").resolve()
         self.config_hash = config_hash
-        best = keep.BestN(
-            get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False
-        )
-        options = ocp.CheckpointManagerOptions(
-            preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(LATEST), best]),
-            best_fn=_error,
-            best_mode="min",
-            cleanup_tmp_directories=not read_only,
-            read_only=read_only,
-            create=not read_only,  # Orbax warns if a reader has other values here
-            save_interval_steps=0 if read_only else 1,  # and here
-        )
-        if not read_only:
+        self._writing: int | None = None  # the step of the save that was begun last
+        if read_only:  # Orbax warns if a reader has other values in the last two
+            options = ocp.CheckpointManagerOptions(
+                read_only=True,
+                lightweight_initialize=True,  # does not read the metrics, which may be damaged
+                create=False,
+                save_interval_steps=0,
+            )
+        else:
+            best = keep.BestN(
+                get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False
+            )
+            options = ocp.CheckpointManagerOptions(
+                preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(LATEST), best]),
+                best_fn=_error,
+                best_mode="min",
+                cleanup_tmp_directories=True,
+            )
             _check_path(self.directory)
-        _forget_unreadable_metrics(self.directory)
+            _repair_metrics(self.directory)
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -88,9 +96,11 @@ class Checkpoints:
           CheckpointError: it could not be written; the earlier ones are untouched.
         """
         step = int(state.step)
-        meta = {"config_hash": self.config_hash, "sums": fingerprint(state)}
+        meta = {"config_hash": self.config_hash, "sums": fingerprint(state), "metrics": metrics}
+        meta["checksum"] = _checksum(meta)
+        self.wait()  # an error here is that of the save before
+        self._writing = step
         try:
-            self._manager.wait_until_finished()
             if step in self._manager.all_steps():
                 self._manager.delete(step)  # it was saved on a signal, before the validation
             self._manager.save(
@@ -113,7 +123,7 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
         except (OSError, ValueError) as error:
-            raise CheckpointError(_not_written(self.directory, None, error)) from error
+            raise CheckpointError(_not_written(self.directory, self._writing, error)) from error
 
     def restore(self, like: State, which: str | int = "latest") -> State | None:
         """Return a saved state with the shardings of `like`, or None if nothing is saved.
@@ -156,7 +166,7 @@ class Checkpoints:
 
     def _wanted(self, which: str | int) -> list[int] | None:
         steps = self.steps()
-        best = self._manager.best_step() if which == "best" else None
+        best = self._best(steps) if which == "best" else None
         if which == "latest" or (which == "best" and best is None and steps):
             return steps[::-1] or None
         step = best if which == "best" else int(which)
@@ -165,10 +175,16 @@ class Checkpoints:
             raise CheckpointError(f"no checkpoint {which} in {self.directory}; there are: {kept}")
         return [step]
 
+    def _best(self, steps: list[int]) -> int | None:
+        """Return the step with the lowest error, of equal ones the latest; None: no validation."""
+        errors = {step: _validation_error(self.directory / str(step)) for step in steps}
+        validated = [(error, -step) for step, error in errors.items() if error is not None]
+        return -min(validated)[1] if validated else None
+
     def _restore(self, like: State, step: int) -> State:
         # The hash comes first: the state of another net would look damaged.
-        meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-        saved_hash = meta["meta"]["config_hash"]
+        meta = _read_meta(self.directory / str(step))
+        saved_hash = meta["config_hash"]
         if self.config_hash and saved_hash and self.config_hash != saved_hash:
             raise CheckpointError(
                 f"checkpoint {self.directory / str(step)} is of a run with another config: give "
@@ -183,7 +199,7 @@ class Checkpoints:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
             state = type(like)(**reader.restore(self.directory / str(step) / "state", args=args))
         sums = fingerprint(state)
-        if sums != meta["meta"]["sums"][: len(sums)]:  # a NetState's leaves come first
+        if sums != meta["sums"][: len(sums)]:  # a NetState's leaves come first
             raise ValueError("its numbers have not the checksums that were saved with them")
         return state
 
@@ -268,17 +284,60 @@ def _check_path(directory: pathlib.Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _forget_unreadable_metrics(directory: pathlib.Path) -> None:
-    """Remove damaged metrics: Orbax cannot open a folder that has them."""
+def _checksum(meta: dict) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_meta(checkpoint: pathlib.Path) -> dict:
+    """Return the config's hash, the sums and the metrics that were saved with a checkpoint.
+
+    Raises:
+      OSError, ValueError: they are missing or damaged.
+    """
+    meta = json.loads((checkpoint / "meta" / "metadata").read_text())
+    if meta.keys() == {"config_hash", "sums"}:  # of an older version
+        return meta
+    if meta.pop("checksum", None) != _checksum(meta):
+        raise ValueError("its metadata have not the checksum that was saved with them")
+    return meta
+
+
+def _validation_error(checkpoint: pathlib.Path) -> float | None:
+    """Return the top-1 error of the validation at a checkpoint; None: there was none, or is lost.
+
+    The checksum covers the metrics in `meta`; an older version had Orbax's own file only.
+    """
+    with contextlib.suppress(Exception):
+        metrics = _read_meta(checkpoint).get("metrics", {})
+        if metrics != {}:
+            return None if metrics is None else float(metrics[ERROR])
+    try:
+        return float(json.loads((checkpoint / "metrics" / "metrics").read_text())[ERROR])
+    except Exception:
+        return None
+
+
+def _repair_metrics(directory: pathlib.Path) -> None:
+    """Make Orbax's files of metrics, by which it keeps the best, those that were saved.
+
+    It cannot open a folder in which one is damaged: where nothing else tells the error, the file is
+    removed.
+    """
     for path in directory.glob("*/metrics/metrics"):
-        if not path.parents[1].name.isdigit():
-            continue  # not finished: the run may be writing it now
+        checkpoint = path.parents[1]
+        if not checkpoint.name.isdigit():
+            continue  # not finished
+        error = _validation_error(checkpoint)
         try:
-            float(json.loads(path.read_text())[ERROR])
-        except (OSError, ValueError, KeyError, TypeError):
+            if float(json.loads(path.read_text())[ERROR]) == error:
+                continue
+        except Exception:  # damaged JSON of any shape
+            pass
+        if error is not None:
+            write_atomic(path, json.dumps(_read_meta(checkpoint)["metrics"]), CheckpointError)
+        else:
             shutil.rmtree(path.parent)
-            step = path.parent.parent
-            warnings.warn(f"checkpoint {step} has lost its validation error", stacklevel=3)
+            warnings.warn(f"checkpoint {checkpoint} has lost its validation error", stacklevel=3)
 
 
 def _error(metrics: dict[str, float]) -> float:
@@ -295,5 +354,7 @@ def _reason(error: Exception) -> str:
 
 def _not_written(directory: pathlib.Path, step: int | None, error: Exception) -> str:
     what = "the checkpoint" if step is None else f"checkpoint {step}"
-    cause = " ".join(str(error).split())[:200]
-    return f"{what} could not be written to {directory}: {cause}; free some space and run again"
+    return (
+        f"{what} could not be written to {directory}: {_reason(error)}; free some space and run "
+        "again"
+    )

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import gc
+import json
 import pathlib
 import re
 import resource
@@ -317,3 +318,68 @@ def test_a_failed_write_is_an_error_and_leaves_the_earlier_ones(two, tmp_path):
         checkpoints.wait()
         assert checkpoints.steps() == [1, 2, 3]  # 1 is the best
     assert same(restore(tmp_path / "run"), state_at(3))
+
+
+def test_a_full_disk_names_the_checkpoint_whose_write_failed(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Checkpoints(tmp_path / "run") as checkpoints:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+        try:
+            checkpoints.save(state_at(3))
+            with pytest.raises(CheckpointError) as error:
+                checkpoints.save(state_at(4))  # it waits for the one before, which failed
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert f"checkpoint 3 could not be written to {tmp_path / 'run' / 'checkpoints'}: " in str(
+        error.value
+    )
+
+
+def edited(path: pathlib.Path, **changes) -> None:
+    """Change values of a JSON file, None: remove them."""
+    values = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({k: v for k, v in values.items() if v is not None}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config_hash": "of another"},
+        {"sums": None},
+        {"metrics": {"top1_error": 0.01}},
+        {"checksum": None},
+        {"checksum": None, "check5um": "x"},
+    ],
+)
+def test_damaged_metadata_lead_to_the_checkpoint_before(two, tmp_path, changes):
+    shutil.copytree(two, tmp_path / "run")
+    edited(tmp_path / "run" / "checkpoints" / "2" / "meta" / "metadata", **changes)
+    with pytest.warns(UserWarning, match="2 is damaged and is not used: its metadata have not the"):
+        assert same(restore(tmp_path / "run"), state_at(1))
+
+
+@pytest.mark.parametrize("text", ['{"top1_error": 0.001}', "", '{"top1_err', "[1]", '"x"'])
+def test_the_best_is_that_of_the_metrics_under_the_checksum(two, tmp_path, text):
+    """And a reader, who finds it too, changes nothing."""
+    shutil.copytree(two, tmp_path / "run")
+    for step in (1, 2):
+        (tmp_path / "run" / "checkpoints" / str(step) / "metrics" / "metrics").write_text(text)
+    before = contents(tmp_path / "run")
+    with Checkpoints(tmp_path / "run", read_only=True) as reader:
+        assert same(reader.restore(setting()[0], "best"), restore(two, "best"))
+    assert contents(tmp_path / "run") == before
+    with Checkpoints(tmp_path / "run") as writer:
+        assert same(writer.restore(setting()[0], "best"), restore(two, "best"))
+    assert contents(tmp_path / "run") == {
+        tmp_path / "run" / path.relative_to(two): data for path, data in contents(two).items()
+    }
+
+
+def test_the_best_of_an_older_version_is_that_of_its_metrics(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    for step in (1, 2):
+        meta = tmp_path / "run" / "checkpoints" / str(step) / "meta" / "metadata"
+        edited(meta, metrics=None, checksum=None)
+    for which in ("best", "latest"):
+        assert same(restore(tmp_path / "run", which), restore(two, which))
