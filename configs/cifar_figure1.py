@@ -1,10 +1,13 @@
 """The four-layer net of figure 1 on CIFAR-10: ReLU against tanh (paper 3.1).
 
-    python -m alexnet_jax.main --config=cifar_figure1 --config.data.dir=/path/to/cifar-10 \\
-        --config.model.activation=tanh
+    python -m alexnet_jax.main --config=cifar_figure1 --config.data.dir=/path/to/cifar-10
+    python -m alexnet_jax.main --config=cifar_figure1 --config.data.dir=/path/to/cifar-10 \
+        --workdir=runs/tanh --config.model.activation=tanh \
+        --config.optimizer.learning_rate=0.01 --config.optimizer.bias_learning_rate=0.02
 
 Expected (paper 3.1): with ReLUs the training error falls to 0.25 about six times sooner than with
-tanh, each with the learning rate that makes it fastest, without regularization of any kind.
+tanh, each with the learning rate that makes it fastest, without regularization of any kind. Those
+rates, of the ones that we tried, are 0.003 for ReLU and 0.01 for tanh (records/cifar10).
 """
 
 from ml_collections import ConfigDict
@@ -17,8 +20,8 @@ def get_config() -> ConfigDict:
     config = recipe("cifar18")
     config.epochs = 60
     config.model.arch = "cifar_figure1"
-    config.optimizer.learning_rate = 0.01
-    config.optimizer.bias_learning_rate = 0.02
+    config.optimizer.learning_rate = 0.003
+    config.optimizer.bias_learning_rate = 0.006
     config.optimizer.weight_decay = 0.0
     config.optimizer.layer_weight_decay = ()
     config.schedule.epochs = ()

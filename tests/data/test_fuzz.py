@@ -1,27 +1,19 @@
 """Damaged pictures and archives end in one line. More of them: FUZZ=20000 pytest <this file>."""
 
 import io
-import os
 import struct
 import tarfile
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet_jax.data.decode.images import BadImageError, to_square
 from alexnet_jax.data.sources.archives import images_of
 from alexnet_jax.errors import DataError
+from tests.support.fuzzing import fuzzed
 from tests.support.zoo import encoded, halves
 
-COUNT = int(os.environ.get("FUZZ", "40"))
 EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8), st.binary(max_size=8)), max_size=6)
-fuzzed = settings(
-    max_examples=COUNT,
-    derandomize=True,
-    database=None,
-    deadline=10_000,
-    suppress_health_check=list(HealthCheck),
-)
 
 
 def edited(data: bytes, edits: list, part: float = 1.0) -> bytes:
@@ -41,7 +33,7 @@ PICTURES = {
 }
 
 
-@fuzzed
+@fuzzed(40)
 @given(st.sampled_from(sorted(PICTURES)), EDITS, st.sampled_from([0.3, 1.0]))
 def test_a_damaged_picture_is_read_or_refused_in_one_line(kind, edits, part):
     try:
@@ -75,7 +67,7 @@ VALUES = st.binary(max_size=8) | st.sampled_from(
 )
 
 
-@fuzzed
+@fuzzed(40)
 @given(
     st.sampled_from(ARCHIVES),
     st.lists(st.tuples(st.integers(0, 9), FIELDS, VALUES, st.booleans()), min_size=1, max_size=4),

@@ -4,11 +4,10 @@ More of them: FUZZ=20000 pytest <this file>.
 """
 
 import json
-import os
 import shutil
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet_jax.analysis.report import page
@@ -17,15 +16,8 @@ from alexnet_jax.run import config as configs
 from alexnet_jax.run import evaluations, folder
 from alexnet_jax.run.logger import Logger
 from tests.support import left_runs
+from tests.support.fuzzing import fuzzed
 
-COUNT = int(os.environ.get("FUZZ", "20"))
-fuzzed = settings(
-    max_examples=COUNT,
-    derandomize=True,
-    database=None,
-    deadline=10_000,
-    suppress_health_check=list(HealthCheck),
-)
 RECIPE = configs.recipe("quickstart")
 CONFIG = json.loads(configs.to_json(RECIPE))
 NAMES = sorted(configs.flattened(RECIPE))
@@ -86,7 +78,7 @@ def edit(values: dict, name: str, value: object, what: str) -> None:
         values[last + ("_of_later" if what == "add" else "")] = value
 
 
-@fuzzed
+@fuzzed(20)
 @given(
     st.lists(
         st.tuples(st.sampled_from(NAMES), VALUES, st.sampled_from(["set", "remove", "add"])),
@@ -123,7 +115,7 @@ RECORDS = st.dictionaries(FIELDS, VALUES).map(lambda new: json.dumps({**left_run
 TEXTS = RECORDS.map(str.encode) | st.binary(max_size=20) | VALUES.map(json.dumps).map(str.encode)
 
 
-@fuzzed
+@fuzzed(20)
 @given(st.lists(st.tuples(st.integers(0, 8), TEXTS), max_size=4), BYTES)
 def test_any_log(tmp_path_factory, edits, raw):
     run = tmp_path_factory.getbasetemp() / "log"

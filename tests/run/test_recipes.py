@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.data.input.pixel_stats import at_epoch, make_pixel_stats
+from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
 from alexnet_jax.run import config as configs
 from alexnet_jax.step import schedule
@@ -78,6 +79,21 @@ RATES: dict[str, list[tuple[int, tuple, dict[str, tuple], str]]] = {
         (60, (1e-4, 1e-4), {}, "train.py --lr-step-size"),
         (89, (1e-4, 1e-4), {}, "train.py --epochs"),
     ],
+    "cifar18": [
+        (0, (1e-3, 2e-3), {}, "layer-params-18pct: epsW, epsB"),
+        (119, (1e-3, 2e-3), {}, "layer-params-18pct: a tenth after 120 epochs"),
+        (120, (1e-4, 2e-4), {}, "layer-params-18pct"),
+        (130, (1e-5, 2e-5), {}, "layer-params-18pct: and again after 10 more"),
+    ],
+    "cifar26": [
+        (7, (1e-3, 2e-3), {}, "layer-params-80sec, a later copy: a tenth after 8 epochs"),
+        (8, (1e-4, 2e-4), {}, "layer-params-80sec"),
+    ],
+    # The fastest of the rates that were tried: experiments/records/cifar10/figure1.json.
+    "cifar_figure1": [
+        (0, (3e-3, 6e-3), {}, "figure1.json"),
+        (59, (3e-3, 6e-3), {}, "figure1.json"),
+    ],
 }
 
 # Recipe -> epochs of the run, epochs with colour noise, and the lines.
@@ -106,6 +122,32 @@ def test_rates_of_each_parameter(name, row):
     for layer in layers:
         pair = (found.weights[layer], found.biases[layer])
         np.testing.assert_allclose(pair, apart.get(layer, usual), rtol=1e-9, err_msg=layer)
+
+
+def test_weight_decay_of_the_nets_on_cifar():
+    decays = {  # wc of layer-params-18pct.cfg, layer-params-80sec.cfg
+        "cifar18": (0.004, {"fc8": 1.0}, ["conv1", "conv2", "conv3", "fc8"]),
+        "cifar26": (0.004, {"fc7": 0.03, "fc8": 0.03}, ["conv1", "conv2", "conv3", "fc7", "fc8"]),
+        "cifar_figure1": (0.0, {}, ["conv1", "conv2", "conv3", "fc8"]),  # paper 3.1: none
+    }
+    for name, (usual, apart, layers) in decays.items():
+        config = load(name)
+        configs.check(config)
+        assert [layer.name for layer in resolving.resolve(config.model).layers] == layers
+        assert config.optimizer.weight_decay == usual
+        assert dict(config.optimizer.layer_weight_decay) == apart
+        assert not (config.data.crop or config.data.flip or config.data.colour)
+
+
+def test_a_weight_decay_of_no_layer_is_refused():
+    for rows in ((("fc9", 1.0),), (("fc8", -1.0),), (("fc8",),), (("fc8", "much"),), ("fc8",)):
+        config = load("cifar18")
+        config.optimizer.layer_weight_decay = rows
+        with pytest.raises(
+            ConfigError, match=r"layer_weight_decay holds rows of .*; got "
+        ) as error:
+            configs.check(config)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", LENGTHS)

@@ -1,21 +1,20 @@
 """Damaged files of weights end in one line. For more of them: FUZZ=20000 pytest <this file>."""
 
 import io
-import os
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.weights import files
 from tests.support import weight_files
+from tests.support.fuzzing import fuzzed
 from tests.support.weight_files import caffemodel
 from tests.weights.test_files import as_tensorflow
 
-COUNT = int(os.environ.get("FUZZ", "40"))
 SMALL = {
     name: np.ones((1,) * (value.ndim - 1) + (2,), np.float32)
     for name, value in weight_files.draw_tensors(weight_files.net_of("caffe")).items()
@@ -46,13 +45,7 @@ def whole(kind: str) -> bytes:
 def test_a_damaged_file_is_read_or_refused_in_one_line(kind, tmp_path):
     good, path = whole(kind), tmp_path / "weights"
 
-    @settings(
-        max_examples=COUNT,
-        derandomize=True,
-        database=None,
-        deadline=10_000,
-        suppress_health_check=list(HealthCheck),
-    )
+    @fuzzed(40)
     @given(EDITS)
     def damage(edits):
         data = good
