@@ -80,6 +80,14 @@ class Data:
         "Share of the training images that is held out where there is no validation split.",
         bound=Bound(lambda value: 0 <= value <= 1, "from 0 to 1"),
     )
+    held_out: str = field(
+        "class",
+        "What validation_fraction is a share of. class: of each class, with at least one image of "
+        "each that has two; all: of all images together. A run goes on as it began.",
+        choices=("class", "all"),
+        resume=True,
+        before="all",
+    )
     max_bad_fraction: float = field(
         0.0,
         "Unreadable files up to this share are skipped and listed.",

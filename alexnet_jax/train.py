@@ -81,6 +81,7 @@ def train(
         user_path(path)  # refuses what is no path, before anything is made
     arch = resolving.resolve(config.model)
     mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size)
+    config = folder.as_begun(workdir, config)
     _check_before_preparation(config, arch)
     first = jax.process_index() == 0  # the process that writes the run's files
     with contextlib.ExitStack() as stack:

@@ -1,6 +1,7 @@
 """A run's folder: its config, its environment, and which run may continue in it."""
 
 import contextlib
+import copy
 import fcntl
 import json
 import os
@@ -51,6 +52,24 @@ def check_run(workdir: pathlib.Path, config: ConfigDict) -> None:
             f"{workdir} holds a run with another config ({'; '.join(different)}): "
             "give its values again to go on with it, or another --workdir to begin anew"
         )
+
+
+def as_begun(workdir: pathlib.Path, config: ConfigDict) -> ConfigDict:
+    """Return the config with data.held_out as the run in this folder has it, if one has begun.
+
+    Else the same command would go on with other images when the default has changed.
+
+    Raises:
+      CheckpointError: its config.json cannot be read.
+    """
+    if not (workdir / "config.json").exists():
+        return config
+    before = read_config(workdir)
+    if before.data.held_out == config.data.held_out or not _has_begun(workdir, before):
+        return config
+    config = copy.deepcopy(config)
+    config.data.held_out = before.data.held_out
+    return config
 
 
 def _has_begun(workdir: pathlib.Path, config: ConfigDict) -> bool:

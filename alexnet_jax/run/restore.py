@@ -178,11 +178,12 @@ def _is_all_new(restored: Restored, folder: pathlib.Path) -> bool:
     if _is_there(data.dir) and folder.samefile(user_path(data.dir)):
         return False
     try:
-        rest = folders.folder_source(folder, data.validation_fraction).splits["train"].count
+        source = folders.folder_source(folder, data.validation_fraction, data.held_out)
     except DataError:
         return True  # no run can be trained on it
     if trained_on is None:
         return True
+    rest = source.splits["train"].count
     return not rest * (1 - data.max_bad_fraction) <= trained_on.images <= rest
 
 

@@ -1,5 +1,6 @@
 """Folders of images as users have them."""
 
+import hashlib
 import json
 import pathlib
 
@@ -10,9 +11,12 @@ from PIL import Image
 from alexnet_jax.data.check.check import check
 from alexnet_jax.data.decode.images import BadImageError, to_square
 from alexnet_jax.data.input.files import image_files
-from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
 from alexnet_jax.data.sources.folders import folder_source
+from alexnet_jax.data.sources.source import Source
 from alexnet_jax.errors import DataError
+from alexnet_jax.run import config as configs
+from alexnet_jax.run import folder
 from tests.support import tiny
 
 
@@ -138,3 +142,73 @@ def test_item_4_one_class_is_refused_before_the_preparation(tmp_path, name):
     with pytest.raises(DataError, match="holds one class, '(cat|deep)': a net needs at least two"):
         prepare(tiny.data_config(tmp_path))
     assert not list((tmp_path / "prepared").rglob("*.array_record*"))
+
+
+def held_out_of(source: Source) -> dict[str, int]:
+    names = [source.class_names[label] for label in source.splits["validation"].labels]
+    return {name: names.count(name) for name in source.class_names}
+
+
+@pytest.mark.parametrize(
+    ("counts", "fraction", "expected"),
+    [
+        ({"cat": 2, "dog": 200}, 0.1, {"cat": 1, "dog": 20}),
+        ({"cat": 3, "dog": 4, "emu": 5}, 0.01, {"cat": 1, "dog": 1, "emu": 1}),
+        ({"cat": 1, "dog": 2, "emu": 14}, 0.1, {"cat": 0, "dog": 1, "emu": 1}),
+        ({"cat": 2, "dog": 8}, 0.99, {"cat": 1, "dog": 7}),
+    ],
+)
+def test_item_5_each_class_gives_its_share(tmp_path, counts, fraction, expected):
+    """Of each class its share is held out: at least one image where it has two, never all."""
+    for name, count in counts.items():
+        (tmp_path / name).mkdir()
+        for k in range(count):
+            (tmp_path / name / f"{k}.png").touch()  # a listing opens no file
+    source = folder_source(tmp_path, fraction)
+    assert held_out_of(source) == expected
+    split = source.splits["validation"]
+    held = {split.item(index).name for index in range(split.count)}
+    by_hash = sorted(
+        (f"dog/{k}.png" for k in range(counts["dog"])),
+        key=lambda name: hashlib.sha256(name.encode()).hexdigest(),
+    )
+    assert {name for name in held if name.startswith("dog")} == {*by_hash[: expected["dog"]]}
+
+
+@pytest.mark.parametrize(
+    ("names", "held_out", "said"),
+    [
+        (("cat/1.png", "dog/1.png", "dog/2.png"), "class", "no validation image of cat"),
+        (("train/cat/1.png", "train/dog/1.png", "val/dog/1.png"), "class", "of cat"),
+        # The hashes of both dogs are below a half (0.20 and 0.03), those of both cats above.
+        (
+            ("cat/4.png", "cat/6.png", "dog/4.png", "dog/5.png"),
+            "all",
+            "no train image of dog; no validation image of cat",
+        ),
+    ],
+)
+def test_item_5_a_class_without_images_of_a_split_is_named(tmp_path, capsys, names, held_out, said):
+    """A class without a training image or without a validation image is named in one line."""
+    put(tmp_path / "source", *names)
+    prepare(tiny.data_config(tmp_path, size=32, held_out=held_out, validation_fraction=0.5))
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "image of" in line]
+    assert line.endswith(said)
+
+
+def test_item_5_older_copies_and_runs_go_on_with_all(tmp_path):
+    """A copy or a run of before is found with the images that it held out then."""
+    put(tmp_path / "source", *(f"{name}/{k}.png" for name in ("cat", "dog") for k in range(9)))
+    older = prepared_directory(tiny.data_config(tmp_path, held_out="all"))
+    assert older.parent.name.endswith("-jpeg-holdout0.1")
+    new = prepared_directory(tiny.data_config(tmp_path))
+    assert new.parent.name.endswith("-jpeg-holdout0.1-of-each-class")
+    values = tiny.config(tmp_path).to_dict()
+    del values["data"]["held_out"]
+    config = tiny.config(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(json.dumps(values))
+    assert folder.as_begun(tmp_path / "run", config).data.held_out == "class"  # nothing trained
+    (tmp_path / "run" / "checkpoints" / "4").mkdir(parents=True)
+    assert folder.as_begun(tmp_path / "run", config).data.held_out == "all"
+    assert configs.fingerprint(config) == configs.fingerprint(folder.read_config(tmp_path / "run"))

@@ -34,6 +34,7 @@ FREE = {
     "init_from",  # only the first start looks at them
     "init_layers",
     "data.dir",
+    "data.held_out",
     "data.prepared_dir",
     "data.workers",
     "mesh.data",

@@ -63,6 +63,7 @@ def data_config(folder: pathlib.Path, **changes) -> ConfigDict:
             "resize": "aspect",
             "resize_filter": "area",
             "validation_fraction": 0.1,
+            "held_out": "class",
             "max_bad_fraction": 0.0,
             "workers": 2,
         }

@@ -23,7 +23,7 @@ from alexnet_jax.data.sources import (
     tfds_source,
     tiny_imagenet,
 )
-from alexnet_jax.data.sources.source import Source
+from alexnet_jax.data.sources.source import Source, without_images
 from alexnet_jax.data.store.layout import VERSION, Layout
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
@@ -40,7 +40,7 @@ def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
 
     Args:
       data: config.data: builder, release, dir, prepared_dir, size, storage,
-        resize, resize_filter, validation_fraction, max_bad_fraction, workers.
+        resize, resize_filter, validation_fraction, held_out, max_bad_fraction, workers.
       only: the one split that is needed: "validation", or "test" of release 2010. The whole copy is
         opened if it exists, else a copy of that split alone, whose statistics are None.
 
@@ -99,7 +99,9 @@ def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
     if data.builder == "ilsvrc":
         name = f"{data.release}-{name}"
     whole = folder / name / VERSION
-    held_out = folder / f"{name}-holdout{data.validation_fraction:g}" / VERSION
+    of_each = data.held_out == "class" and data.validation_fraction < 1
+    name += f"-holdout{data.validation_fraction:g}" + "-of-each-class" * of_each
+    held_out = folder / name / VERSION
     if data.builder == "ilsvrc":
         return held_out if data.release == "fall2011" else whole
     if data.builder != "image_folder":
@@ -132,19 +134,19 @@ def _source_folder(data: ConfigDict) -> pathlib.Path:
 
 def _find_source(data: ConfigDict, only: str | None) -> Source:
     """List the images to prepare."""
-    fraction, tfds_copy = data.validation_fraction, _tfds_copy(data)
+    fraction, of, tfds_copy = data.validation_fraction, data.held_out, _tfds_copy(data)
     if data.builder == "shapes":
         source = shapes.shapes_source()
     elif tfds_copy is not None:
         source = tfds_source.tfds_source(tfds_copy, only)
     elif data.builder == "ilsvrc":
-        source = ilsvrc.ilsvrc_source(_source_folder(data), data.release, fraction, only)
+        source = ilsvrc.ilsvrc_source(_source_folder(data), data.release, fraction, of, only)
     elif data.builder == "cifar10":
         source = cifar10.cifar10_source(_source_folder(data))
     elif data.builder == "tiny_imagenet":
         source = tiny_imagenet.tiny_imagenet_source(_source_folder(data))
     else:
-        source = folders.folder_source(_source_folder(data), fraction, only)
+        source = folders.folder_source(_source_folder(data), fraction, of, only)
     if only is None:
         return source
     if only not in source.splits:
@@ -168,6 +170,8 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
     counts = " and ".join(f"{split.count:,} {name}" for name, split in source.splits.items())
     print(f"data: {where}: {len(source.class_names):,} classes, {counts} images", file=sys.stderr)
     source.left_out.say(where)
+    if line := without_images(source):
+        print(f"{where}: {line}".encode("utf-8", "replace").decode(), file=sys.stderr)
     copy = Layout(directory, source.class_names, data.storage, resize)
     try:
         Preparation(

@@ -98,7 +98,9 @@ def cifar10_source(root: pathlib.Path) -> Source:
                 zip(*read(files[name], f"{where}: {name}{form.ending}"), strict=True)
             )
         ]
-        splits[split] = Split(len(items), functools.partial(_item, items))
+        splits[split] = Split(
+            len(items), functools.partial(_item, items), [item[1] for item in items]
+        )
         listed += [(split, name, label) for name, label, _ in items]
     say_if_a_part("CIFAR-10", where, splits, COUNTS)
     return Source(CLASS_NAMES, splits, listing_digest([*CLASS_NAMES, *listed]))

@@ -14,15 +14,16 @@ from alexnet_jax.errors import DataError
 
 
 def folder_source(
-    root: pathlib.Path, validation_fraction: float, only: str | None = None
+    root: pathlib.Path, validation_fraction: float, of: str = "class", only: str | None = None
 ) -> Source:
     """Return the source of <class>/<file>, or of train/<class>/<file> and a validation folder.
 
     Args:
       root: the source folder (data.dir).
       validation_fraction: share of train, in (0, 1), that is held out if there is no validation
-        folder. A hash of <class>/<file> decides which files, so adding files moves no others. 1
-        holds out all of train; this is possible only if train is not needed.
+        folder. Hashes of <class>/<file> decide which files. 1 holds out all of train; this is
+        possible only if train is not needed.
+      of: config.data.held_out.
       only: "validation" if train is not needed, not even its folder. Then the classes are those of
         the validation folder.
 
@@ -45,7 +46,8 @@ def folder_source(
         for name in images(train_folder, c, left_out=left_out)
     ]
     if validation_folder is None:
-        held = held_out([name for name, _ in train], validation_fraction, str(train_folder))
+        names, labels = [name for name, _ in train], [label for _, label in train]
+        held = held_out(names, labels, validation_fraction, of, str(train_folder))
         validation = [file for file, out in zip(train, held, strict=True) if out]
         train = [file for file, out in zip(train, held, strict=True) if not out]
     else:
@@ -133,4 +135,4 @@ def files_split(
         name = path if names is None else names[index]
         return Item(name, label, functools.partial(load, folder / path))
 
-    return Split(len(files), item)
+    return Split(len(files), item, [label for _, label in files])

@@ -45,7 +45,11 @@ _NUMBERED = {  # the archives of splits whose labels are in the kit, and their f
 
 
 def ilsvrc_source(
-    root: pathlib.Path, release: str, validation_fraction: float, only: str | None = None
+    root: pathlib.Path,
+    release: str,
+    validation_fraction: float,
+    of: str = "class",
+    only: str | None = None,
 ) -> Source:
     """Return the source of a release in a folder; the module's docstring says what it may hold.
 
@@ -54,6 +58,7 @@ def ilsvrc_source(
       release: config.data.release.
       validation_fraction: share of fall2011, in (0, 1), that is held out: that release has no
         validation images.
+      of: config.data.held_out.
       only: the one split that is needed. For 2012 and 2010 the other splits are then not listed,
         and train may be missing: the classes are those of the kit, or else of val/<wnid>/.
 
@@ -78,7 +83,7 @@ def ilsvrc_source(
         elif split == (only or "validation"):
             raise DataError(f"expected {archive} or {folder}/ in {root}; add it")
     if not _NUMBERED[release]:
-        splits = _hold_out(splits["train"], validation_fraction, str(root))
+        splits = _hold_out(splits["train"], validation_fraction, of, str(root))
     parts = [(s, name, label) for s, split in splits.items() for name, label in _listing(split)]
     return Source(wnids, splits, listing_digest([*wnids, *parts]), _classes(wnids, kit, root))
 
@@ -147,6 +152,7 @@ def _numbered(
         return Split(
             len(inside),
             lambda i: Item(tar.names[i], tar.labels[i], functools.partial(tar.load, i)),
+            tar.labels,
         )
     if not folder.is_dir():
         return None
@@ -198,12 +204,13 @@ def _number(name: str) -> int:
     return int(digits.group(1))
 
 
-def _hold_out(whole: Split, fraction: float, where: str) -> dict[str, Split]:
+def _hold_out(whole: Split, fraction: float, of: str, where: str) -> dict[str, Split]:
     """Divide a split into train and validation."""
-    out = held_out([name for name, _ in _listing(whole)], fraction, where)
+    out = held_out([name for name, _ in _listing(whole)], whole.labels, fraction, of, where)
 
     def part(held: bool) -> Split:
         indices = [i for i, o in enumerate(out) if o == held]
-        return Split(len(indices), lambda index: whole.item(indices[index]))
+        labels = [whole.labels[i] for i in indices]
+        return Split(len(indices), lambda index: whole.item(indices[index]), labels)
 
     return {"train": part(False), "validation": part(True)}

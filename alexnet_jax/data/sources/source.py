@@ -9,12 +9,14 @@ import hashlib
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from alexnet_jax.data.decode.images import Square
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.sources.listing import LeftOut
 from alexnet_jax.errors import ConfigError, DataError
+
+_NAMED = 10  # classes that a line names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +33,14 @@ class Split:
     """How many items there are, and a function that returns item i, in any thread and any order.
 
     The function raises BadImageError if not even the name of the item can be read.
+
+    Attributes:
+      labels: of all items, where they are known without reading; else empty.
     """
 
     count: int
     item: Callable[[int], Item]
+    labels: Sequence[int] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,14 +81,23 @@ def say_if_a_part(
         print(f"{where} has {here} images, {what} {whole}", file=sys.stderr, flush=True)
 
 
-def held_out(names: list[str], fraction: float, where: str) -> list[bool]:
+def held_out(
+    names: list[str], labels: Sequence[int], fraction: float, of: str, where: str
+) -> list[bool]:
     """Return for each name whether it is held out for validation: at least one is, never all.
 
-    The hash of a name decides, so adding or removing files moves no other file.
+    The hashes of the names decide. With of="all" adding or removing files moves no other file.
+
+    Args:
+      names, labels: of the images.
+      fraction: the share that is held out.
+      of: "class": of each class, those with the lowest hashes, and at least one of each class that
+        has two; "all": of all images, those whose hash is below the fraction.
+      where: names the images in an error.
 
     Raises:
       ConfigError: the fraction is not between 0 and 1.
-      DataError: there are fewer than two names.
+      DataError: there are fewer than two images, or of="class" and no class has two.
     """
     if not 0 < fraction < 1:
         raise ConfigError(f"data.validation_fraction is above 0 and below 1; got {fraction}")
@@ -91,6 +106,38 @@ def held_out(names: list[str], fraction: float, where: str) -> list[bool]:
     # In [0, 1). The separator is "/" on every system.
     names = [name.replace(os.sep, "/") for name in names]
     digests = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names]
+    if of == "class":
+        return _held_out_of_each(digests, labels, fraction, where)
     values = [int.from_bytes(digest[:8], "big") / 2**64 for digest in digests]
     limit = min(max(fraction, min(values) + 2**-53), max(values))
     return [value < limit for value in values]
+
+
+def _held_out_of_each(
+    digests: list[bytes], labels: Sequence[int], fraction: float, where: str
+) -> list[bool]:
+    by_class: dict[int, list[int]] = {}
+    for index in sorted(range(len(digests)), key=digests.__getitem__):
+        by_class.setdefault(labels[index], []).append(index)
+    out = [False] * len(digests)
+    for indices in by_class.values():
+        count = len(indices)
+        for index in indices[: min(count - 1, max(1, round(fraction * count)))]:
+            out[index] = True
+    if not any(out):
+        raise DataError(f"no class of {where} has two images, so none can be held out")
+    return out
+
+
+def without_images(source: Source) -> str:
+    """Return a line that names the classes without images of train or of validation, or ""."""
+    parts = []
+    for split, images in source.splits.items():
+        if not len(images.labels):
+            continue
+        here = set(images.labels)
+        names = [name for label, name in enumerate(source.class_names) if label not in here]
+        if names:
+            more = f" and {len(names) - _NAMED:,} more classes" if len(names) > _NAMED else ""
+            parts.append(f"no {split} image of {', '.join(names[:_NAMED])}{more}")
+    return "; ".join(parts)

@@ -48,7 +48,7 @@ class Synsets(NamedTuple):
             name = f"{self.wnids[label]}/{tar.names[index]}"
             return Item(name, label, functools.partial(tar.load, index))
 
-        return Split(len(tar.names), item)
+        return Split(len(tar.names), item, tar.labels)
 
     def _folders(self) -> Split:
         folder, wnids = self.where, self.wnids

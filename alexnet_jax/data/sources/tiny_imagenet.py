@@ -85,7 +85,7 @@ def tiny_imagenet_source(root: pathlib.Path) -> Source:
         "validation": _validation(files, labels),
     }
     splits = {
-        split: Split(len(rows), functools.partial(_item, files, rows))
+        split: Split(len(rows), functools.partial(_item, files, rows), [row[2] for row in rows])
         for split, rows in listed.items()
     }
     say_if_a_part("Tiny ImageNet", where, splits, COUNTS)

@@ -72,9 +72,9 @@ def test_classes_that_train_alone_has_are_kept(tmp_path):
     for place in ("train/ant", "train/bee", "val/bee"):
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "0.jpg").touch()
-    assert folder_source(tmp_path, 0.1, "validation").class_names == ("ant", "bee")
+    assert folder_source(tmp_path, 0.1, only="validation").class_names == ("ant", "bee")
     (tmp_path / "train" / "bee" / "0.jpg").unlink()  # listing train would stop at this
-    found = folder_source(tmp_path, 0.1, "validation")
+    found = folder_source(tmp_path, 0.1, only="validation")
     assert list(found.splits) == ["train", "validation"]
     assert found.splits["validation"].item(0).label == 1
 
