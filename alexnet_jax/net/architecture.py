@@ -124,8 +124,20 @@ class Init:
         "uniform within 1 / sqrt(inputs of a unit).",
         choices=("normal", "fan_in"),
     )
+    scale_with_width: bool = field(
+        True,
+        "Whether deviations that are not set follow the width: times the square root of the inputs "
+        "at width 1 over those at this width, so that the signal keeps its size. Ours: the paper "
+        "has one width.",
+        effect=_NORMAL,
+        resume=True,  # only the first start looks at it
+        before=False,
+    )
     std: PerLayer = field(
-        PerLayer(*[0.01] * 10), "Standard deviation of the layer's weights.", effect=_NORMAL
+        PerLayer(*[0.01] * 10),
+        "Standard deviation of the layer's weights. One that is set is drawn as it is, at any "
+        "width.",
+        effect=_NORMAL,
     )
     bias: PerLayer = field(
         PerLayer(conv2=1.0, conv4=1.0, conv5=1.0, conv6=1.0, fc6=1.0, fc7=1.0),

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import math
 from typing import Any
 
 from ml_collections import ConfigDict, FieldReference
@@ -57,7 +58,8 @@ def resolve(model: ConfigDict, found: int | None = None) -> Architecture:
         raise ConfigError(
             f"model.drop_layers is names of layers with commas between them; got {names!r:.200}"
         )
-    return _drop(arch, tuple(name.strip() for name in names if name.strip()))
+    arch = _drop(arch, tuple(name.strip() for name in names if name.strip()))
+    return _scaled(arch, model.init.std) if arch.init.scale_with_width else arch
 
 
 def _with(row: Any, section: ConfigDict) -> Any:
@@ -116,3 +118,21 @@ def _drop(arch: Architecture, names: tuple[str, ...]) -> Architecture:
             layer = dataclasses.replace(layer, identity=True, then=kept)
         rows.append(layer)
     return dataclasses.replace(arch, layers=tuple(rows), drop_layers=names)
+
+
+def _scaled(arch: Architecture, given: ConfigDict) -> Architecture:
+    """Return the net with larger deviations where a layer has fewer inputs than at width 1.
+
+    A unit adds up as many independent products as it has inputs: the size of the sum goes with the
+    square root of their number, times the deviation of the weights.
+    """
+    deviations, ratio = {}, 1.0  # inputs at width 1 over those at this width; conv1 reads the image
+    for layer in arch.layers:
+        if layer.identity:
+            continue
+        if given.get(layer.name) is None:
+            deviations[layer.name] = getattr(arch.init.std, layer.name) * math.sqrt(ratio)
+        if layer is not arch.layers[-1]:
+            ratio = arch.widths[arch.columns][layer.name] / arch.features(layer.name)
+    std = dataclasses.replace(arch.init.std, **deviations)
+    return dataclasses.replace(arch, init=dataclasses.replace(arch.init, std=std))

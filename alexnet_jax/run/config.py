@@ -174,7 +174,8 @@ def complete(config: ConfigDict) -> ConfigDict:
         _put(found, name, value)
     for name, field in all_fields().items():
         of_model = name.startswith("model.")
-        value = _put(found, name, None if of_model else _before(field))
+        of_row = of_model and field.before is schema.ABSENT  # unset: the row of the net has it
+        value = _put(found, name, None if of_row else _before(field))
         if value is not None or not of_model:
             schema.check_type(field, value)
     return ConfigDict(found).lock()

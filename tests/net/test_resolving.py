@@ -63,6 +63,8 @@ def test_width_scales_everything_but_the_classes():
     half = resolve(width=0.5)
     assert [half.features(n) for n in ("conv1", "conv5", "fc7", "fc8")] == [24, 64, 1024, 1000]
     assert resolve(width=0.001).features("conv1") == 1  # never none
+    same = resolve(width=0.5, init__scale_with_width=False)
+    assert dataclasses.replace(same, width=1.0, init=resolve().init) == resolve()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,6 @@ def test_width_scales_everything_but_the_classes():
         ("norm", "batch"),
         ("columns", 1),
         ("cross_columns", False),
-        ("width", 0.25),
         ("classes", 10),
         ("image_size", 227),
         ("compute_dtype", "bfloat16"),
@@ -88,6 +89,7 @@ def test_width_scales_everything_but_the_classes():
         ("dropout__rate", 0.25),
         ("init__std__conv3", 0.03),
         ("init__bias__fc8", 0.5),
+        ("init__scale_with_width", False),
     ],
 )
 def test_a_field_changes_itself_and_nothing_else(field, value):

@@ -33,6 +33,7 @@ FREE = {
     "epochs",
     "init_from",  # only the first start looks at them
     "init_layers",
+    "model.init.scale_with_width",
     "data.dir",
     "data.held_out",
     "data.prepared_dir",
@@ -228,6 +229,20 @@ def test_fields_that_came_later_are_as_the_older_version_acted(monkeypatch):
     stored = configs.fingerprint(configs.from_json(json.dumps(values)))  # by that version
     assert configs.fingerprint(as_it_acted) == stored
     assert configs.fingerprint(new) != stored
+
+
+@pytest.mark.parametrize("width", [None, 1.0, 0.25])
+def test_an_older_runs_deviations_did_not_follow_the_width(width):
+    new = changed(load("ilsvrc2012"), model__width=width) if width else load("ilsvrc2012")
+    values = json.loads(configs.to_json(new))
+    del values["model"]["init"]["scale_with_width"]
+    older = configs.from_json(json.dumps(values))
+    stored = configs.fingerprint(older)  # by that version
+    completed = configs.complete(older)
+    assert configs.fingerprint(completed) == stored
+    assert set(dataclasses.asdict(resolving.resolve(completed.model).init.std).values()) == {0.01}
+    assert configs.fingerprint(new) == stored  # it goes on; only the first start draws
+    assert configs.differences(completed, new) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
