@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 import pathlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
@@ -41,7 +42,7 @@ from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import distributed, sharding
 from alexnet_jax.system.interrupt import Interrupt, Stopped
 from alexnet_jax.system.paths import user_path
-from alexnet_jax.weights.init_from import initialised, layers_to_take
+from alexnet_jax.weights.init_from import check_file, initialised, layers_to_take
 
 IN_FLIGHT = 2  # steps that the host may be ahead of the device
 
@@ -91,7 +92,14 @@ def train(
         checkpoints = stack.enter_context(
             Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir)
         )
-        dataset = prepare(config.data)
+
+        def accept(class_names: tuple[str, ...], counts: dict[str, int]) -> None:
+            if first and checkpoints.steps():
+                bad = config.data.max_bad_fraction
+                dataset_info.check_listing(workdir, class_names, counts["train"], bad)
+            _check_listing(config, len(class_names), counts["train"], not checkpoints.steps())
+
+        dataset = prepare(config.data, accept=accept)
         distributed.wait_for_all("prepared")
         arch = resolving.resolve(config.model, len(dataset.class_names))
         log = Logger(workdir, tensorboard=config.log.tensorboard) if first else Silence()
@@ -119,6 +127,25 @@ def _check_before_preparation(config: ConfigDict, arch: Architecture) -> None:
         layers_to_take(config.init_layers, tuple(state.params))
     if config.data.mean in OF_A_FILE:
         read_mean(config.data.mean_file, config.data.size)
+
+
+def _check_listing(config: ConfigDict, classes: int, images: int, begins: bool) -> None:
+    """Refuse what a listing of the images tells before they are read, or warn of it.
+
+    Raises:
+      ConfigError: model.classes is another number.
+      WeightsError: a new run's init_from does not fit the net.
+    """
+    arch = resolving.resolve(config.model, classes)
+    if begins:
+        check_file(config, arch)
+    if config.batch_size > images:
+        print(
+            f"warning: batch_size={config.batch_size} is more than the {images:,} training images, "
+            "so one update sees an image more than once; lower it",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:

@@ -110,23 +110,34 @@ def keep(workdir: pathlib.Path, dataset: PreparedDataset, data: ConfigDict, *, b
     info = of_dataset(dataset)
     mean = read_mean(data.mean_file, data.size) if data.mean in OF_A_FILE else None
     if begun and (other := _difference_from(workdir, info, mean)):
-        raise DataError(
-            f"{workdir} holds a run with other images: {other}; give it its own (data.dir) to go "
-            "on, or another --workdir to begin anew"
-        )
+        raise _other_images(workdir, other)
     write(workdir, info)
     if mean is not None:
         with atomic_file(workdir / MEAN_FILE, DataError) as half, half.open("wb") as file:
             np.save(file, mean)
 
 
-def _difference_from(workdir: pathlib.Path, info: DatasetInfo, mean: np.ndarray | None) -> str:
-    """Return how the images differ from those in the folder's files, or ""."""
+def _other_images(workdir: pathlib.Path, other: str) -> DataError:
+    return DataError(
+        f"{workdir} holds a run with other images: {other}; give it its own (data.dir) to go on, "
+        "or another --workdir to begin anew"
+    )
+
+
+def _other_classes(workdir: pathlib.Path, now: tuple[str, ...]) -> str:
+    """Return how the classes differ from those in the folder's file, or ""."""
     with contextlib.suppress(CheckpointError):
-        names, now = _classes(workdir / CLASSES_FILE)[0], info.class_names or ()
+        names = _classes(workdir / CLASSES_FILE)[0]
         if names is not None and names != now:
             of_one = ", ".join(sorted(set(names) ^ set(now))[:3])
             return f"it had {len(names)} classes, now {len(now)}, and not the same ({of_one})"
+    return ""
+
+
+def _difference_from(workdir: pathlib.Path, info: DatasetInfo, mean: np.ndarray | None) -> str:
+    """Return how the images differ from those in the folder's files, or ""."""
+    if other := _other_classes(workdir, info.class_names or ()):
+        return other
     with contextlib.suppress(DataError):
         if other := difference(Statistics.load(workdir / STATISTICS_FILE), info.statistics):
             return other
@@ -136,6 +147,31 @@ def _difference_from(workdir: pathlib.Path, info: DatasetInfo, mean: np.ndarray 
         if not np.array_equal(before, mean):
             return f"data.mean_file is not what {kept} keeps of it"
     return ""
+
+
+def check_listing(
+    workdir: pathlib.Path, class_names: tuple[str, ...], images: int, max_bad_fraction: float
+) -> None:
+    """Refuse to continue a run with images of other classes or of another number.
+
+    `keep` compares more, but only once the images are prepared.
+
+    Args:
+      workdir: the folder of a run that has begun.
+      class_names: in the order of the labels.
+      images: number of training images, of which a share of max_bad_fraction may be unreadable.
+      max_bad_fraction: config.data's.
+
+    Raises:
+      DataError: the run has begun with others.
+    """
+    other = _other_classes(workdir, class_names)
+    with contextlib.suppress(DataError):
+        before = Statistics.load(workdir / STATISTICS_FILE).images
+        if not other and not images * (1 - max_bad_fraction) <= before <= images:
+            other = f"it had {before} to train on, now {images}"
+    if other:
+        raise _other_images(workdir, other)
 
 
 def difference(before: Statistics, after: Statistics | None) -> str:

@@ -88,13 +88,14 @@ class Restored:
         if resize is not None:
             data.resize, data.resize_filter = resize.form, resize.filter
         try:
-            dataset = prepare(data, only=None if train else split)
+            where = data_dir or data.dir or data.builder
+            accept = functools.partial(_check_classes, self, where)
+            dataset = prepare(data, None if train else split, accept)
         except DataError as error:
             if data_dir or data.builder == "shapes" or _is_there(data.dir):
                 raise
             # The images are gone, or the weights were imported and came without any.
             raise DataError(f"{error}, or for this evaluation give --data_dir") from error
-        _check_classes(self, dataset)
         if not data_dir and resize is None:
             _check_images(self, dataset)
         return dataset
@@ -187,19 +188,22 @@ def _is_all_new(restored: Restored, folder: pathlib.Path) -> bool:
     return not rest * (1 - data.max_bad_fraction) <= trained_on.images <= rest
 
 
-def _check_classes(restored: Restored, dataset: PreparedDataset) -> None:
+def _check_classes(
+    restored: Restored, where: str, theirs: tuple[str, ...], counts: dict[str, int]
+) -> None:
     """Refuse images with other classes."""
-    ours, theirs = restored.dataset_info.class_names, dataset.class_names
+    del counts
+    ours = restored.dataset_info.class_names
     if len(theirs) != restored.arch.classes:
         raise DataError(
-            f"{dataset.directory} has {len(theirs)} classes, the net of {restored.workdir} "
+            f"{where} has {len(theirs)} classes, the net of {restored.workdir} "
             f"{restored.arch.classes}: give images of the same classes"
         )
     if ours is not None and ours != theirs:
         label = next(k for k, pair in enumerate(zip(ours, theirs, strict=True)) if len({*pair}) > 1)
         raise DataError(
             f"label {label} is {ours[label]!r} to the net of {restored.workdir} but "
-            f"{theirs[label]!r} in {dataset.directory}: give images of the same classes"
+            f"{theirs[label]!r} in {where}: give images of the same classes"
         )
 
 

@@ -4,6 +4,7 @@ Initial values at random (section 5) are drawn in net/initial_values.py, `Initia
 """
 
 import dataclasses
+import pathlib
 
 import numpy as np
 from jax.sharding import Mesh
@@ -42,13 +43,7 @@ def initialised(
         read_run(source, mesh=mesh, with_mean=False) if source.is_dir() else files.read(source)
     )
     layers = layers_to_take(config.init_layers, tuple(state.params))
-    if phrases := misfits(weights, arch, layers):
-        wrong = {name.partition(".")[0] for name in phrases}
-        others = ",".join(name for name in layers if name not in wrong)
-        raise WeightsError(
-            f"init_from={source} does not fit this net: {listed(phrases)}"
-            + (f"; --config.init_layers={others} leaves them out" if others else "")
-        )
+    _check_fit(source, weights, arch, layers)
     tensors = {
         name: tensor for name, tensor in weights.tensors.items() if name.partition(".")[0] in layers
     }
@@ -68,6 +63,31 @@ def initialised(
     if other := _other_images(weights, config):
         loaded += f"; warning: {other}"
     return state, loaded
+
+
+def check_file(config: ConfigDict, arch: Architecture) -> None:
+    """Refuse an init_from that does not fit the net, if it is a file: before images are prepared.
+
+    Raises:
+      WeightsError: a layer is missing or has another shape.
+    """
+    source = user_path(config.init_from)
+    if config.init_from and not source.is_dir():
+        names = dict.fromkeys(name.partition(".")[0] for name in layout.shapes(arch))
+        layers = layers_to_take(config.init_layers, tuple(names))
+        _check_fit(source, files.read(source), arch, layers)
+
+
+def _check_fit(
+    source: pathlib.Path, weights: Weights, arch: Architecture, layers: tuple[str, ...]
+) -> None:
+    if phrases := misfits(weights, arch, layers):
+        wrong = {name.partition(".")[0] for name in phrases}
+        others = ",".join(name for name in layers if name not in wrong)
+        raise WeightsError(
+            f"init_from={source} does not fit this net: {listed(phrases)}"
+            + (f"; --config.init_layers={others} leaves them out" if others else "")
+        )
 
 
 def _other_images(weights: Weights, config: ConfigDict) -> str:

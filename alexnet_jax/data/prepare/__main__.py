@@ -13,6 +13,7 @@ statistics. The training images are not read and may be missing.
 """
 
 import json
+import sys
 import time
 
 from absl import flags
@@ -22,6 +23,8 @@ from alexnet_jax.config_fields import Data, check_section
 from alexnet_jax.data.prepare.disk import reading
 from alexnet_jax.data.prepare.preparation import partial_directory
 from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.net import resolving
 from alexnet_jax.system import command_line
 
 
@@ -31,18 +34,26 @@ def define_flags() -> None:
     flags.DEFINE_string("only", None, "The one split to prepare: validation, test.")
 
 
-def report(data: ConfigDict, only: str | None = None) -> None:
+def report(config: ConfigDict, only: str | None = None) -> None:
     """Prepare what config.data names, and print the result as one JSON line.
 
     Raises:
       DataError: as `prepare`.
     """
+    data = config.data
+
+    def warn(class_names: tuple[str, ...], counts: dict[str, int]) -> None:
+        try:
+            resolving.resolve(config.model, len(class_names) if "train" in counts else None)
+        except ConfigError as error:
+            print(f"warning: training will be refused: {error}", file=sys.stderr, flush=True)
+
     start = time.monotonic()
     check_section(Data(), data, "data")
     directory = prepared_directory(data, only)
     with reading():
         new = not directory.exists() and not partial_directory(directory).exists()
-    dataset = prepare(data, only)
+    dataset = prepare(data, only, warn)
     seconds = time.monotonic() - start
     counts = {split: dataset.num_examples(split) for split in dataset.splits}
     images = sum(counts.values()) + len(dataset.skipped)
@@ -61,7 +72,7 @@ def report(data: ConfigDict, only: str | None = None) -> None:
 
 def main(_) -> None:
     """Prepare what the flags describe."""
-    report(flags.FLAGS.config.data, flags.FLAGS.only)
+    report(flags.FLAGS.config, flags.FLAGS.only)
 
 
 if __name__ == "__main__":

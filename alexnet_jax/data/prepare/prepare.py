@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import sys
+from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
@@ -30,9 +31,17 @@ from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
 from alexnet_jax.system.paths import user_path
 
+Accept = Callable[[tuple[str, ...], dict[str, int]], object]
+
+
+def _accept_all(class_names: tuple[str, ...], counts: dict[str, int]) -> None:
+    del class_names, counts
+
 
 @reading()
-def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
+def prepare(
+    data: ConfigDict, only: str | None = None, accept: Accept = _accept_all
+) -> PreparedDataset:
     """Open the prepared copy of a dataset; make it first if it is missing.
 
     A preparation that dies leaves a directory named incomplete.*, which the next one continues.
@@ -43,6 +52,8 @@ def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
         resize, resize_filter, validation_fraction, held_out, max_bad_fraction, workers.
       only: the one split that is needed: "validation", or "test" of release 2010. The whole copy is
         opened if it exists, else a copy of that split alone, whose statistics are None.
+      accept: is called with the names of the classes and the number of images of each split, before
+        any image is read, and raises a UserError if the caller cannot use them.
 
     Raises:
       ConfigError: config.data has a value that it cannot have.
@@ -52,13 +63,19 @@ def prepare(data: ConfigDict, only: str | None = None) -> PreparedDataset:
     if only not in (None, "validation", "test"):
         raise DataError(f"expected the only split to be validation or test, not {only}")
     directory = prepared_directory(data, only)
-    if not directory.exists():
+    makes = not directory.exists()
+    if makes:
         with only_one(directory):
-            if not directory.exists():  # another process may have made it meanwhile
-                _make(data, directory, only)
+            makes = not directory.exists()  # another process may have made it meanwhile
+            if makes:
+                _make(data, directory, only, accept)
     # A preparation that died between its last two steps left this.
     shutil.rmtree(partial_directory(directory), ignore_errors=True)
     dataset = PreparedDataset(directory)
+    if not makes:
+        accept(
+            dataset.class_names, {split: dataset.num_examples(split) for split in dataset.splits}
+        )
     _check_skipped(dataset, data.max_bad_fraction)
     return dataset
 
@@ -156,7 +173,7 @@ def _find_source(data: ConfigDict, only: str | None) -> Source:
     return dataclasses.replace(source, splits={only: source.splits[only]})
 
 
-def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
+def _make(data: ConfigDict, directory: pathlib.Path, only: str | None, accept: Accept) -> None:
     """Prepare into `directory`, which appears only when it is complete."""
     resize = Resize.of(data)
     check_installed(resize)
@@ -172,6 +189,7 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None) -> None:
     source.left_out.say(where)
     if line := without_images(source):
         print(f"{where}: {line}".encode("utf-8", "replace").decode(), file=sys.stderr)
+    accept(source.class_names, {name: split.count for name, split in source.splits.items()})
     copy = Layout(directory, source.class_names, data.storage, resize)
     try:
         Preparation(
