@@ -43,8 +43,10 @@ def report(config: ConfigDict, only: str | None = None) -> None:
     data = config.data
 
     def warn(class_names: tuple[str, ...], counts: dict[str, int]) -> None:
+        if "model" not in config or "train" not in counts:
+            return
         try:
-            resolving.resolve(config.model, len(class_names) if "train" in counts else None)
+            resolving.resolve(config.model, len(class_names))
         except ConfigError as error:
             print(f"warning: training will be refused: {error}", file=sys.stderr, flush=True)
 
