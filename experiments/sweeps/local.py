@@ -54,6 +54,14 @@ def devices(jobs: int, gpus: Sequence[str]) -> list[dict[str, str]]:
     return [{VISIBLE: ",".join(gpus[k * each : (k + 1) * each])} for k in range(jobs)]
 
 
+def cores(jobs: int) -> list[set[int]]:
+    """Return the cores of each of the runs at once; none: any, where there are too few."""
+    if jobs == 1 or not hasattr(os, "sched_getaffinity"):
+        return []
+    here = sorted(os.sched_getaffinity(0))
+    return [set(here[k::jobs]) for k in range(jobs)] if len(here) >= jobs else []
+
+
 class Local:
     """Runs processes; one that fails does not stop the others.
 
@@ -61,6 +69,7 @@ class Local:
       environments: the variables of each of the runs at once.
       say: prints a line for the user.
       command: the command line before a run's flags.
+      ended: called after each run.
     """
 
     def __init__(
@@ -68,11 +77,15 @@ class Local:
         environments: Sequence[dict[str, str]],
         say: Callable[[str], None],
         command: Sequence[str] = MAIN,
+        ended: Callable[[], object] = lambda: None,
     ):
         self.say, self.command, self.jobs = say, command, len(environments)
-        self.free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
-        for environment in environments:
-            self.free.put(environment)
+        self.ended = ended
+        # Two nets on the same cores would take turns at each layer.
+        groups = [] if any(VISIBLE in one for one in environments) else cores(self.jobs)
+        self.free: queue.SimpleQueue[tuple[dict[str, str], set[int]]] = queue.SimpleQueue()
+        for environment, group in zip(environments, groups or [set()] * self.jobs, strict=True):
+            self.free.put((environment, group))
         self.stopping = threading.Event()
 
     def __call__(self, runs: Sequence[Run]) -> dict[str, str]:
@@ -88,6 +101,7 @@ class Local:
                     else:
                         failed[run.name] = why
                     self.say(f"{'finished' if why is None else 'FAILED'} {run.name} {why or ''}")
+                    self.ended()
             except BaseException:  # a signal: the runs save, then this process ends
                 self.stopping.set()
                 pool.shutdown(cancel_futures=True)
@@ -96,7 +110,7 @@ class Local:
 
     def _run(self, run: Run) -> str | None:
         """Run one to its end; return None, or why it failed."""
-        environment = self.free.get()
+        environment, group = self.free.get()
         run.workdir.mkdir(parents=True, exist_ok=True)
         output = run.workdir / OUTPUT
         try:
@@ -109,9 +123,11 @@ class Local:
                     stderr=subprocess.STDOUT,
                     pass_fds=[lock],
                 )
+                if group:
+                    os.sched_setaffinity(child.pid, group)
                 code = self._wait(child)
         finally:
-            self.free.put(environment)
+            self.free.put((environment, group))
         return None if code == 0 else f"exit code {code}: {last_line(output)} (see {output})"
 
     def _wait(self, child: subprocess.Popen) -> int:

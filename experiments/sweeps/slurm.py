@@ -36,6 +36,8 @@ class Slurm:
       jobs: the most at once; 0: SLURM chooses.
       given: parameters of the jobs.
       say: prints a line for the user.
+      command: the command line before a run's flags.
+      ended: called after each run.
 
     Raises:
       UserError: submitit or SLURM is missing, or a parameter is unknown to them.
@@ -48,12 +50,14 @@ class Slurm:
         given: dict[str, Any],
         say: Callable[[str], None],
         command: Sequence[str] = MAIN,
+        ended: Callable[[], object] = lambda: None,
     ):
         try:
             import submitit
         except ImportError:
             raise UserError("--where=slurm needs submitit: pip install submitit") from None
         self.submitit, self.logs, self.say, self.command = submitit, out / "slurm", say, command
+        self.ended = ended
         at_once = {"slurm_array_parallelism": jobs} if jobs else {}
         try:
             self.executor = submitit.AutoExecutor(folder=self.logs, cluster="slurm")
@@ -76,6 +80,7 @@ class Slurm:
         while waiting:
             for run in [run for run, job in waiting.items() if job.done()]:
                 self._ended(run, waiting.pop(run), failed)
+                self.ended()
             if waiting:
                 time.sleep(POLL_SECONDS)
         return failed

@@ -40,7 +40,7 @@ _NAME = "tiny-imagenet-200"
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
-class _Files(NamedTuple):
+class Files(NamedTuple):
     """The files of the archive or of the folder.
 
     Attributes:
@@ -67,13 +67,8 @@ def tiny_imagenet_source(root: pathlib.Path) -> Source:
     Raises:
       DataError: files are missing, damaged, or do not fit together.
     """
-    where = _find(root)
-    if where is None:
-        raise DataError(
-            f"expected {_NAME}.zip, or what is in it, in data.dir={root}, but {_ANNOTATIONS} is "
-            "not there; add it"
-        )
-    files = _of_folder(where) if where.is_dir() else _of_archive(where)
+    files = tiny_imagenet_files(root)
+    where = files.where
     found = (re.fullmatch(r"train/([^/]+)/images/([^/]+)", name) for name in files.names)
     train = sorted(match.groups() for match in found if match and is_image_name(match[2]))
     wnids = checked_wnids(list({wnid for wnid, _ in train}), f"{where}: train")
@@ -95,6 +90,21 @@ def tiny_imagenet_source(root: pathlib.Path) -> Source:
     return Source(wnids, splits, listing_digest([*wnids, *parts]), tuple(classes))
 
 
+def tiny_imagenet_files(root: pathlib.Path) -> Files:
+    """Return the files in a folder as they are downloaded, packed or not.
+
+    Raises:
+      DataError: they are not there, or the archive is damaged.
+    """
+    where = _find(root)
+    if where is None:
+        raise DataError(
+            f"expected {_NAME}.zip, or what is in it, in data.dir={root}, but {_ANNOTATIONS} is "
+            "not there; add it"
+        )
+    return _of_folder(where) if where.is_dir() else _of_archive(where)
+
+
 def _find(root: pathlib.Path) -> pathlib.Path | None:
     """Return the folder or the archive."""
     for folder in (root / _NAME, root):
@@ -104,7 +114,7 @@ def _find(root: pathlib.Path) -> pathlib.Path | None:
     return archive if archive.is_file() else None
 
 
-def _validation(files: _Files, labels: dict[str, int]) -> list[tuple[str, str, int]]:
+def _validation(files: Files, labels: dict[str, int]) -> list[tuple[str, str, int]]:
     """Return (name, path, label) of the validation images, in the order of their names."""
     rows = []
     there = {name for name in files.names if name.startswith("val/images/")}
@@ -124,19 +134,19 @@ def _validation(files: _Files, labels: dict[str, int]) -> list[tuple[str, str, i
     return sorted(rows, key=lambda row: (len(row[0]), row[0]))  # val_2 before val_10
 
 
-def _text(files: _Files, name: str) -> str:
+def _text(files: Files, name: str) -> str:
     try:
         return files.read(name).decode("utf-8")
     except (OSError, UnicodeDecodeError, *_ZIP_ERRORS) as error:
         raise DataError(f"{files.where}: {name} cannot be read ({error}); fix that") from error
 
 
-def _item(files: _Files, rows: list[tuple[str, str, int]], index: int) -> Item:
+def _item(files: Files, rows: list[tuple[str, str, int]], index: int) -> Item:
     name, path, label = rows[index]
     return Item(name, label, functools.partial(_load, files, path))
 
 
-def _load(files: _Files, path: str, resize: Resize) -> Square:
+def _load(files: Files, path: str, resize: Resize) -> Square:
     name = f"{files.where}: {path}"
     try:
         data = files.read(path)
@@ -145,13 +155,13 @@ def _load(files: _Files, path: str, resize: Resize) -> Square:
     return read_square(data, name, resize)
 
 
-def _of_folder(folder: pathlib.Path) -> _Files:
+def _of_folder(folder: pathlib.Path) -> Files:
     names = [name for part in ("train", "val") for name in images(folder, part, may_be_empty=True)]
     names += [name for name in (_ANNOTATIONS, "words.txt") if (folder / name).is_file()]
-    return _Files(folder, names, lambda name: (folder / name).read_bytes())
+    return Files(folder, names, lambda name: (folder / name).read_bytes())
 
 
-def _of_archive(path: pathlib.Path) -> _Files:
+def _of_archive(path: pathlib.Path) -> Files:
     """List the files of the archive; it is read in place, and nothing is unpacked to disk."""
     try:
         archive = zipfile.ZipFile(path)
@@ -166,4 +176,4 @@ def _of_archive(path: pathlib.Path) -> _Files:
         with lock:  # a ZipFile counts its readers, and not safely
             return archive.read(prefix + name)
 
-    return _Files(path, names, read)
+    return Files(path, names, read)
