@@ -112,7 +112,10 @@ def train(
             if run.step and (warning := folder.other_machine(workdir)):
                 log.say(warning)
             folder.write_run(workdir, config)
-        return _loop(run, after_validation if first else None)
+        last = _loop(run, after_validation if first else None)
+        if last and (words := run.watch.last_words(last["loss"], last["top1_error"])):
+            log.say(f"{words}; why: python -m alexnet_jax.doctor --workdir={workdir}")
+        return last
 
 
 def _check_before_preparation(config: ConfigDict, arch: Architecture) -> None:
@@ -189,6 +192,8 @@ def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
         if len(in_flight) > IN_FLIGHT:
             in_flight.popleft().block_until_ready()
 
+        if run.step == run.watch.early:
+            run.look_early()
         if run.step % config.log.every_steps == 0 or run.step == steps:
             run.log_window(clock)
             clock = Clock()
@@ -224,7 +229,7 @@ class Run:
         images, every = dataset.num_examples("train"), config.evaluate.every_epochs
         self.epochs = schedule.Epochs(images, config.batch_size, config.epochs, every)
         self.pixel_stats = make_pixel_stats(dataset.statistics, config.data)
-        self.watch = ChanceWatch(arch, dataset, self.pixel_stats, config.log)
+        self.watch = ChanceWatch(arch, dataset, self.pixel_stats, config.log, self.epochs.steps)
         self.evaluate_step = make_evaluate_step(arch, mesh, config.evaluate.views)
         self.learning_rates: optimizer.LearningRates | None = None
         self.state, self.saved = self.restore_or_create()
@@ -273,6 +278,13 @@ class Run:
             self.log.say(warning)
         zeros = sharding.put_everywhere(self.mesh, jax.tree.map(np.zeros_like, window))
         self.state = dataclasses.replace(self.state, window=zeros)
+
+    def look_early(self) -> None:
+        """Warn after a tenth of a short run if the loss is at ln(classes) and a layer is dead."""
+        window = jax.device_get(self.state.window)
+        loss = float(window["loss"] / window["images"])
+        if warning := self.watch.early_warning(loss, self.state):
+            self.log.say(warning)
 
     def line(self, split: str) -> dict:
         """Return the beginning of a line of the log."""

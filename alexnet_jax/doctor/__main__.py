@@ -2,15 +2,21 @@
 
     python -m alexnet_jax.doctor --config=configs/ilsvrc2012.py --config.data.dir=/path/to/imagenet
 
+    python -m alexnet_jax.doctor --workdir=runs/mine
+
+The second form examines the recipe of a run.
+
 A net that gives every image the same answer has the loss ln(classes). It stays there until its
 weights are large enough to tell images apart. The pull of the labels says how soon that is: by how
 much the first step would lower the loss of its batch through the differences between the images.
 The doctor prints the sizes of the signal and of the gradients in each layer, and compares the pull
-with that of recipes whose start was measured. The last line is one JSON object.
+with that of recipes whose start was measured. Where a recipe is not known to start, it examines
+other values too, and names those that help. The last line is one JSON object.
 """
 
 import dataclasses
 import json
+import shlex
 import sys
 from typing import Any
 
@@ -19,12 +25,17 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from alexnet_jax.doctor.examine import WIDTH, examine, judge, table
+from alexnet_jax.doctor.remedy import HOPELESS, remedy
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.run.folder import read_config
 from alexnet_jax.system import command_line
+from alexnet_jax.system.paths import user_path
 
 
 def define_flags() -> None:
     """Define the command line."""
-    command_line.define_config_flag()
+    command_line.define_config_flag(required=False)
+    flags.DEFINE_string("workdir", "", "Folder of a run, whose recipe is examined.")
 
 
 def report(config: ConfigDict) -> None:
@@ -34,6 +45,11 @@ def report(config: ConfigDict) -> None:
     verdict, reason = judge(layers, classes)
     print(f"{verdict}: {reason}")
     result: dict[str, Any] = {"verdict": verdict, "reason": reason}
+    if verdict in HOPELESS:
+        values, then = remedy(config) or ({}, "")
+        words = [f"--config.{name}={value}".replace(" ", "") for name, value in values.items()]
+        print(f"try {shlex.join(words)}: {then}" if words else "no value that was tried helps")
+        result["try"] = values
     result["pull"] = sum(layer.pull for layer in layers.values())
     result["layers"] = {name: dataclasses.asdict(layer) for name, layer in layers.items()}
     result = json.loads(json.dumps(result), parse_constant=lambda _: None)  # JSON has no NaN
@@ -42,7 +58,10 @@ def report(config: ConfigDict) -> None:
 
 def main(_) -> None:
     """Examine the recipe that the flags describe."""
-    report(flags.FLAGS.config)
+    recipe, workdir = flags.FLAGS["config"].present, flags.FLAGS.workdir
+    if bool(recipe) == bool(workdir):
+        raise ConfigError("give --config, or the --workdir of a run, and not both")
+    report(read_config(user_path(workdir)) if workdir else flags.FLAGS.config)
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ def judge(layers: dict[str, Layer], classes: int) -> tuple[str, str]:
     if not math.isfinite(pull):
         first = next((name for name, size in spread.items() if not math.isfinite(size)), None)
         what = f"the output of {first} is not finite" if first else "a gradient is not finite"
-        return "does not start", f"{what}: take smaller initial weights"
+        return "does not start", what
     if pull >= STARTS:
         return "starts", (
             f"{told}; runs with {STARTS:g} or more started after 20 to 100 steps, a narrow net's "
@@ -201,12 +201,11 @@ def judge(layers: dict[str, Layer], classes: int) -> tuple[str, str]:
             "40 to 300 steps"
         )
     dead = first_dead_layer(spread)
-    where = f"images hardly differ in {dead} ({spread[dead]:.1g}); " if dead else ""
+    where = f"; images hardly differ in {dead} ({spread[dead]:.1g})" if dead else ""
     return "not known to start", (
         f"{told}; of the runs with less than {STARTS_LATE:g} two started, after 180 and 260 steps, "
         "and 29 had not after 300: the loss may sit at "
-        f"ln({classes}) = {math.log(classes):.3f} for long; {where}take a larger model.init.std up "
-        "to there, or images of 0-255 (data.divide_by=1)"
+        f"ln({classes}) = {math.log(classes):.3f} for long{where}"
     )
 
 

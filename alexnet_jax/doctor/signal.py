@@ -24,6 +24,7 @@ from alexnet_jax.step.state import NetState
 DEAD = 0.01
 AT_CHANCE = 0.01  # a loss within this share of ln(classes) is at chance
 LOOKED_AT = 16  # images that are compared
+LEAST = 5  # steps: an earlier look tells nothing
 
 
 class ChanceWatch:
@@ -34,17 +35,22 @@ class ChanceWatch:
       dataset: its validation images are compared.
       pixel_stats: what `make_pixel_stats` gave.
       log: config.log: the steps between two losses, and the steps after which to warn.
+      steps: of the whole run.
+
+    Attributes:
+      early: the step of a first look, a tenth of a short run; 0: there is none.
     """
 
-    def __init__(self, arch: Architecture, dataset, pixel_stats: dict, log: ConfigDict):
+    def __init__(self, arch: Architecture, dataset, pixel_stats: dict, log: ConfigDict, steps: int):
         self.arch, self.dataset, self.pixel_stats, self.log = arch, dataset, pixel_stats, log
         self.steps = 0
+        tenth = steps // 10
+        self.early = tenth if LEAST <= tenth < log.plateau_steps else 0
 
     def warning(self, loss: float, state: NetState) -> str | None:
         """Return the warning if it is due after log.every_steps more steps, else None."""
-        chance, before = math.log(self.arch.classes), self.steps
-        at_chance = abs(loss - chance) < AT_CHANCE * chance
-        self.steps = before + self.log.every_steps if at_chance else 0
+        before = self.steps
+        self.steps = before + self.log.every_steps if self._at_chance(loss) else 0
         if not before < self.log.plateau_steps <= self.steps:
             return None
         layer = first_dead_layer(spreads(self.arch, state, self._views()))
@@ -53,10 +59,42 @@ class ChanceWatch:
             if layer
             else "no layer's signal is dead: the learning rate or the labels may be at fault"
         )
+        return f"warning: the loss has stayed at {self._chance()} for {self.steps} steps; {where}"
+
+    def early_warning(self, loss: float, state: NetState) -> str | None:
+        """Return a warning if the loss is at ln(classes) and a layer's signal is dead, else None.
+
+        Args:
+          loss: the mean since the last line of the log.
+          state: after `early` steps.
+        """
+        if not self._at_chance(loss):
+            return None
+        layer = first_dead_layer(spreads(self.arch, state, self._views()))
+        if layer is None:
+            return None
+        self.steps = self.log.plateau_steps  # it is not told again
         return (
-            f"warning: the loss has stayed at ln({self.arch.classes}) = {chance:.3f} for "
-            f"{self.steps} steps; {where}"
+            f"warning: after a tenth of the run the loss is at {self._chance()}; the first layer "
+            f"whose signal is dead is {layer}"
         )
+
+    def last_words(self, loss: float, top1_error: float) -> str | None:
+        """Return what to say of a run whose last validation is at chance, else None."""
+        if not self._at_chance(loss) and top1_error < 1 - 1 / self.arch.classes:
+            return None
+        return (
+            f"the run ends at chance: its validation loss is {loss:.3f}, its top-1 error "
+            f"{top1_error:.3f}, and a net that gives every image the same answer has "
+            f"{self._chance()} and {1 - 1 / self.arch.classes:.3f}"
+        )
+
+    def _at_chance(self, loss: float) -> bool:
+        chance = math.log(self.arch.classes)
+        return abs(loss - chance) < AT_CHANCE * chance
+
+    def _chance(self) -> str:
+        return f"ln({self.arch.classes}) = {math.log(self.arch.classes):.3f}"
 
     def _views(self) -> np.ndarray:
         """Return centre views of some images; the same in all processes."""

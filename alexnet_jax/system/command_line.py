@@ -28,15 +28,16 @@ USER_ERROR = 2
 HUSHED = ("absl", "asyncio")
 
 
-def define_config_flag(default: str = "") -> None:
-    """Define --config, which must be given if there is no default.
+def define_config_flag(default: str = "", *, required: bool = True) -> None:
+    """Define --config, which must be given if there is no default, unless `required` is False.
 
     Args:
       default: the name of a recipe.
+      required: whether it must be given.
     """
     path = recipes.find(default) if default else None
     config_flags.DEFINE_config_file("config", path, "A recipe: its name, or the path of a file.")
-    if not default:
+    if required and not default:
         flags.mark_flag_as_required("config")
 
 
@@ -107,7 +108,7 @@ def _of_the_device(error: str) -> str | None:
 def _parse(argv: list[str], words: bool) -> list[str]:
     try:
         rest = flags.FLAGS(recipes.with_paths(argv) if "config" in flags.FLAGS else argv)
-        if "config" in flags.FLAGS:
+        if "config" in flags.FLAGS and flags.FLAGS["config"].present:
             _ = flags.FLAGS.config.is_locked  # an error now where its file could not be loaded
     except (AttributeError, KeyError) as error:  # how ml_collections refuses an unknown name
         sys.exit(_print_error(not_in_config([f for f in argv if f.startswith("--config.")], error)))

@@ -137,14 +137,16 @@ def test_the_rates_and_the_weights_are_those_that_the_run_begins_with(tmp_path):
         first(init_from="/nowhere/at/all.npz")
 
 
-def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, capsys):
+def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, monkeypatch, capsys):
     tiny.write_images(tmp_path)
+    monkeypatch.setattr(command, "remedy", lambda _: None)  # test_remedy.py
     command.report(tiny.config(tmp_path))
-    *_, said, last = capsys.readouterr().out.splitlines()
+    *_, said, tried, last = capsys.readouterr().out.splitlines()
     result = json.loads(last)
     # A net of 0.03 of the width with the quickstart's weights: nothing comes through.
     assert said == f"{result['verdict']}: {result['reason']}"
     assert result["verdict"] == "not known to start"
+    assert tried == "no value that was tried helps" and result["try"] == {}
     assert tuple(result["layers"]) == LAYERS
     assert result["pull"] == pytest.approx(sum(x["pull"] for x in result["layers"].values()))
     assert {path.name for path in tmp_path.iterdir()} == {"images", "prepared"}
@@ -153,6 +155,7 @@ def test_a_recipe_is_reported_and_nothing_is_written(tmp_path, capsys):
 def test_what_is_no_number_is_null_in_the_last_line(monkeypatch, capsys):
     found = layers_with(math.nan, conv3=math.nan, fc6=math.inf)
     monkeypatch.setattr(command, "examine", lambda _: (found, 40))
+    monkeypatch.setattr(command, "remedy", lambda _: None)
     command.report(ConfigDict())
     last = capsys.readouterr().out.splitlines()[-1]
     result = json.loads(last, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

@@ -1,12 +1,14 @@
 """Where the difference between images dies."""
 
 import dataclasses
+import math
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from alexnet_jax.doctor import signal
 from alexnet_jax.net import resolving
@@ -109,3 +111,49 @@ def test_before_training_batch_normalization_has_the_statistics_of_the_images(he
     )
     assert found["conv1"] > 0.3  # of what has a deviation of 1 before ReLU and pooling
     assert of_less["conv1"] == pytest.approx(found["conv1"], rel=0.02)  # it takes the size out
+
+
+def watch_of(steps: int, classes: int = 10, plateau: int = 2000, monkeypatch=None, dead="conv4"):
+    model = resolving.overrides("paper")
+    model.classes = classes
+    log = ConfigDict({"every_steps": 100, "plateau_steps": plateau})
+    watch = signal.ChanceWatch(resolving.resolve(model), None, {}, log, steps)
+    watch._views = lambda: None
+    monkeypatch.setattr(signal, "spreads", lambda *_: {"conv1": 1.0, dead: 0.0} if dead else {})
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("steps", "plateau", "early"),
+    [(222, 500, 22), (72, 2000, 7), (16, 2000, 0), (4000, 500, 400), (900_000, 2000, 0)],
+)
+def test_a_short_run_is_looked_at_after_a_tenth(monkeypatch, steps, plateau, early):
+    assert watch_of(steps, plateau=plateau, monkeypatch=monkeypatch).early == early
+
+
+def test_the_early_warning_needs_a_loss_at_chance_and_a_dead_layer(monkeypatch):
+    watch = watch_of(222, monkeypatch=monkeypatch)
+    assert watch.early_warning(2.2, None) is None  # ln(10) is 2.303
+    assert watch_of(222, monkeypatch=monkeypatch, dead=None).early_warning(2.31, None) is None
+    watch = watch_of(222, plateau=100, monkeypatch=monkeypatch)
+    said = watch.early_warning(2.31, None)
+    assert said is not None and "ln(10) = 2.303" in said and said.endswith("dead is conv4")
+    assert watch.warning(2.30, None) is None  # it was told
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "classes", "at_chance"),
+    [
+        (2.303, 0.9, 10, True),
+        (2.29, 0.87, 10, True),
+        (9.5, 0.9, 10, True),  # it gives one answer with confidence
+        (1.2, 0.4, 10, False),
+        (6.5, 0.97, 1000, False),
+        (6.908, 0.999, 1000, True),
+    ],
+)
+def test_a_run_that_ends_at_chance_has_last_words(monkeypatch, loss, error, classes, at_chance):
+    said = watch_of(100, classes, monkeypatch=monkeypatch).last_words(loss, error)
+    assert (said is not None) == at_chance
+    if said:
+        assert f"ln({classes}) = {math.log(classes):.3f} and {1 - 1 / classes:.3f}" in said
