@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,7 +29,7 @@ FROM = "--config.init_from="
 
 def one(flags: list[str]) -> None:
     """Do the run that these flags of alexnet_jax.main describe."""
-    workdir = pathlib.Path(_value(flags, "--workdir="))
+    workdir = pathlib.Path(value(flags, "--workdir="))
     out = workdir.parents[1]
     begin = time.time()
     if pretrained := [flag.removeprefix(FROM) for flag in flags if flag.startswith(FROM)]:
@@ -37,7 +38,7 @@ def one(flags: list[str]) -> None:
     for split, views in layout.LOOKS:
         kept = layout.kept(workdir, split, views)
         if not kept.exists():
-            _do(
+            do(
                 "alexnet_jax.evaluate",
                 f"--workdir={workdir}",
                 f"--data_dir={out / layout.PICTURES / split}",
@@ -46,7 +47,7 @@ def one(flags: list[str]) -> None:
                 f"--out={kept}",
             )
     if not (workdir / "analysis" / "colour.json").exists():
-        _do("alexnet_jax.analysis.colour", f"--workdir={workdir}", "--checkpoint=latest")
+        do("alexnet_jax.analysis.colour", f"--workdir={workdir}", "--checkpoint=latest")
     nearest = _nearest(workdir, out) if workdir.name.startswith(f"{BASELINE},") else None
     _write_record(workdir, out, time.time() - begin, nearest)
 
@@ -58,10 +59,10 @@ def _pretraining(flags: list[str], out: pathlib.Path, workdir: str) -> list[str]
 
 
 def _train(flags: list[str]) -> None:
-    _do("alexnet_jax.main", *flags)
+    do("alexnet_jax.main", *flags)
 
 
-def _do(module: str, *flags: str) -> None:
+def do(module: str, *flags: str) -> None:
     """Run a command to its end. SIGTERM reaches it, and the lock of the folder is its too."""
     child = subprocess.Popen([sys.executable, "-m", module, *flags], close_fds=False)
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
@@ -78,7 +79,7 @@ def _nearest(workdir: pathlib.Path, out: pathlib.Path) -> dict[str, float]:
         (train, "--split=train"),
     ):
         if not file.exists():
-            _do("alexnet_jax.analysis.features", *flags, more, f"--out={file}")
+            do("alexnet_jax.analysis.features", *flags, more, f"--out={file}")
     by_fc7 = neighbours.by_features(test, train)
     return {"fc7": by_fc7, "pixels": neighbours.by_pixels(out / layout.PICTURES)}
 
@@ -128,7 +129,8 @@ def _look(workdir: pathlib.Path, split: str, views: int) -> dict:
     }
 
 
-def _value(flags: list[str], start: str) -> str:
+def value(flags: Sequence[str], start: str) -> str:
+    """Return the value of the flag that starts like this."""
     (value,) = [flag.removeprefix(start) for flag in flags if flag.startswith(start)]
     return value
 
