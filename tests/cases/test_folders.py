@@ -212,3 +212,31 @@ def test_item_5_older_copies_and_runs_go_on_with_all(tmp_path):
     (tmp_path / "run" / "checkpoints" / "4").mkdir(parents=True)
     assert folder.as_begun(tmp_path / "run", config).data.held_out == "all"
     assert configs.fingerprint(config) == configs.fingerprint(folder.read_config(tmp_path / "run"))
+
+
+def flat(folder: pathlib.Path) -> dict[str, str]:
+    put(folder / "source", *(f"{name}/{k}.png" for name in ("cat", "dog") for k in range(10)))
+    return {}
+
+
+def with_a_test_folder(folder: pathlib.Path) -> dict[str, str]:
+    for split in ("train", "test"):
+        put(folder / "source" / split, "cat/1.png", "dog/1.png", "dog/2.png")
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("make", "only", "said"),
+    [
+        (flat, None, "source: 2 classes, 18 train and 2 validation images"),
+        (with_a_test_folder, None, "source: 2 classes, 3 train and 3 validation images"),
+        (with_a_test_folder, "validation", "source: 2 classes, 3 validation images"),
+    ],
+)
+def test_item_19_classes_and_images_are_always_said_first(tmp_path, capsys, make, only, said):
+    """The first line about the data has its classes and images, also where a copy exists."""
+    data = tiny.data_config(tmp_path, size=32, **make(tmp_path))
+    for _ in range(2):
+        prepare(data, only)
+        first = capsys.readouterr().err.splitlines()[0]
+        assert first == f"data: {tmp_path}/{said}"

@@ -1,6 +1,7 @@
 """Image files that a user names: read as squares in threads, in their order, and batched."""
 
 import pathlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -36,7 +37,9 @@ def image_files(words: Sequence[str]) -> list[pathlib.Path]:
         if path.is_dir():
             left_out = LeftOut()
             names = images(path, ".", may_be_empty=True, left_out=left_out)
-            left_out.say(path)
+            if line := left_out.line():
+                text = f"{path}: {line}".encode("utf-8", "replace").decode()
+                print(text, file=sys.stderr, flush=True)
             if not names:
                 raise DataError(f"{path} holds no image: no file has the ending of one")
             files += [path / name for name in names]

@@ -7,7 +7,7 @@ import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from ml_collections import ConfigDict
 
@@ -73,9 +73,9 @@ def prepare(
     shutil.rmtree(partial_directory(directory), ignore_errors=True)
     dataset = PreparedDataset(directory)
     if not makes:
-        accept(
-            dataset.class_names, {split: dataset.num_examples(split) for split in dataset.splits}
-        )
+        counts = {split: dataset.num_examples(split) for split in dataset.splits}
+        _say(data, dataset.class_names, counts)
+        accept(dataset.class_names, counts)
     _check_skipped(dataset, data.max_bad_fraction)
     return dataset
 
@@ -178,18 +178,17 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None, accept: A
     resize = Resize.of(data)
     check_installed(resize)
     source = _find_source(data, only)
-    where = data.builder if data.builder == "shapes" else data.dir or data.builder
     if only is None and len(source.class_names) < 2:
         raise DataError(
-            f"{where} holds one class, {source.class_names[0]!r}: a net needs at least two; "
+            f"{_where(data)} holds one class, {source.class_names[0]!r}: a net needs at least two; "
             "expected train/<class>/<file> or <class>/<file>"
         )
-    counts = " and ".join(f"{split.count:,} {name}" for name, split in source.splits.items())
-    print(f"data: {where}: {len(source.class_names):,} classes, {counts} images", file=sys.stderr)
-    source.left_out.say(where)
-    if line := without_images(source):
-        print(f"{where}: {line}".encode("utf-8", "replace").decode(), file=sys.stderr)
-    accept(source.class_names, {name: split.count for name, split in source.splits.items()})
+    counts = {name: split.count for name, split in source.splits.items()}
+    missing = without_images(source)
+    left_out = source.left_out.line()
+    notes = [f"{_where(data)}: {line}" for line in (left_out, missing) if line]
+    _say(data, source.class_names, counts, (*notes, *source.notes))
+    accept(source.class_names, counts)
     copy = Layout(directory, source.class_names, data.storage, resize)
     try:
         Preparation(
@@ -200,6 +199,20 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None, accept: A
         ).run()
     except OSError as error:
         raise DataError(os_error_line(error, directory)) from error
+
+
+def _where(data: ConfigDict) -> str:
+    return data.builder if data.builder == "shapes" else data.dir or data.builder
+
+
+def _say(
+    data: ConfigDict, class_names: Sequence[str], counts: dict[str, int], notes: Iterable[str] = ()
+) -> None:
+    """Print the number of classes and of images of each split, and then the notes."""
+    images = " and ".join(f"{count:,} {name}" for name, count in counts.items())
+    first = f"data: {_where(data)}: {len(class_names):,} classes, {images} images"
+    for line in (first, *notes):  # a name may hold bytes that are not UTF-8
+        print(line.encode("utf-8", "replace").decode(), file=sys.stderr, flush=True)
 
 
 def _check_skipped(dataset: PreparedDataset, max_bad_fraction: float) -> None:

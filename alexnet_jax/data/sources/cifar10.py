@@ -29,7 +29,7 @@ from alexnet_jax.data.sources.source import (
     Source,
     Split,
     listing_digest,
-    say_if_a_part,
+    note_if_a_part,
 )
 from alexnet_jax.errors import DataError
 
@@ -74,7 +74,7 @@ def is_cifar10(root: pathlib.Path) -> bool:
 def cifar10_source(root: pathlib.Path) -> Source:
     """Return the source of CIFAR-10 in a folder; the module says what the folder holds.
 
-    All images are read: 184 MB. Where there are fewer than in the whole, stderr says so.
+    All images are read: 184 MB. Where there are fewer than in the whole, a note says so.
 
     Raises:
       DataError: the files are missing or damaged, or hold anything but images of CIFAR-10.
@@ -102,8 +102,8 @@ def cifar10_source(root: pathlib.Path) -> Source:
             len(items), functools.partial(_item, items), [item[1] for item in items]
         )
         listed += [(split, name, label) for name, label, _ in items]
-    say_if_a_part("CIFAR-10", where, splits, COUNTS)
-    return Source(CLASS_NAMES, splits, listing_digest([*CLASS_NAMES, *listed]))
+    notes = note_if_a_part("CIFAR-10", where, splits, COUNTS)
+    return Source(CLASS_NAMES, splits, listing_digest([*CLASS_NAMES, *listed]), notes=notes)
 
 
 def _find(root: pathlib.Path) -> tuple[_Form, pathlib.Path] | None:

@@ -3,7 +3,6 @@
 import functools
 import pathlib
 import stat
-import sys
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
@@ -31,7 +30,7 @@ def folder_source(
       DataError: the folder is empty, there are no classes, a class has no images, validation has a
         class that train lacks, or the fraction is not in (0, 1).
     """
-    left_out = LeftOut()
+    left_out, notes = LeftOut(), []
     train_folder, validation_folder = split_folders(
         root, train_needed=only is None, left_out=left_out
     )
@@ -52,11 +51,9 @@ def folder_source(
         train = [file for file, out in zip(train, held, strict=True) if not out]
     else:
         if is_test(validation_folder) and validation_folder != train_folder:
-            print(
+            notes.append(
                 f"{validation_folder} serves for validation: the plateau and the best checkpoint "
-                "depend on it; a val folder would be preferred",
-                file=sys.stderr,
-                flush=True,
+                "depend on it; a val folder would be preferred"
             )
         validation = _validation(validation_folder, train_folder, class_names, left_out)
     return Source(
@@ -67,6 +64,7 @@ def folder_source(
         },
         listing_digest([*class_names, *train, "validation", *validation]),
         left_out=left_out,
+        notes=tuple(notes),
     )
 
 

@@ -5,7 +5,6 @@ import functools
 import importlib.util
 import os
 import pathlib
-import sys
 
 from alexnet_jax.errors import DataError
 
@@ -46,16 +45,14 @@ class LeftOut(collections.Counter[str]):
         """Count a picture that is taken though it lies deeper than class/file."""
         self[_DEEPER] += 1
 
-    def say(self, where: object) -> None:
-        """Print one line on stderr, if there is anything to say."""
+    def line(self) -> str:
+        """Return all counts in one line, or "" if there are none."""
         counts = dict(self)
         deeper = counts.pop(_DEEPER, 0)
         parts = [f"{count:,} {reason}" for reason, count in sorted(counts.items())]
         lines = [f"left out: {', '.join(parts)}"] if parts else []
         lines += [f"{deeper:,} pictures lie {_DEEPER}"] if deeper else []
-        if lines:
-            text = f"{where}: {'; '.join(lines)}"
-            print(text.encode("utf-8", "replace").decode(), file=sys.stderr, flush=True)
+        return "; ".join(lines)
 
 
 @functools.cache

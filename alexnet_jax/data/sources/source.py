@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from alexnet_jax.data.decode.images import Square
@@ -54,6 +53,7 @@ class Source:
       classes: what the source says about each class, in the order of the labels: wnid, words,
         ilsvrc_id.
       left_out: how many files a listing left out, by reason.
+      notes: what a reader should know, a line each.
     """
 
     class_names: tuple[str, ...]
@@ -61,6 +61,7 @@ class Source:
     digest: str
     classes: tuple[dict[str, str | int], ...] = ()
     left_out: LeftOut = dataclasses.field(default_factory=LeftOut)
+    notes: tuple[str, ...] = ()
 
 
 def listing_digest(parts: Iterable[object]) -> str:
@@ -71,14 +72,15 @@ def listing_digest(parts: Iterable[object]) -> str:
     return digest.hexdigest()
 
 
-def say_if_a_part(
+def note_if_a_part(
     what: str, where: pathlib.Path, splits: dict[str, Split], counts: dict[str, int]
-) -> None:
-    """Say on stderr where a source has other numbers of images than the whole dataset."""
+) -> tuple[str, ...]:
+    """Return a note where a source has other numbers of images than the whole dataset."""
     if any(splits[split].count != count for split, count in counts.items()):
         here = " and ".join(f"{splits[split].count:,} {split}" for split in counts)
         whole = " and ".join(f"{count:,}" for count in counts.values())
-        print(f"{where} has {here} images, {what} {whole}", file=sys.stderr, flush=True)
+        return (f"{where} has {here} images, {what} {whole}",)
+    return ()
 
 
 def held_out(

@@ -28,7 +28,7 @@ from alexnet_jax.data.sources.source import (
     Source,
     Split,
     listing_digest,
-    say_if_a_part,
+    note_if_a_part,
 )
 from alexnet_jax.data.sources.synsets import checked_wnids, words_of
 from alexnet_jax.errors import DataError
@@ -62,7 +62,7 @@ def is_tiny_imagenet(root: pathlib.Path) -> bool:
 def tiny_imagenet_source(root: pathlib.Path) -> Source:
     """Return the source of Tiny ImageNet in a folder; the module says what the folder holds.
 
-    Where there are fewer images than in the whole, stderr says so.
+    Where there are fewer images than in the whole, a note says so.
 
     Raises:
       DataError: files are missing, damaged, or do not fit together.
@@ -83,11 +83,12 @@ def tiny_imagenet_source(root: pathlib.Path) -> Source:
         split: Split(len(rows), functools.partial(_item, files, rows), [row[2] for row in rows])
         for split, rows in listed.items()
     }
-    say_if_a_part("Tiny ImageNet", where, splits, COUNTS)
+    notes = note_if_a_part("Tiny ImageNet", where, splits, COUNTS)
     words = words_of(_text(files, "words.txt")) if "words.txt" in files.names else {}
     classes: list[dict[str, str | int]] = [{"wnid": w, "words": words.get(w, w)} for w in wnids]
     parts = [(s, name, label) for s, rows in listed.items() for name, _, label in rows]
-    return Source(wnids, splits, listing_digest([*wnids, *parts]), tuple(classes))
+    digest = listing_digest([*wnids, *parts])
+    return Source(wnids, splits, digest, tuple(classes), notes=notes)
 
 
 def tiny_imagenet_files(root: pathlib.Path) -> Files:
