@@ -4,18 +4,21 @@
     python -m experiments.claims.ledger --check  # exit code 1 where it differs from the records
 
 Our figures come from records/, the paper's and the log's differences from sweeps/ablations.py. A
-claim without a record is "not run", with the command that would run it.
+claim without a record is "not run", with the command that would run it. The miniature's column is of
+50 classes of Tiny ImageNet, with its own verdict (miniature/protocol.py).
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 from alexnet_jax.system import command_line
-from experiments.claims import figures, generated
+from experiments.claims import figures, generated, miniature
 from experiments.claims.figures import RECORDS
+from experiments.miniature.protocol import BASELINE, PRETRAINED
 from experiments.sweeps.ablations import ABLATIONS, text
 
 HERE = pathlib.Path(__file__).parents[1]
@@ -37,6 +40,7 @@ class Claim:
       ours: returns our figure, with n and scale, from the content of `record`.
       record: a file of records/; "": none.
       verdict: agrees, disagrees, too noisy to say, or not run and why.
+      miniature: the entry of the miniature that tries it; "": none.
     """
 
     where: str
@@ -47,6 +51,7 @@ class Claim:
     ours: Callable[[Any], str] | None = None
     record: str = ""
     verdict: str = NOT_RUN
+    miniature: str = ""
 
     def row(self) -> str:
         """Return the claim's line of the table."""
@@ -54,7 +59,8 @@ class Claim:
         ours = self.ours(content) if self.ours else "-"
         record = f"[`{self.record}`](records/{self.record})" if self.record else "-"
         date = content.get("date", "-") if content else "-"
-        cells = (self.where, self.claim, self.paper, self.log, ours, f"`{self.command}`")
+        small = miniature.text(self.miniature)
+        cells = (self.where, self.claim, self.paper, self.log, small, ours, f"`{self.command}`")
         return f"| {' | '.join((*cells, record, date, self.verdict))} |"
 
 
@@ -65,9 +71,10 @@ def of_ablation(name: str, where: str, claim: str) -> Claim:
     start = (where, claim, text(one.paper), text(one.logged), command)
     run = json.loads((RECORDS / SMALL).read_text())
     if not (rows := [row for row in run["settings"] if row["setting"] == name]):
-        return Claim(*start, verdict=NEEDS_ILSVRC)
+        return Claim(*start, verdict=NEEDS_ILSVRC, miniature=name)
     (row,) = rows
-    return Claim(*start, lambda record: figures.small_run(record, row), SMALL, figures.sign(row))
+    ours = functools.partial(figures.small_run, row=row)
+    return Claim(*start, ours, SMALL, figures.sign(row), miniature=name)
 
 
 TRAIN = "python -m alexnet_jax.main --config=configs/"
@@ -77,6 +84,7 @@ CLAIMS = (
         *("3.1, figure 1", "ReLU reaches 25 % training error on CIFAR-10 faster than tanh", "6x"),
         *("-", f"{RUN}cifar.relu_tanh", figures.epochs_to_target),
         *("cifar10/figure1.json", "agrees"),
+        miniature="relu",
     ),
     of_ablation("columns", "3.2", "two columns against one of about as many parameters, points"),
     of_ablation("communication", "3.2", "columns that talk against columns that do not, points"),
@@ -104,6 +112,7 @@ CLAIMS = (
         *("6, table 1", "one net on ILSVRC-2010's test images, ten views", "37.5 / 17.0"),
         *("37.5 / 17.0", f"{TRAIN}ilsvrc2010.py && {TEN_VIEWS} --split=test"),
         verdict=NEEDS_ILSVRC,
+        miniature=BASELINE,
     ),
     Claim(
         *("6, table 2", "one net on ILSVRC-2012's validation images, ten views", "40.7 / 18.2"),
@@ -114,6 +123,7 @@ CLAIMS = (
         *("6, table 2", "one net pretrained on fall 2011", "39.0 / 16.6", "39.0 / 16.6"),
         f"{TRAIN}finetune_ilsvrc2012.py && {TEN_VIEWS}",
         verdict=NEEDS_ILSVRC,
+        miniature=PRETRAINED,
     ),
     Claim(
         *(
@@ -124,6 +134,7 @@ CLAIMS = (
         ),
         *("python -m alexnet_jax.analysis.colour", figures.colour, "tiny_imagenet_40/colour.json"),
         verdict="too noisy to say",
+        miniature=miniature.FIGURE3,
     ),
     of_ablation("no_conv3", "7", "any of the middle layers, points of top-1"),
     Claim(
@@ -151,8 +162,9 @@ CLAIMS = (
 
 def table() -> str:
     """Return the ledger as Markdown."""
-    head = "| paper | claim | paper's | original's log | ours | command | record | date | verdict |"
-    return "\n".join([head, "|" + " --- |" * 9, *(claim.row() for claim in CLAIMS)]) + "\n"
+    columns = ("paper", "claim", "paper's", "original's log", "miniature", "ours", "command")
+    head = f"| {' | '.join((*columns, 'record', 'date', 'verdict'))} |"
+    return "\n".join([head, "|" + " --- |" * 10, *(claim.row() for claim in CLAIMS)]) + "\n"
 
 
 def written(text: str) -> str:
