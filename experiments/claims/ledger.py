@@ -4,8 +4,8 @@
     python -m experiments.claims.ledger --check  # exit code 1 where it differs from the records
 
 Our figures come from records/, the paper's and the log's differences from sweeps/ablations.py. A
-claim without a record is "not run", with the command that would run it. The miniature's column is of
-50 classes of Tiny ImageNet, with its own verdict (miniature/protocol.py).
+claim without a record is "not run", with the command that would run it. The column "miniature" is
+of 50 classes of Tiny ImageNet, with its own verdict (miniature/protocol.py).
 """
 
 import dataclasses
