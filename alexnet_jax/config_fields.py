@@ -99,6 +99,14 @@ class Data:
         bound=at_least(0),
         resume=True,
     )
+    resident: str = field(
+        "auto",
+        "Whether all training images live in the memory of each device, and are not read anew in "
+        "each epoch. auto: where they take less than a quarter of it, or less than 1 GB on a CPU.",
+        choices=("auto", "on", "off"),
+        resume=True,
+        before="off",
+    )
     mean: str = field(
         "image",
         "What is subtracted from pixels. image: the mean image, at the pixel's own position (paper "

@@ -7,14 +7,15 @@ import functools
 import math
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.input.loader import eval_batches, train_batches
+from alexnet_jax.data.input import feed
+from alexnet_jax.data.input.loader import Batch, eval_batches, train_batches
 from alexnet_jax.data.input.pixel_stats import (
     OF_A_FILE,
     at_epoch,
@@ -38,13 +39,13 @@ from alexnet_jax.run.restore import SPLIT
 from alexnet_jax.step import metrics, optimizer, schedule
 from alexnet_jax.step.create import abstract_state, create_state, initial_state
 from alexnet_jax.step.state import TrainState
-from alexnet_jax.step.train_step import make_train_step
+from alexnet_jax.step.train_step import make_train_step, make_train_steps
 from alexnet_jax.system import distributed, sharding
 from alexnet_jax.system.interrupt import Interrupt, Stopped
 from alexnet_jax.system.paths import user_path
 from alexnet_jax.weights.init_from import check_file, initialised, layers_to_take
 
-IN_FLIGHT = 2  # steps that the host may be ahead of the device
+IN_FLIGHT = 2  # calls that the host may be ahead of the device
 
 
 def train(
@@ -154,16 +155,9 @@ def _check_listing(config: ConfigDict, classes: int, images: int, begins: bool) 
 def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
     """Do the remaining steps, and return the last validation's line of the log."""
     config, mesh, log, steps = run.config, run.mesh, run.log, run.epochs.steps
-    train_step = make_train_step(config, run.arch, mesh)
-    batches = train_batches(
-        run.dataset,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        start_step=run.step,
-        steps=steps - run.step,
-        rows=sharding.local_rows(mesh, config.batch_size),
-        workers=config.data.workers,
-    )
+    images = run.make_feed()
+    make = make_train_step if images.most == 1 else make_train_steps
+    train_step = make(config, run.arch, mesh)
 
     @functools.lru_cache(maxsize=1)
     def placed_pixel_stats(epoch: int):
@@ -183,10 +177,11 @@ def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
 
         run.set_learning_rates()
         pixel_stats = placed_pixel_stats(run.epochs.done(run.step))
-        with clock.waiting():
-            batch = sharding.put_batch(mesh, next(batches))
+        count = run.steps_alike(images.most)
+        with clock.waiting(count):
+            batch = images.take(run.step, count)
         run.state, loss = train_step(run.state, batch, pixel_stats)
-        run.step += 1
+        run.step += count
         log.advance(run.step)
         in_flight.append(loss)
         if len(in_flight) > IN_FLIGHT:
@@ -194,11 +189,10 @@ def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
 
         if run.step == run.watch.early:
             run.look_early()
-        if run.step % config.log.every_steps == 0 or run.step == steps:
+        if run.logs_after(run.step):
             run.log_window(clock)
             clock = Clock()
-        every = config.checkpoint.every_steps
-        if every and run.step % every == 0 and not run.validation_is_due():
+        if run.saves_after(run.step):
             run.save()
     run.checkpoints.wait()
     return log.last("val")
@@ -228,6 +222,7 @@ class Run:
         config, arch, mesh, dataset = self.config, self.arch, self.mesh, self.dataset
         images, every = dataset.num_examples("train"), config.evaluate.every_epochs
         self.epochs = schedule.Epochs(images, config.batch_size, config.epochs, every)
+        self.resident = feed.is_resident(config.data.resident, dataset, mesh)
         self.pixel_stats = make_pixel_stats(dataset.statistics, config.data)
         self.watch = ChanceWatch(arch, dataset, self.pixel_stats, config.log, self.epochs.steps)
         self.evaluate_step = make_evaluate_step(arch, mesh, config.evaluate.views)
@@ -240,10 +235,12 @@ class Run:
                 f"{self.step}: ask for more, or begin anew with another --workdir"
             )
         self.log.begin(self.step, int(self.state.validated), self.epochs.steps)
+        where = "on each device" if self.resident else "read in each epoch"
         self.log.say(
             f"{f'goes on from step {self.step}' if self.step else 'begins'}: {self.epochs.steps} "
             f"steps of {config.batch_size} images, {images} images and {arch.classes} classes, "
-            f"mesh {dict(mesh.shape)} of {jax.devices()[0]}"
+            f"mesh {dict(mesh.shape)} of {jax.devices()[0]}, training images "
+            f"({feed.split_bytes(dataset) / 1e6:,.0f} MB) {where}"
         )
 
     def restore_or_create(self) -> tuple[TrainState, int]:
@@ -257,15 +254,56 @@ class Run:
             self.log.say(loaded)
         return state, -1
 
+    def make_feed(self) -> feed.Loaded | feed.Resident:
+        """Return where the batches come from; if that is the devices, read all images now."""
+        config, images, mesh = self.config, self.dataset, self.mesh
+        how = {"batch_size": config.batch_size, "seed": config.seed}
+        workers = config.data.workers
+        if self.resident and self.step < self.epochs.steps:
+            most = feed.steps_in_a_call(mesh, config.batch_size, self.arch.image_size)
+            stored = eval_batches(images, "train", batch_size=config.batch_size, workers=workers)
+            split = feed.read_all(images, self.reading(stored), self.log.say)
+            return feed.Resident(mesh, *split, most=most, **how)
+        steps = {"start_step": self.step, "steps": self.epochs.steps - self.step}
+        rows = sharding.local_rows(mesh, config.batch_size)
+        return feed.Loaded(mesh, train_batches(images, rows=rows, workers=workers, **steps, **how))
+
     def set_learning_rates(self) -> None:
         """Put the learning rates of the next update into the state, if they have changed."""
-        at = {"step": self.step, "epoch": self.epochs.done(self.step), "steps": self.epochs.steps}
-        now = schedule.learning_rates(self.config, self.state.params, **at, plateau=self.plateau)
+        now = self.learning_rates_after(self.step)
         if now != self.learning_rates:
             values = sharding.put_everywhere(self.mesh, jax.tree.map(np.float32, now))
             opt_state = optimizer.with_learning_rates(self.state.opt_state, values)
             self.state = dataclasses.replace(self.state, opt_state=opt_state)
             self.learning_rates = now
+
+    def learning_rates_after(self, step: int) -> optimizer.LearningRates:
+        """Return the learning rates of the update after `step` others; no validation is between."""
+        at = {"step": step, "epoch": self.epochs.done(step), "steps": self.epochs.steps}
+        return schedule.learning_rates(self.config, self.state.params, **at, plateau=self.plateau)
+
+    def steps_alike(self, most: int) -> int:
+        """Return how many of the next `most` steps the devices can do without the host.
+
+        They end with a line of the log, a checkpoint, the watch's early look, an epoch (with which
+        come validations and other pixel_stats), or before other learning rates.
+        """
+        for step in range(self.step + 1, self.step + most):
+            due = self.logs_after(step) or self.saves_after(step) or step == self.watch.early
+            if due or self.epochs.done(step) > self.epochs.done(step - 1):
+                return step - self.step
+            if self.learning_rates_after(step) != self.learning_rates:
+                return step - self.step
+        return most
+
+    def logs_after(self, step: int) -> bool:
+        """Whether a line of the log follows this step."""
+        return step % self.config.log.every_steps == 0 or step == self.epochs.steps
+
+    def saves_after(self, step: int) -> bool:
+        """Whether a checkpoint follows this step, besides those of validations."""
+        every = self.config.checkpoint.every_steps
+        return every > 0 and step % every == 0 and not self.epochs.validates(step)
 
     def log_window(self, clock: Clock) -> None:
         """Log the means since the last line, and begin new sums."""
@@ -320,16 +358,16 @@ class Run:
         self.state = dataclasses.replace(self.state, **sharding.put_everywhere(self.mesh, new))
         self.save(result)
 
-    def validation_batches(self) -> Iterator[dict]:
-        """Read the validation images; leave the run when a signal has come."""
-        batch_size = batch_size_for(self.mesh, asked=self.config.evaluate.batch_size)
-        for batch in eval_batches(
-            self.dataset,
-            SPLIT,
-            batch_size=batch_size,
-            rows=sharding.local_rows(self.mesh, batch_size),
-            workers=self.config.data.workers,
-        ):
+    def validation_batches(self) -> Iterator[Batch]:
+        """Read the validation images."""
+        size = batch_size_for(self.mesh, asked=self.config.evaluate.batch_size)
+        rows, workers = sharding.local_rows(self.mesh, size), self.config.data.workers
+        images = eval_batches(self.dataset, SPLIT, batch_size=size, rows=rows, workers=workers)
+        return self.reading(images)
+
+    def reading(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Pass batches on; leave the run when a signal has come."""
+        for batch in batches:
             if self.interrupt and self.interrupt.number is not None:
                 self.leave(self.interrupt.number)
             yield batch

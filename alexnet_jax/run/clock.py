@@ -14,12 +14,12 @@ class Clock:
         self._steps = 0
 
     @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Count the time inside as waiting for the next step's data."""
+    def waiting(self, steps: int = 1) -> Iterator[None]:
+        """Count the time inside as waiting for the data of the next steps."""
         begin = time.perf_counter()
         yield
         self._wait += time.perf_counter() - begin
-        self._steps += 1
+        self._steps += steps
 
     def read(self, batch_size: int) -> dict[str, float]:
         """Return images_per_second, step_ms and data_wait_ms; a step takes both times together."""

@@ -1,6 +1,7 @@
 """The loss and the compiled training step."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.input import augment
+from alexnet_jax.data.input.feed import gather
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.forward import make_forward, mesh_axes
 from alexnet_jax.net.values import stats_of
@@ -19,7 +21,13 @@ from alexnet_jax.step.create import abstract_state
 from alexnet_jax.step.optimizer import make_optimizer
 from alexnet_jax.step.state import TrainState, shardings_of
 from alexnet_jax.system.random_streams import stream
-from alexnet_jax.system.sharding import DATA, batch_sharding, compiler_options, data_axis
+from alexnet_jax.system.sharding import (
+    DATA,
+    batch_sharding,
+    compiler_options,
+    data_axis,
+    everywhere,
+)
 
 
 def make_train_step(config: ConfigDict, arch: Architecture, mesh: Mesh):
@@ -28,7 +36,42 @@ def make_train_step(config: ConfigDict, arch: Architecture, mesh: Mesh):
     batch: image (B, size, size, 3) uint8 and label (B,) int32, over "data".
     pixel_stats: what `make_pixel_stats` gave.
     """
+    batch = batch_sharding(mesh)
+    return _compiled(
+        _make_update(config, arch, mesh), config, arch, mesh, {"image": batch, "label": batch}
+    )
+
+
+def make_train_steps(config: ConfigDict, arch: Architecture, mesh: Mesh):
+    """Return several steps compiled as one; they return the last loss.
+
+    In place of the batch they take what `feed.Resident` gives, for any number of steps.
+    """
+    update = _make_update(config, arch, mesh)
+
+    def train_steps(state: TrainState, resident, pixel_stats) -> tuple[TrainState, Array]:
+        def one(k, before):
+            batch = gather(mesh, resident["split"], resident["indices"][k])
+            return update(before[0], batch, pixel_stats)
+
+        return lax.fori_loop(0, resident["count"], one, (state, jnp.zeros(())))
+
+    return _compiled(train_steps, config, arch, mesh, everywhere(mesh))
+
+
+def _compiled(function: Callable, config: ConfigDict, arch: Architecture, mesh: Mesh, images):
     shardings = shardings_of(abstract_state(config, arch, mesh))
+    return jax.jit(
+        function,
+        donate_argnums=0,
+        in_shardings=(shardings, images, None),
+        out_shardings=(shardings, None),
+        compiler_options=compiler_options(mesh),
+    )
+
+
+def _make_update(config: ConfigDict, arch: Architecture, mesh: Mesh):
+    """Return the step before it is compiled."""
     tx = make_optimizer(config.optimizer)
     loss = make_loss(config.data, arch, mesh)
 
@@ -51,14 +94,7 @@ def make_train_step(config: ConfigDict, arch: Architecture, mesh: Mesh):
         )
         return state, value
 
-    batch = batch_sharding(mesh)
-    return jax.jit(
-        train_step,
-        donate_argnums=0,
-        in_shardings=(shardings, {"image": batch, "label": batch}, None),
-        out_shardings=(shardings, None),
-        compiler_options=compiler_options(mesh),
-    )
+    return train_step
 
 
 def make_loss(data: ConfigDict, arch: Architecture, mesh: Mesh):

@@ -47,6 +47,7 @@ class Interrupt:
 
     def __enter__(self) -> "Interrupt":
         self._several = jax.process_count() > 1
+        self._asked = 0
         self._from_user = signal.SIGTERM
         handler = self._hand_on if self._several else self._note
         self._before = {
@@ -62,7 +63,8 @@ class Interrupt:
 
     def asked(self, step: int) -> int | None:
         """Return the signal that asks to stop before this step: the same one in all processes."""
-        if self._several and multihost_utils.reached_preemption_sync_point(step):
+        self._asked += 1  # JAX's processes stop at a number that none may leave out, as steps may
+        if self._several and multihost_utils.reached_preemption_sync_point(self._asked):
             self.number = self._from_user
         return self.number
 

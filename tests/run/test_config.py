@@ -38,6 +38,7 @@ FREE = {
     "data.held_out",
     "data.prepared_dir",
     "data.workers",
+    "data.resident",
     "mesh.data",
     "mesh.group",
     "mesh.cpu_devices",
