@@ -21,7 +21,8 @@ def shared(make: Callable, key: Callable) -> Callable:
 
 
 def of_training(config, arch, mesh):
-    return repr((config.data, config.optimizer, arch)), mesh
+    data = {**config.data, "resident": None}  # where images come from is not in the step
+    return repr((data, config.optimizer, arch)), mesh
 
 
 TRAIN = shared(make_train_step, of_training)

@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
     return tiny.write_images(tmp_path_factory.mktemp("elastic"))
 
 
-def config(folder: pathlib.Path, mesh: str):
+def config(folder: pathlib.Path, mesh: str, resident: str = "on"):
     data, group = MESHES[mesh]
     signal = {f"model__init__std__conv{n}": 0.15 for n in range(1, 6)}
     signal |= {f"model__init__std__fc{n}": 0.1 for n in range(6, 9)}
@@ -27,6 +27,7 @@ def config(folder: pathlib.Path, mesh: str):
         epochs=6,
         optimizer__learning_rate=0.001,
         checkpoint__every_steps=STOP,
+        data__resident=resident,
         mesh__data=data,
         mesh__group=group,
         **signal,
@@ -39,7 +40,7 @@ def losses(workdir: pathlib.Path) -> list[float]:
 
 @pytest.fixture(scope="module")
 def unbroken(folder):
-    train(config(folder, "1x1"), folder / "unbroken")
+    train(config(folder, "1x1", "off"), folder / "unbroken")
     return losses(folder / "unbroken")
 
 

@@ -150,13 +150,13 @@ def tiny_length(workdir: pathlib.Path) -> int:
 
 
 def test_signals_save_say_so_in_one_line_and_change_no_bit(folder, unbroken):
-    workdir = folder / "stopped"
+    workdir, read = folder / "stopped", {"data__resident": "off"}  # others have resident images
     for moment, number, code in (
         (in_a_step, signal.SIGTERM, 143),
         (in_evaluation, signal.SIGINT, 130),
         (in_a_save, signal.SIGINT, 130),
     ):
-        process = begin(folder, workdir)
+        process = begin(folder, workdir, **read)
         assert interrupt(process, moment, workdir, number)
         found, out, rest = end(process)
         assert (found, out) == (code, "")

@@ -91,8 +91,8 @@ def state_bits(folder, name):
 
 @pytest.fixture(scope="module")
 def unbroken(folder):
-    """One process, a column on each of two devices."""
-    result = alone(folder, "unbroken", devices=2)
+    """One process, a column on each of two devices, images read in each epoch."""
+    result = alone(folder, "unbroken", devices=2, data__resident="off")
     assert result["step"] == STEPS
     return lines(folder / "unbroken"), state_bits(folder, "unbroken")
 
@@ -138,7 +138,8 @@ def test_after_a_death_the_others_end_and_the_run_goes_on(folder, unbroken):
 @pytest.mark.slow
 def test_a_signal_stops_all_and_one_device_goes_on(folder, unbroken):
     # Of four devices in use three are of one process: a pair of columns has one of each.
-    processes = pair(folder, "stopped", devices=3, mesh__data=2, mesh__group=2)
+    both = {"mesh__data": 2, "mesh__group": 2, "data__resident": "off"}
+    processes = pair(folder, "stopped", devices=3, **both)
     wait_for_step(folder, "stopped", 7)  # the first validation was after 6
     processes[1].send_signal(signal.SIGTERM)
     for process in processes:
