@@ -15,6 +15,7 @@ from tests.support import tiny
 MESHES = {"one": (1, 1), "data": (2, 1), "columns": (1, 2)}
 STEPS, STOP = 200, 80  # 38 epochs of 42 images, by 8; it goes on from step 60, within an epoch
 LOG, SAVE, RATES = 40, 60, 9  # steps; stretches of the learning rate
+EARLY = 20  # a tenth of the run: a first look whether it is at chance
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def ends_of_calls(most: int) -> list[int]:
     for step in range(1, STEPS + 1):
         epoch_ends = step * 8 // 42 > (step - 1) * 8 // 42
         other_rate = step * RATES // STEPS > (step - 1) * RATES // STEPS
-        due = step % LOG == 0 or step % SAVE == 0 or epoch_ends or other_rate
+        due = step % LOG == 0 or step % SAVE == 0 or step == EARLY or epoch_ends or other_rate
         if due or step == STEPS or step - last == most:
             ends.append(step)
             last = step
