@@ -5,7 +5,7 @@ does the same as all others; only process 0 writes logs.
 
 When a process dies or stops answering, JAX's coordination service aborts the others from C++, so
 that they cannot run any more Python. So `start` gives each process a small companion program, which
-prints what the abort means.
+prints what the abort means in place of the stack trace of C++, and keeps that in a file.
 """
 
 import contextlib
@@ -26,16 +26,35 @@ from alexnet_jax.errors import CheckpointError, ConfigError
 
 NEVER_MS = 2**31 - 1  # a barrier's timeout: a slow disk may take longer than any guess
 GONE = (
-    "error: JAX ended this process: a peer is gone or never came, unless a line above says "
-    "otherwise; the same command, in all processes, goes on\n"
+    "error: JAX ended this process: a peer is gone, hangs or never came, unless a line above or in "
+    "{} says otherwise; the same command, in all processes, goes on\n"
 )
-# Reads what faulthandler writes at a fatal signal. At an abort it prints GONE, otherwise that text.
+# Reads what faulthandler writes at a fatal signal (stdin), and what C++ writes to stderr. That is
+# passed on after five seconds, if the process still lives; at an abort it goes to a file.
 _WITNESS = """
-import signal, sys
-for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, signal.SIG_IGN)
-dump = sys.stdin.read()
-sys.stderr.write(sys.argv[1] if "Aborted" in dump else dump)
+import os, select, signal, sys, tempfile, time
+for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP"):
+    signal.signal(getattr(signal, name), signal.SIG_IGN)
+gone, of_cpp = sys.argv[1], int(sys.argv[2])
+dump, held, opened = b"", [], [0, of_cpp]
+while opened:
+    for ready in select.select(opened, [], [], 1)[0]:
+        data = os.read(ready, 65536)
+        if not data:
+            opened.remove(ready)
+        elif ready == of_cpp:
+            held.append((time.monotonic() + 5, data))
+        else:
+            dump += data
+    while held and not dump and held[0][0] < time.monotonic():
+        os.write(2, held.pop(0)[1])
+said = b"".join(data for _, data in held)
+if b"Aborted" in dump:
+    with tempfile.NamedTemporaryFile(prefix="alexnet_jax_", suffix=".log", delete=False) as file:
+        file.write(said)
+    os.write(2, gone.format(file.name).encode())
+else:
+    os.write(2, said + dump)
 """
 
 
@@ -62,9 +81,7 @@ def start(
     """
     known = "" if process_id is None else f"process {process_id} of {num_processes}, "
     print(f"{known}{socket.gethostname()}:{os.getpid()}: waiting for the others", file=sys.stderr)
-    witness = subprocess.Popen([sys.executable, "-I", "-c", _WITNESS, GONE], stdin=subprocess.PIPE)
-    assert witness.stdin is not None
-    faulthandler.enable(witness.stdin)
+    _have_a_witness()
     seconds = settings.timeout_seconds
     try:
         jax.distributed.initialize(
@@ -81,6 +98,24 @@ def start(
             f"--distributed does not know who takes part ({error}): start it with srun or mpirun, "
             "or give --coordinator=host:port --num_processes=N --process_id=K"
         ) from error
+
+
+def _have_a_witness() -> None:
+    """Start the companion program; from here on, file 2 is for C++, and sys.stderr for Python."""
+    reading, writing = os.pipe()
+    terminal = os.dup(2)
+    witness = subprocess.Popen(
+        [sys.executable, "-I", "-c", _WITNESS, GONE, str(reading)],
+        stdin=subprocess.PIPE,
+        pass_fds=[reading],
+    )
+    assert witness.stdin is not None
+    faulthandler.enable(witness.stdin)
+    sys.stderr.flush()
+    os.dup2(writing, 2)
+    os.close(reading)
+    os.close(writing)
+    sys.stderr = os.fdopen(terminal, "w", buffering=1, errors="backslashreplace")
 
 
 def local_devices(environment: Mapping[str, str]) -> list[int] | None:
@@ -153,3 +188,6 @@ def blame_a_peer_first(settings: ConfigDict) -> Iterator[None]:
         if jax.distributed.is_initialized():
             time.sleep(2 * settings.timeout_seconds)
         raise
+    finally:
+        if jax.distributed.is_initialized():  # the way of C++'s words, so that the last come last
+            sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)

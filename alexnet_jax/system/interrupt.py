@@ -1,6 +1,7 @@
 """Signals that ask a program to stop: a run saves first, anything else just leaves.
 
-Only commands handle signals; `train` looks at the `Interrupt` that it is given.
+`starting.py` lists them. Only commands handle signals; `train` looks at the `Interrupt` that it is
+given.
 """
 
 import os
@@ -9,8 +10,7 @@ import signal
 import jax
 from jax.experimental import multihost_utils
 
-# SIGUSR1 and SIGUSR2 announce the end of a SLURM job (--signal); SIGHUP, a lost ssh connection.
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+from alexnet_jax.system.starting import heeded
 
 
 class Stopped(KeyboardInterrupt):
@@ -23,13 +23,8 @@ class Stopped(KeyboardInterrupt):
 
 def stop_at_once() -> None:
     """Let each of SIGNALS raise Stopped wherever the program is, except in an Interrupt."""
-    for number in _heeded():
+    for number in heeded():
         signal.signal(number, _stop)
-
-
-def _heeded() -> list[signal.Signals]:
-    """Return SIGNALS without those that whoever started the program ignores, as nohup does."""
-    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _stop(number: int, _) -> None:
@@ -52,7 +47,7 @@ class Interrupt:
         handler = self._hand_on if self._several else self._note
         self._before = {
             number: signal.signal(number, handler)
-            for number in _heeded()
+            for number in heeded()
             if not (self._several and number == signal.SIGTERM)
         }
         return self

@@ -1,0 +1,24 @@
+"""A command that is asked to stop before it runs: while Python imports JAX, which takes seconds."""
+
+import os
+import signal
+
+# SIGUSR1 and SIGUSR2 announce the end of a SLURM job (--signal); SIGHUP, a lost ssh connection.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+
+
+def leave_with_a_line() -> None:
+    """Let each of SIGNALS end the process with one line, until `interrupt.stop_at_once`."""
+    for number in heeded():
+        signal.signal(number, _leave)
+
+
+def heeded() -> list[signal.Signals]:
+    """Return SIGNALS without those that whoever started the program ignores, as nohup does."""
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _leave(number: int, _) -> None:
+    line = f"stopped by {signal.Signals(number).name}: nothing had begun\n"
+    os.write(2, line.encode())
+    os._exit(128 + number)  # an exception would end as a traceback of whatever is imported
