@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import zipfile
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from alexnet_jax.data.sources.source import Source
 from alexnet_jax.errors import DataError
 from alexnet_jax.run import config as configs
 from alexnet_jax.run import folder
-from tests.support import tiny
+from tests.support import official, tiny
 
 
 def put(folder: pathlib.Path, *names: str) -> pathlib.Path:
@@ -240,3 +241,64 @@ def test_item_19_classes_and_images_are_always_said_first(tmp_path, capsys, make
         prepare(data, only)
         first = capsys.readouterr().err.splitlines()[0]
         assert first == f"data: {tmp_path}/{said}"
+
+
+OTHERS = {  # beside the images: below train/<wnid>/ or val/, or in their archives
+    "Thumbs.db": "1 files *.db",
+    "more.jxl": "1 files *.jxl",
+    "._1.JPEG": "1 hidden files",
+    "README": "1 files without an ending",
+}
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+@pytest.mark.parametrize("form", ["archives", "folders", "flat"])
+def test_item_3_what_ilsvrc_leaves_out_is_said(tmp_path, capsys, form, part):
+    """Of ILSVRC's archives and folders the other files are counted in one line, too."""
+    root, others = tmp_path / "source", dict.fromkeys(OTHERS, b"none")
+    images, wnids = official.numbered_images("ILSVRC2012_val", 13, 1)
+    train = official.train_images()
+    if form == "archives":
+        official.write_2012(root)
+        if part == "train":
+            train[official.WNIDS[0]] |= others
+            (root / "ILSVRC2012_img_train.tar").write_bytes(official.tar_of_tars(train))
+        else:
+            (root / "ILSVRC2012_img_val.tar").write_bytes(official.tar(images | others))
+    else:
+        official.write_extracted_2012(root, flat=form == "flat")
+        of_train = root / "train" / official.WNIDS[0]
+        of_val = root / "val" if form == "flat" else root / "val" / wnids[0]
+        for name in OTHERS:
+            (of_train if part == "train" else of_val).joinpath(name).write_bytes(b"none")
+    dataset = prepare(tiny.data_config(tmp_path, builder="ilsvrc", size=32))
+    assert (dataset.num_examples("train"), dataset.num_examples("validation")) == (44, 13)
+    line = capsys.readouterr().err.splitlines()[1]
+    assert line.startswith(f"{root}: left out: ") and all(said in line for said in OTHERS.values())
+    assert sum(dataset.left_out.values()) == len(OTHERS)
+
+
+@pytest.mark.parametrize("form", ["archive", "folder"])
+def test_item_3_what_tiny_imagenet_leaves_out_is_said(tmp_path, capsys, form):
+    """Of Tiny ImageNet all but its own files is counted in one line, too."""
+    wnid = official.WNIDS[0]
+    of_class = {f"train/{wnid}/images/{name}": b"none" for name in OTHERS}
+    of_class |= {f"train/{wnid}/{wnid}_boxes.txt": b"", f"train/{wnid}/x.JPEG": b"none"}
+    picture = official.jpeg(wnid, 1)
+    content = of_class | {f"train/{wnid}/images/{k}.JPEG": picture for k in range(3)}
+    content |= {f"train/n02119789/images/{k}.JPEG": picture for k in range(3)}
+    content |= {"val/images/val_0.JPEG": picture, "val/@eaDir/x.JPEG": b"none"}
+    content["val/val_annotations.txt"] = f"val_0.JPEG\t{wnid}\n".encode()
+    (tmp_path / "source").mkdir()
+    with zipfile.ZipFile(tmp_path / "source" / "tiny-imagenet-200.zip", "w") as archive:
+        for name, data in content.items():
+            archive.writestr(f"tiny-imagenet-200/{name}", data)
+    if form == "folder":
+        with zipfile.ZipFile(tmp_path / "source" / "tiny-imagenet-200.zip") as archive:
+            archive.extractall(tmp_path / "source")
+    dataset = prepare(tiny.data_config(tmp_path, builder="tiny_imagenet", size=64))
+    assert (dataset.num_examples("train"), dataset.num_examples("validation")) == (6, 1)
+    line = capsys.readouterr().err.splitlines()[1]
+    assert all(said in line for said in OTHERS.values())
+    assert "1 pictures outside train/<wnid>/images" in line and "(@eaDir)" in line
+    assert sum(dataset.left_out.values()) == len(OTHERS) + 2

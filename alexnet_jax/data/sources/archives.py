@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.sources.listing import is_image_name
+from alexnet_jax.data.sources.listing import LeftOut, is_image_name
 from alexnet_jax.errors import DataError
 
 NO_FILE = -1
@@ -76,12 +76,15 @@ class TarImages:
         return read_square(data, name, resize)
 
 
-def images_of(path: pathlib.Path, offset: int = 0, size: int | None = None) -> list[Member]:
+def images_of(
+    path: pathlib.Path, offset: int = 0, size: int | None = None, *, left_out: LeftOut
+) -> list[Member]:
     """Return the image files of an archive, sorted by name without folders.
 
     Args:
       path: an uncompressed tar archive, or a file that holds one.
       offset, size: where the archive lies in the file, bytes. Size None: to the end of the file.
+      left_out: counts all other files.
 
     Raises:
       DataError: the archive is damaged, cut short or compressed, or no archive at all.
@@ -89,8 +92,12 @@ def images_of(path: pathlib.Path, offset: int = 0, size: int | None = None) -> l
     by_name = {}  # of two files with one name the later one counts, as in unpacking
     for member in members(path, offset, size):
         name = member.name.rpartition("/")[2]
-        if is_image_name(name):
-            by_name[name] = dataclasses.replace(member, name=name)
+        if not is_image_name(name):
+            left_out.file(name)
+            continue
+        if name in by_name:
+            left_out["earlier files of one name in an archive"] += 1
+        by_name[name] = dataclasses.replace(member, name=name)
     return [by_name[name] for name in sorted(by_name)]
 
 

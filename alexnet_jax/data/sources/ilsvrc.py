@@ -24,7 +24,7 @@ import re
 from alexnet_jax.data.sources.archives import TarImages, images_of
 from alexnet_jax.data.sources.devkit import Devkit, find_devkit
 from alexnet_jax.data.sources.folders import files_split
-from alexnet_jax.data.sources.listing import class_folders, images, is_image_name
+from alexnet_jax.data.sources.listing import LeftOut, class_folders, images, is_image_name
 from alexnet_jax.data.sources.source import Item, Source, Split, held_out, listing_digest
 from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets, words_of
 from alexnet_jax.errors import DataError
@@ -69,7 +69,8 @@ def ilsvrc_source(
         wrong = "no folder" if root.exists() else "not there"
         raise DataError(f"expected ILSVRC {release} in data.dir={root}, but it is {wrong}")
     kit = find_devkit(root, release) if _NUMBERED[release] else None
-    train = find_synsets(root, _TRAIN[release])
+    left_out = LeftOut()
+    train = find_synsets(root, _TRAIN[release], left_out)
     wnids = train.wnids if train else _wnids_without_train(root, release, kit, only)
     splits = {}
     if train and (only is None or not _NUMBERED[release]):
@@ -77,7 +78,7 @@ def ilsvrc_source(
     for split, (archive, folder) in _NUMBERED[release].items():
         if only not in (None, split):
             continue
-        numbered = _numbered(split, root / archive, root / folder, kit, wnids)
+        numbered = _numbered(split, root / archive, root / folder, kit, wnids, left_out)
         if numbered is not None:
             splits[split] = numbered
         elif split == (only or "validation"):
@@ -85,7 +86,8 @@ def ilsvrc_source(
     if not _NUMBERED[release]:
         splits = _hold_out(splits["train"], validation_fraction, of, str(root))
     parts = [(s, name, label) for s, split in splits.items() for name, label in _listing(split)]
-    return Source(wnids, splits, listing_digest([*wnids, *parts]), _classes(wnids, kit, root))
+    classes = _classes(wnids, kit, root)
+    return Source(wnids, splits, listing_digest([*wnids, *parts]), classes, left_out)
 
 
 def _listing(split: Split) -> list[tuple[str, int]]:
@@ -139,6 +141,7 @@ def _numbered(
     folder: pathlib.Path,
     kit: Devkit | None,
     wnids: tuple[str, ...],
+    left_out: LeftOut,
 ) -> Split | None:
     """Return the split of an archive or folder of numbered images, None if there is neither.
 
@@ -147,7 +150,7 @@ def _numbered(
     """
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     if archive.is_file():
-        tar, inside = TarImages(), images_of(archive)
+        tar, inside = TarImages(), images_of(archive, left_out=left_out)
         tar.add(inside, _from_kit([m.name for m in inside], split, archive, kit, labels))
         return Split(
             len(inside),
@@ -158,11 +161,19 @@ def _numbered(
         return None
     classes = class_folders(folder)
     if classes:
-        paths = [path for wnid in classes for path in images(folder, wnid, may_be_empty=True)]
+        class_folders(folder, left_out)
+        paths = [
+            path
+            for wnid in classes
+            for path in images(folder, wnid, may_be_empty=True, left_out=left_out)
+        ]
         paths.sort(key=lambda path: (pathlib.PurePath(path).name, path))
         given = [_label(pathlib.PurePath(p).parts[0], p, split, labels) for p in paths]
     else:
-        paths = sorted(p.name for p in folder.iterdir() if is_image_name(p.name))
+        names = sorted(p.name for p in folder.iterdir())
+        paths = [name for name in names if is_image_name(name)]
+        for name in set(names) - set(paths):
+            left_out.file(name)
         given = _from_kit(paths, split, folder, kit, labels)
     if not paths:
         raise DataError(f"{folder} holds no images; add them, or name another folder")

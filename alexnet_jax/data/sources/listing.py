@@ -5,6 +5,7 @@ import functools
 import importlib.util
 import os
 import pathlib
+from collections.abc import Iterator
 
 from alexnet_jax.errors import DataError
 
@@ -147,9 +148,34 @@ def images(
     """
     names: list[str] = []
     left_out = LeftOut() if left_out is None else left_out
+    for name in files_below(folder, class_name, left_out):
+        file = os.path.basename(name)
+        if not is_image_name(file):
+            left_out.file(file)
+            continue
+        names.append(name)
+        if class_name != "." and os.path.dirname(name) != class_name:
+            left_out.deeper()
+    if not names and not may_be_empty:
+        raise DataError(
+            f"the class folder {folder / class_name} holds no image (looked for files ending in "
+            f"{', '.join(IMAGE_SUFFIXES[:5])}, ...); fill it or remove it"
+        )
+    return sorted(names)
+
+
+def files_below(folder: pathlib.Path, part: str, left_out: LeftOut) -> Iterator[str]:
+    """Iterate over all files below folder/part, at any depth, as names below folder.
+
+    Args:
+      folder, part: where they are.
+      left_out: counts the folders that are not entered.
+
+    Raises:
+      DataError: a folder cannot be listed.
+    """
     entered: set[tuple[int, int]] = set()  # a link may lead back to a folder above it
-    top = folder / class_name
-    for path, folders, files in os.walk(top, followlinks=True, onerror=_stop_at):
+    for path, folders, files in os.walk(folder / part, followlinks=True, onerror=_stop_at):
         status = os.stat(path)
         if (status.st_dev, status.st_ino) in entered:
             folders.clear()
@@ -161,16 +187,4 @@ def images(
                 left_out.folder(name)
         folders[:] = sorted(filter(is_shown, folders))
         below = os.path.relpath(path, folder)
-        for file in files:
-            if not is_image_name(file):
-                left_out.file(file)
-                continue
-            names.append(os.path.join(below, file))
-            if class_name != "." and path != os.fspath(top):
-                left_out.deeper()
-    if not names and not may_be_empty:
-        raise DataError(
-            f"the class folder {folder / class_name} holds no image (looked for files ending in "
-            f"{', '.join(IMAGE_SUFFIXES[:5])}, ...); fill it or remove it"
-        )
-    return sorted(names)
+        yield from (os.path.join(below, file) for file in files)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from alexnet_jax.data.sources.archives import TarImages, images_of, members
 from alexnet_jax.data.sources.folders import files_split
-from alexnet_jax.data.sources.listing import class_folders, images
+from alexnet_jax.data.sources.listing import LeftOut, class_folders, images
 from alexnet_jax.data.sources.source import Item, Split
 from alexnet_jax.errors import DataError
 
@@ -21,11 +21,13 @@ class Synsets(NamedTuple):
       where: the archive or folder.
       wnids: in the order of their labels.
       archives: (path, offset, size) of the tar archive of each wnid; None: there are folders.
+      left_out: counts what `split` leaves out.
     """
 
     where: pathlib.Path
     wnids: tuple[str, ...]
     archives: dict[str, tuple] | None
+    left_out: LeftOut
 
     def split(self) -> Split:
         """List the images, in the order of labels and names.
@@ -38,7 +40,7 @@ class Synsets(NamedTuple):
     def _archives(self, archives: dict[str, tuple]) -> Split:
         tar = TarImages()
         for label, wnid in enumerate(self.wnids):
-            inner = images_of(*archives[wnid])
+            inner = images_of(*archives[wnid], left_out=self.left_out)
             tar.add(inner, [label] * len(inner))
         if not tar.names:
             raise DataError(f"{self.where} holds no images; download it again")
@@ -52,14 +54,18 @@ class Synsets(NamedTuple):
 
     def _folders(self) -> Split:
         folder, wnids = self.where, self.wnids
-        files = [(name, label) for label, w in enumerate(wnids) for name in images(folder, w)]
+        files = [
+            (name, label)
+            for label, wnid in enumerate(wnids)
+            for name in images(folder, wnid, left_out=self.left_out)
+        ]
         # The names are those inside the archives, however deep the files lie.
         names = [f"{wnids[label]}/{pathlib.PurePath(name).name}" for name, label in files]
         order = sorted(range(len(files)), key=lambda i: (files[i][1], names[i]))
         return files_split(folder, [files[i] for i in order], [names[i] for i in order])
 
 
-def find_synsets(root: pathlib.Path, archive_name: str) -> Synsets | None:
+def find_synsets(root: pathlib.Path, archive_name: str, left_out: LeftOut) -> Synsets | None:
     """Return where the training images are, or None if there are none.
 
     It looks for the archive of archives, then for archives n<digits>.tar in train/ or in `root`,
@@ -68,6 +74,7 @@ def find_synsets(root: pathlib.Path, archive_name: str) -> Synsets | None:
     Args:
       root: the folder (data.dir).
       archive_name: name of the archive of archives.
+      left_out: counts what is left out, now or by `split`.
 
     Raises:
       DataError: an archive is damaged, or classes are not named by wnids.
@@ -79,14 +86,15 @@ def find_synsets(root: pathlib.Path, archive_name: str) -> Synsets | None:
             for m in members(archive)
             if m.name.endswith(".tar")
         }
-        return Synsets(archive, checked_wnids(list(inner), str(archive)), inner)
+        return Synsets(archive, checked_wnids(list(inner), str(archive)), inner, left_out)
     for where in (folder, root):
         tars: dict[str, tuple] = {path.stem: (path, 0, None) for path in where.glob("n*.tar")}
         if tars:
-            return Synsets(where, checked_wnids(list(tars), str(where)), tars)
+            return Synsets(where, checked_wnids(list(tars), str(where)), tars, left_out)
     if not folder.is_dir():
         return None
-    return Synsets(folder, checked_wnids(class_folders(folder), str(folder)), None)
+    wnids = checked_wnids(class_folders(folder, left_out), str(folder))
+    return Synsets(folder, wnids, None, left_out)
 
 
 def checked_wnids(names: list[str], where: str) -> tuple[str, ...]:

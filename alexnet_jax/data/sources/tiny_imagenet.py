@@ -12,6 +12,7 @@ archive and the folder give the same records; some of the images may be missing.
 """
 
 import functools
+import os
 import pathlib
 import re
 import threading
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.sources.listing import images, is_image_name
+from alexnet_jax.data.sources.listing import LeftOut, files_below, is_image_name, is_shown
 from alexnet_jax.data.sources.source import (
     Item,
     Source,
@@ -47,11 +48,13 @@ class Files(NamedTuple):
       where: the archive or the folder.
       names: of all files, below tiny-imagenet-200/.
       read: returns the content of one; any thread may call it.
+      left_out: counts what is not taken.
     """
 
     where: pathlib.Path
     names: list[str]
     read: Callable[[str], bytes]
+    left_out: LeftOut
 
 
 def is_tiny_imagenet(root: pathlib.Path) -> bool:
@@ -71,6 +74,7 @@ def tiny_imagenet_source(root: pathlib.Path) -> Source:
     where = files.where
     found = (re.fullmatch(r"train/([^/]+)/images/([^/]+)", name) for name in files.names)
     train = sorted(match.groups() for match in found if match and is_image_name(match[2]))
+    _leave_out(files, {f"train/{wnid}/images/{name}" for wnid, name in train})
     wnids = checked_wnids(list({wnid for wnid, _ in train}), f"{where}: train")
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     listed = {
@@ -88,7 +92,7 @@ def tiny_imagenet_source(root: pathlib.Path) -> Source:
     classes: list[dict[str, str | int]] = [{"wnid": w, "words": words.get(w, w)} for w in wnids]
     parts = [(s, name, label) for s, rows in listed.items() for name, _, label in rows]
     digest = listing_digest([*wnids, *parts])
-    return Source(wnids, splits, digest, tuple(classes), notes=notes)
+    return Source(wnids, splits, digest, tuple(classes), files.left_out, notes)
 
 
 def tiny_imagenet_files(root: pathlib.Path) -> Files:
@@ -113,6 +117,19 @@ def _find(root: pathlib.Path) -> pathlib.Path | None:
             return folder
     archive = root / f"{_NAME}.zip"
     return archive if archive.is_file() else None
+
+
+def _leave_out(files: Files, train: set[str]) -> None:
+    """Count the files of train and val that are neither images of theirs nor of the download."""
+    for name in files.names:
+        folder, _, file = name.rpartition("/")
+        if name in train or not name.startswith(("train/", "val/")) or not file:
+            continue
+        if not is_image_name(file):
+            if not re.fullmatch(r"val_annotations\.txt|n\d{8}_boxes\.txt", file):
+                files.left_out.file(file)
+        elif folder != "val/images":
+            files.left_out["pictures outside train/<wnid>/images and val/images"] += 1
 
 
 def _validation(files: Files, labels: dict[str, int]) -> list[tuple[str, str, int]]:
@@ -157,9 +174,11 @@ def _load(files: Files, path: str, resize: Resize) -> Square:
 
 
 def _of_folder(folder: pathlib.Path) -> Files:
-    names = [name for part in ("train", "val") for name in images(folder, part, may_be_empty=True)]
-    names += [name for name in (_ANNOTATIONS, "words.txt") if (folder / name).is_file()]
-    return Files(folder, names, lambda name: (folder / name).read_bytes())
+    left_out = LeftOut()
+    names = [name for part in ("train", "val") for name in files_below(folder, part, left_out)]
+    names += ["words.txt"] if (folder / "words.txt").is_file() else []
+    names = [name.replace(os.sep, "/") for name in names]
+    return Files(folder, names, lambda name: (folder / name).read_bytes(), left_out)
 
 
 def _of_archive(path: pathlib.Path) -> Files:
@@ -169,7 +188,13 @@ def _of_archive(path: pathlib.Path) -> Files:
     except (OSError, *_ZIP_ERRORS) as error:
         raise DataError(f"{path} cannot be read ({error}); download it again") from error
     lock, prefix = threading.Lock(), f"{_NAME}/"
-    names = [name.removeprefix(prefix) for name in archive.namelist() if name.startswith(prefix)]
+    left_out, names = LeftOut(), []
+    for name in archive.namelist():
+        hidden = [folder for folder in name.split("/")[:-1] if not is_shown(folder)]
+        if hidden:
+            left_out.folder(hidden[0])
+        elif name.startswith(prefix):
+            names.append(name.removeprefix(prefix))
     if _ANNOTATIONS not in names:
         raise DataError(f"{path} lacks {prefix}{_ANNOTATIONS}; download it again")
 
@@ -177,4 +202,4 @@ def _of_archive(path: pathlib.Path) -> Files:
         with lock:  # a ZipFile counts its readers, and not safely
             return archive.read(prefix + name)
 
-    return Files(path, names, read)
+    return Files(path, names, read, left_out)
