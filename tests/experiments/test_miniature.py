@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from alexnet_jax.data.sources.listing import LeftOut
 from alexnet_jax.data.sources.tiny_imagenet import Files
 from alexnet_jax.errors import ConfigError, DataError
 from alexnet_jax.inference.predictions import Predictions
@@ -42,7 +43,7 @@ WNIDS = [f"n{k:08d}" for k in range(200)]
 def files(wnids: list[str] = WNIDS) -> Files:
     train = [f"train/{w}/images/{w}_{k}.JPEG" for w in wnids for k in (0, 49, 50, 449, 450, 499)]
     boxes = "".join(f"val_{k}.JPEG\t{w}\t0\t0\t9\t9\n" for k, w in enumerate(wnids))
-    return Files(pathlib.Path("x.zip"), train, lambda name: boxes.encode())
+    return Files(pathlib.Path("x.zip"), train, lambda name: boxes.encode(), LeftOut())
 
 
 def test_training_held_out_and_test_images_are_different_ones():
