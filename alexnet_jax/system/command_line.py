@@ -19,7 +19,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.system import distributed, recipes, sharding
+from alexnet_jax.system import compiled, distributed, recipes, sharding
 from alexnet_jax.system.interrupt import Stopped, stop_at_once
 
 USER_ERROR = 2
@@ -64,11 +64,13 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
     jax.config.update("jax_enable_x64", False)
     jax.config.update("jax_threefry_partitionable", True)
     stop_at_once()
+    compiled.define_flag()
     app.run(lambda argv: _guarded(main, argv), flags_parser=functools.partial(_parse, words=words))
 
 
 def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
     try:
+        compiled.keep_compiled()
         return main(argv)
     except UserError as error:
         distributed.leave(_print_error(error))

@@ -123,8 +123,7 @@ def _runner(out: pathlib.Path, ended):
     FLAGS = flags.FLAGS
     if FLAGS.where == "slurm":
         return Slurm(out, FLAGS.jobs, options(FLAGS.slurm), say, ONE, ended)
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(out / "compiled")}
-    environment = with_kept_memory({**cache, **os.environ})
+    environment = with_kept_memory(os.environ)
     devices = local.devices(FLAGS.jobs, local.gpus())
     return local.Local([{**environment, **one} for one in devices], say, ONE, ended)
 

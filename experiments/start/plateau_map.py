@@ -19,13 +19,11 @@ OUT/MAP.svg (matplotlib), and one JSON object, also OUT/MAP.json.
 """
 
 import json
-import os
 import pathlib
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 from absl import flags
 from matplotlib import pyplot
 from rich.table import Table
@@ -161,9 +159,6 @@ def define_flags() -> None:
 def main(_) -> None:
     """Make the missing runs, and sum up."""
     name, out = flags.FLAGS.map, pathlib.Path(flags.FLAGS.out)
-    # Recipes share most of what is compiled; the user may have chosen a folder for it.
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(out.absolute() / "compiled"))
     drawn = map_of(name, flags.FLAGS.config)
     settings = drawn.settings()
     runs = RunLines(out / f"{name}.jsonl")

@@ -65,9 +65,7 @@ def sweep(settings: Sequence[Setting]) -> dict[str, Any]:
 def _runner(out: pathlib.Path) -> Callable[[Sequence[Run]], dict[str, str]]:
     if flags.FLAGS.where == "slurm":
         return Slurm(out, flags.FLAGS.jobs, options(flags.FLAGS.slurm), say)
-    # Settings and seeds share most of what is compiled; the user may have chosen a folder for it.
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(out.absolute() / "compiled")}
-    environment = with_kept_memory({**cache, **os.environ})
+    environment = with_kept_memory(os.environ)
     devices = local.devices(flags.FLAGS.jobs, local.gpus())
     return local.Local([{**environment, **one} for one in devices], say)
 
