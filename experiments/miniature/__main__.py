@@ -57,12 +57,7 @@ def main(_) -> None:
     todo = [run for run in runs if not run.finished()]
     write_results(out)
     say(state(out, todo, FLAGS.jobs))
-
-    def ended() -> None:
-        write_results(out)
-        say(state(out, [run for run in todo if not run.finished()], FLAGS.jobs))
-
-    failed = _runner(out, ended)(todo) if todo else {}
+    failed = _runner(out, lambda: write_results(out))(todo) if todo else {}
     for name, why in failed.items():
         say(f"failed: {name}: {why}")
     print(json.dumps({"runs": len(runs), "failed": failed, "page": str(out / page.NAME)}))

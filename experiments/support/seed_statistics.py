@@ -8,11 +8,16 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12  # of errors, which are fractions of an image count
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A mean difference and its 95 % interval (Student's t); None where there are too few seeds."""
+    """A mean difference and its 95 % interval (Student's t).
+
+    The ends are None where the seeds say nothing of the spread: one pair, or runs that all agree to
+    the last image, as two may by accident.
+    """
 
     mean: float
     low: float | None
@@ -43,8 +48,11 @@ def difference(first: Mapping[int, float], other: Mapping[int, float]) -> Differ
     mean, n = float(np.mean(b) - np.mean(a)), min(len(a), len(b))
     if n < 2:
         return Difference(mean, None, None, n, paired)
+    spread = np.ptp(np.subtract(b, a)) if paired else np.ptp(a) + np.ptp(b)
+    if spread < ROUNDING:
+        return Difference(mean, None, None, n, paired)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # runs that all agree have no variance
+        warnings.simplefilter("ignore", RuntimeWarning)  # one of two groups has no spread
         test = stats.ttest_rel(b, a) if paired else stats.ttest_ind(b, a, equal_var=False)
         interval = test.confidence_interval(CONFIDENCE)
     return Difference(mean, float(interval.low), float(interval.high), n, paired)

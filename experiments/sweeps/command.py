@@ -1,5 +1,6 @@
 """The command line of sweep.py and ablations.py: their flags, and a sweep from plan to picture."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -15,7 +16,7 @@ from alexnet_jax.system.atomic_file import write_atomic
 from experiments.support.environment import with_kept_memory
 from experiments.support.recipe import given
 from experiments.support.terminal import say, show
-from experiments.sweeps import local, results
+from experiments.sweeps import crossed, local, results
 from experiments.sweeps.runs import Run, Setting, plan
 from experiments.sweeps.slurm import Slurm, options
 
@@ -55,9 +56,13 @@ def sweep(settings: Sequence[Setting]) -> dict[str, Any]:
     finished = [run for run in runs if run.name not in failed]
     rows = results.summary(settings, finished)
     show(results.table(rows))
+    if effects := crossed.effects(settings, finished):
+        show(crossed.table(effects))
     picture = out / "sweep.svg"
     results.draw(settings, finished, picture)
     result = {"runs": len(runs), "failed": failed, "figure": str(picture), "settings": rows}
+    if effects:
+        result["effects"] = {name: dataclasses.asdict(one) for name, one in effects.items()}
     write_atomic(out / "summary.json", json.dumps(result, indent=2) + "\n")
     return result
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from alexnet_jax.errors import UserError
+from alexnet_jax.system import progress
 from experiments.sweeps.runs import Run
 
 MAIN = (sys.executable, "-m", "alexnet_jax.main")
@@ -90,17 +91,21 @@ class Local:
 
     def __call__(self, runs: Sequence[Run]) -> dict[str, str]:
         """Run all; return the name of each that failed, and why."""
-        failed = {}
+        failed, begin = {}, time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
             futures = {pool.submit(self._run, run): run for run in runs}
             try:
-                for future in concurrent.futures.as_completed(futures):
+                for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
                     run, why = futures[future], future.result()
                     if why is None:
                         run.note_finished()
                     else:
                         failed[run.name] = why
-                    self.say(f"{'finished' if why is None else 'FAILED'} {run.name} {why or ''}")
+                    left = (time.monotonic() - begin) / done * (len(runs) - done)
+                    count = f"{done} of {len(runs)}, about {progress.duration(left)} left"
+                    self.say(
+                        f"{'finished' if why is None else f'FAILED ({why})'} {run.name}: {count}"
+                    )
                     self.ended()
             except BaseException:  # a signal: the runs save, then this process ends
                 self.stopping.set()

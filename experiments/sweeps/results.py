@@ -90,9 +90,23 @@ def interval_text(figure: dict[str, Any]) -> str:
         return ""
     text = f"{100 * delta['mean']:+.2f}"
     if delta["low"] is None:
-        return text
+        return f"{text} (n = {delta['n']}: too few)"
     text += f" [{100 * delta['low']:+.2f}, {100 * delta['high']:+.2f}]"
     return text if delta["paired"] else f"{text} u"
+
+
+def label(setting: Setting) -> str:
+    """Return a name for a picture: fields without their section, one a line."""
+    if setting.name != ",".join(f"{field}={value}" for field, value in setting.overrides):
+        return setting.name
+    last = [field.rpartition(".")[2] for field, _ in setting.overrides]
+    short = [
+        # lrn.enabled and spatial_norm.enabled: the section tells them apart
+        end if last.count(end) == 1 and end != "enabled" else ".".join(field.split(".")[-2:])
+        for end, (field, _) in zip(last, setting.overrides, strict=True)
+    ]
+    rows = zip(short, (value for _, value in setting.overrides), strict=True)
+    return "\n".join(f"{name}={value}" for name, value in rows)
 
 
 def draw(settings: Sequence[Setting], finished: Sequence[Run], path: pathlib.Path) -> None:
@@ -112,8 +126,9 @@ def draw(settings: Sequence[Setting], finished: Sequence[Run], path: pathlib.Pat
         errors = [[100 * line["top1_error"] for line in curve] for curve in curves]
         means = [sum(row) / len(row) for row in zip(*errors, strict=False)]
         style = {"color": f"C{i % 10}", "linestyle": "-" if i < 10 else "--"}
-        right.plot(epochs, means, **style)
-    left.set_yticks(range(len(settings)), [setting.name for setting in settings], fontsize="small")
+        right.plot(epochs, means, marker="o" if len(means) == 1 else "", **style)
+    labels = [label(setting) for setting in settings]
+    left.set_yticks(range(len(settings)), labels, fontsize="small")
     left.invert_yaxis()
     left.set(xlabel="last top-1 validation error, %: runs, mean ± standard deviation")
     right.set(xlabel="epoch", ylabel="mean top-1 validation error, %, colours as on the left")

@@ -13,8 +13,9 @@ Without --vary the recipe itself is trained from several seeds. Put a value that
 double quotes: --vary='model.drop_layers=conv3,"conv3,conv4"'.
 
 It ends with a table of the validation errors, last and best: mean, standard deviation, and the
-difference to the first combination with its 95 % interval, paired by seed; a picture,
-OUT/sweep.svg (matplotlib); and one JSON object, also OUT/summary.json.
+difference to the first combination with its 95 % interval, paired by seed; where two fields have
+two values each, a table of the effect of each and of their interaction; a picture, OUT/sweep.svg
+(matplotlib); and one JSON object, also OUT/summary.json.
 """
 
 from absl import flags

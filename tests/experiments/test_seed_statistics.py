@@ -52,7 +52,13 @@ def test_one_pair_has_a_difference_and_no_interval(other):
     assert (found.low, found.high, found.n, found.paired) == (None, None, 1, False)
 
 
-@pytest.mark.parametrize("seeds", [(0, 1), (2, 3)])
-def test_runs_that_all_agree_leave_no_doubt(seeds):
-    found = difference({0: 0.5, 1: 0.5}, dict.fromkeys(seeds, 0.25))
-    assert (found.mean, found.low, found.high) == (-0.25, -0.25, -0.25)
+@pytest.mark.parametrize("seeds", [(0, 1), (2, 3), (0, 1, 2)])
+def test_runs_that_agree_by_accident_have_no_interval_of_no_width(seeds):
+    found = difference(dict.fromkeys((0, 1, 2), 0.5), dict.fromkeys(seeds, 0.25))
+    assert (found.mean, found.low, found.high) == (-0.25, None, None)
+
+
+def test_one_group_without_spread_has_an_interval_from_the_other():
+    found = difference({0: 0.5, 1: 0.5}, {2: 0.25, 3: 0.35})
+    # Welch's degrees of freedom are those of the other group: 1. Student's t, .975: 12.706.
+    assert found.high == pytest.approx(-0.2 + 12.7062 * 0.05, rel=1e-4)

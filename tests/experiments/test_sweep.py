@@ -1,9 +1,11 @@
 """Sweeps: the grid, runs that fail or are killed, what is made of their errors."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +18,9 @@ from rich.console import Console
 
 from alexnet_jax.errors import ConfigError, UserError
 from experiments.support import recipe
-from experiments.sweeps import command, local, slurm
+from experiments.sweeps import command, crossed, local, results, slurm
 from experiments.sweeps.results import draw, figures, summary, table
-from experiments.sweeps.runs import Setting, grid, plan
+from experiments.sweeps.runs import Run, Setting, grid, plan
 from tests.support import tiny
 
 # ml_collections loads a config's file in a way that Python is about to leave.
@@ -371,3 +373,61 @@ def test_a_real_sweep_of_which_one_run_fails(tmp_path):
     assert error == tiny.lines(workdir)[-1]["top1_error"]
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == result
     assert pathlib.Path(result["figure"]).exists()
+
+
+def errors_of(settings, errors, folder) -> list[Run]:
+    """Return finished runs with these last top-1 errors: seeds are rows."""
+    runs = [
+        Run(setting, seed, folder / f"{k},{seed}", (), "")
+        for seed in range(len(errors))
+        for k, setting in enumerate(settings)
+    ]
+    for run, error in zip(runs, itertools.chain(*errors), strict=True):
+        run.workdir.mkdir()
+        line = {"split": "val", "step": 1, "epoch": 1.0, "top1_error": error, "top5_error": 0.0}
+        (run.workdir / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    return runs
+
+
+def test_two_crossed_fields_have_their_effects_and_their_interaction(tmp_path):
+    settings = grid(["model.lrn.enabled=True,False", "model.pool.window=3,2"])
+    errors = [[0.40, 0.42, 0.45, 0.51], [0.42, 0.43, 0.46, 0.50]]
+    found = crossed.effects(settings, errors_of(settings, errors, tmp_path))
+    each = np.array(errors)
+    by_hand = {
+        "model.lrn.enabled": (each[:, 2] + each[:, 3] - each[:, 0] - each[:, 1]) / 2,
+        "model.pool.window": (each[:, 1] + each[:, 3] - each[:, 0] - each[:, 2]) / 2,
+        "model.lrn.enabled x model.pool.window": each[:, 3] - each[:, 2] - each[:, 1] + each[:, 0],
+    }
+    assert list(found) == list(by_hand)
+    for name, values in by_hand.items():
+        assert found[name].mean == pytest.approx(values.mean())
+        # Student's t, 1 degree of freedom, .975: 12.706
+        half = 12.7062 * values.std(ddof=1) / 2**0.5
+        assert found[name].high == pytest.approx(values.mean() + half, rel=1e-4)
+    three = grid(["model.pool.window=3,2,4"])
+    assert crossed.effects(three, []) == {} == crossed.effects(settings, [])
+
+
+def test_a_picture_shows_a_single_validation_and_whole_short_names(tmp_path, monkeypatch):
+    settings = grid(["model.lrn.enabled=True,False", "model.pool.window=3,2"])
+    names = ["lrn.enabled=True\nwindow=3", "lrn.enabled=True\nwindow=2"]
+    assert [results.label(setting) for setting in settings[:2]] == names
+    assert results.label(Setting("crops", (("data.crop", "False"),))) == "crops"
+    drawn = []
+    monkeypatch.setattr(results.pictures, "save", lambda figure, path: drawn.append(figure))
+    runs = errors_of(settings, [[0.4, 0.5, 0.6, 0.7]], tmp_path)
+    results.draw(settings, runs, tmp_path / "x.svg")
+    (figure,) = drawn
+    lines = figure.axes[1].get_lines()
+    assert len(lines) == 4 and all(line.get_marker() == "o" for line in lines)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][:2] == names
+
+
+def test_a_sweep_says_how_many_runs_are_done_and_how_long_the_others_take(tmp_path):
+    _, runs = planned(tmp_path)
+    said: list[str] = []
+    local.Local([{**os.environ}], said.append, FAKE)(runs)
+    finished = [line for line in said if line.startswith("finished")]
+    counts = [re.search(r": (\d of \d), about .+ left$", line) for line in finished]
+    assert [found and found[1] for found in counts] == [f"{k} of 4" for k in (1, 2, 3, 4)]
