@@ -6,8 +6,9 @@
 
 --config is the name of a recipe of the package, or a file. A flag sets any field of it
 (docs/config.md): --config.model.lrn.enabled=False. Without --workdir the run's folder is
-runs/<the recipe's name>. The same command continues a run that was stopped. The last line is one
-JSON object with the result.
+runs/<the recipe's name>. The same command continues a run that was stopped. Another
+--config.optimizer.learning_rate and --from_here change the rate of a run from its last checkpoint
+on, as the authors did by hand. The last line is one JSON object with the result.
 
 Processes that are started by SLURM, Open MPI, Kubernetes or Cloud TPU find each other; others need
 --coordinator, --num_processes and --process_id.
@@ -36,6 +37,7 @@ def define_flags() -> None:
     """Define the command line."""
     command_line.define_config_flag()
     flags.DEFINE_string("workdir", "", "Folder of the run; runs/<the recipe's name> if empty.")
+    flags.DEFINE_bool("from_here", False, "Go on with another learning rate from here on.")
     flags.DEFINE_bool("distributed", False, "One of several processes of a run.")
     flags.DEFINE_string("coordinator", None, "host:port of process 0.")
     flags.DEFINE_integer("num_processes", None, "Processes of the run.", lower_bound=1)
@@ -61,6 +63,7 @@ def main(_) -> None:
             config,
             workdir,
             interrupt=Interrupt(),
+            from_here=values.from_here,
             after_validation=lambda: refresh.refresh(workdir),
         )
     if result:

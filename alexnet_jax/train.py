@@ -32,6 +32,7 @@ from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.filters import colour_shares, filter_grid
 from alexnet_jax.run import config as configs
 from alexnet_jax.run import dataset_info, folder
+from alexnet_jax.run.by_hand import Rates
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.clock import Clock
 from alexnet_jax.run.logger import Logger, Silence
@@ -53,6 +54,7 @@ def train(
     workdir: str | pathlib.Path,
     *,
     interrupt: Interrupt | None = None,
+    from_here: bool = False,
     after_validation: Callable[[], object] | None = None,
 ) -> dict:
     """Train what `config` describes in `workdir`; continue the run there if it has begun.
@@ -62,6 +64,7 @@ def train(
       workdir: the run's folder.
       interrupt: a context manager that is entered before the first step and asked before each step
         whether to stop; None: the run never stops early.
+      from_here: a run that has begun goes on with the config's learning rates from here.
       after_validation: called after each validation, in the process that writes the log.
 
     Returns:
@@ -89,7 +92,10 @@ def train(
     with contextlib.ExitStack() as stack:
         if first:
             stack.enter_context(folder.alone(workdir))
-            folder.check_run(workdir, config)
+            folder.check_run(workdir, config, from_here)
+        distributed.wait_for_all("checked")
+        rates, asked = Rates(folder.checkpoints_of(workdir, config)), config
+        config = rates.as_begun(asked)
         checkpoints = stack.enter_context(
             Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir)
         )
@@ -108,10 +114,13 @@ def train(
         stop = stack.enter_context(interrupt or contextlib.nullcontext())
         if first:
             dataset_info.keep(workdir, dataset, config.data, begun=bool(checkpoints.steps()))
-        run = Run(config, arch, mesh, dataset, checkpoints, log, stop)
+        run = Run(config, arch, mesh, dataset, checkpoints, log, stop, rates)
+        run.change_rates(asked)
         if first:  # not earlier: a start that is refused must not change the folder's config
             if run.step and (warning := folder.other_machine(workdir)):
                 log.say(warning)
+            if rates.changes:
+                rates.write()
             folder.write_run(workdir, config)
         last = _loop(run, after_validation if first else None)
         if last and (words := run.watch.last_words(last["loss"], last["top1_error"])):
@@ -217,6 +226,7 @@ class Run:
     checkpoints: Checkpoints
     log: Logger | Silence
     interrupt: Interrupt | None
+    rates: Rates
 
     def __post_init__(self) -> None:
         config, arch, mesh, dataset = self.config, self.arch, self.mesh, self.dataset
@@ -268,6 +278,16 @@ class Run:
         rows = sharding.local_rows(mesh, config.batch_size)
         return feed.Loaded(mesh, train_batches(images, rows=rows, workers=workers, **steps, **how))
 
+    def change_rates(self, asked: ConfigDict) -> None:
+        """Use another config's learning rates from here on, if they differ."""
+        at = {"step": self.step, "epoch": self.epochs.done(self.step), "steps": self.epochs.steps}
+        drop = schedule.drop(self.config.schedule, **at, plateau=self.plateau)
+        if self.rates.set(asked, self.step, drop):
+            self.log.say(
+                f"the learning rate is {asked.optimizer.learning_rate:g} from step {self.step} on, "
+                "set by hand; later drops multiply it"
+            )
+
     def set_learning_rates(self) -> None:
         """Put the learning rates of the next update into the state, if they have changed."""
         now = self.learning_rates_after(self.step)
@@ -280,7 +300,8 @@ class Run:
     def learning_rates_after(self, step: int) -> optimizer.LearningRates:
         """Return the learning rates of the update after `step` others; no validation is between."""
         at = {"step": step, "epoch": self.epochs.done(step), "steps": self.epochs.steps}
-        return schedule.learning_rates(self.config, self.state.params, **at, plateau=self.plateau)
+        config = self.rates.config_at(self.config, step)
+        return schedule.learning_rates(config, self.state.params, **at, plateau=self.plateau)
 
     def steps_alike(self, most: int) -> int:
         """Return how many of the next `most` steps the devices can do without the host.
@@ -327,11 +348,13 @@ class Run:
     def line(self, split: str) -> dict:
         """Return the beginning of a line of the log."""
         rate = self.state.opt_state.rates.base
+        change = self.rates.at(self.step - 1)
         return {
             "step": self.step,
             "epoch": self.epochs.passed(self.step),
             "split": split,
             "learning_rate": float(f"{float(rate):.6g}"),  # 0.01, not the float32 next to it
+            **({"by_hand_at": change["step"]} if change else {}),
         }
 
     def validation_is_due(self) -> bool:

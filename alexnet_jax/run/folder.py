@@ -17,6 +17,7 @@ import jax
 from ml_collections import ConfigDict
 
 from alexnet_jax.errors import CheckpointError, ConfigError
+from alexnet_jax.run import by_hand
 from alexnet_jax.run import config as configs
 from alexnet_jax.system.atomic_file import write_atomic
 from alexnet_jax.system.cores import cores
@@ -36,22 +37,44 @@ SETTINGS = (
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def check_run(workdir: pathlib.Path, config: ConfigDict) -> None:
+def check_run(workdir: pathlib.Path, config: ConfigDict, from_here: bool = False) -> None:
     """Refuse a folder in which another run has begun.
 
+    Args:
+      workdir: the folder.
+      config: the one to go on with.
+      from_here: the run's learning rates may be others from here on (by_hand.py).
+
     Raises:
-      ConfigError: that run's config differs in a field that a resumed run may not change.
+      ConfigError: that run's config differs in a field that a resumed run may not change; or there
+        is no run whose learning rates could be changed.
       CheckpointError: its config.json cannot be read.
     """
-    if not (workdir / "config.json").exists():
+    written = (workdir / "config.json").exists()
+    begun = read_config(workdir) if written else None
+    if begun is None or not _has_begun(workdir, begun):
+        if from_here:
+            raise ConfigError(
+                f"--from_here changes the learning rate of a run that has begun, and {workdir} "
+                "holds none: leave it out, or give that run's --workdir"
+            )
         return
-    before = read_config(workdir)
-    different = configs.differences(before, config)
-    if different and _has_begun(workdir, before):
+    rates = by_hand.Rates(checkpoints_of(workdir, config))
+    different = configs.differences(rates.latest(begun), config)
+    only_rates = {line.partition(":")[0] for line in different} <= set(by_hand.FIELDS)
+    if different and only_rates and from_here:
+        rates.begin(begun)
+    elif different:
+        how = "--from_here to change the learning rate from here on, " if only_rates else ""
         raise ConfigError(
             f"{workdir} holds a run with another config ({'; '.join(different)}): "
-            "give its values again to go on with it, or another --workdir to begin anew"
+            f"give its values again to go on with it, {how}or another --workdir to begin anew"
         )
+
+
+def checkpoints_of(workdir: pathlib.Path, config: ConfigDict) -> pathlib.Path:
+    """Return the folder of a run's checkpoints."""
+    return user_path(configs.flattened(config).get("checkpoint.dir") or workdir / "checkpoints")
 
 
 def as_begun(workdir: pathlib.Path, config: ConfigDict) -> ConfigDict:
@@ -74,8 +97,7 @@ def as_begun(workdir: pathlib.Path, config: ConfigDict) -> ConfigDict:
 
 def _has_begun(workdir: pathlib.Path, config: ConfigDict) -> bool:
     """Whether a run has a checkpoint or a line in its log, and not only its config."""
-    elsewhere = configs.flattened(config).get("checkpoint.dir")
-    checkpoints = user_path(elsewhere or workdir / "checkpoints")
+    checkpoints = checkpoints_of(workdir, config)
     log = workdir / "metrics.jsonl"
     logged = log.exists() and log.stat().st_size > 0  # it is empty before the first step
     return logged or any(path.name.isdigit() for path in checkpoints.glob("*"))

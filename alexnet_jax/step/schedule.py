@@ -77,14 +77,17 @@ def learning_rates(
       plateau: state after the last validation.
     """
     options, schedule = config.optimizer, config.schedule
-    drop = _drop(schedule, step=step, epoch=epoch, steps=steps, plateau=plateau)
-    base, bias = options.learning_rate * drop, options.bias_learning_rate or options.learning_rate
+    dropped = drop(schedule, step=step, epoch=epoch, steps=steps, plateau=plateau)
+    base, bias = (
+        options.learning_rate * dropped,
+        options.bias_learning_rate or options.learning_rate,
+    )
     factors = {layer: _layer_factor(schedule.layers, layer, epoch) for layer in layers}
     return LearningRates(
         base=base,
         weights={layer: base * factor for layer, factor in factors.items()},
         biases={
-            layer: bias * drop * factor if options.bias_drops else bias * (factor > 0)
+            layer: bias * dropped * factor if options.bias_drops else bias * (factor > 0)
             for layer, factor in factors.items()
         },
     )
@@ -96,7 +99,7 @@ def _layer_factor(rows: Iterable, layer: str, epoch: int) -> float:
     return sorted(come, key=lambda row: row[1])[-1][2] if come else 1.0
 
 
-def _drop(schedule: ConfigDict, *, step: int, epoch: int, steps: int, plateau) -> float:
+def drop(schedule: ConfigDict, *, step: int, epoch: int, steps: int, plateau) -> float:
     """Return the present learning rate as a fraction of the first one."""
     if schedule.kind == "plateau":
         return float(plateau.scale)

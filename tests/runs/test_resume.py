@@ -35,7 +35,7 @@ def begin(folder: pathlib.Path, workdir: pathlib.Path, **changes) -> subprocess.
 def end(process: subprocess.Popen) -> tuple[int, str, list[str]]:
     """Return exit code, stdout, and stderr without the lines that tell how the run goes."""
     out, err = process.communicate(timeout=PATIENCE)
-    ordinary = ("begins: ", "goes on from ", "step ", "preparing ", "data: ")
+    ordinary = ("begins: ", "goes on from ", "step ", "preparing ", "data: ", "the run ends at ")
     return process.returncode, out, [x for x in err.splitlines() if not x.startswith(ordinary)]
 
 

@@ -37,6 +37,7 @@ def curves(records: Sequence[Record]) -> Markup:
         _legend(records, marked=bool(marks)),
         element("div", charts, class_="charts"),
         element("p", f"Learning rate: {'; '.join(text for _, text in marks)}.") if marks else None,
+        [element("p", foreign(x.name), text) for x in records if (text := _by_hand(x))],
         [_validations(record, named=not alone) for record in records if record.validations],
     )
 
@@ -74,6 +75,11 @@ def rate_points(record: Record) -> list[Point]:
 
 def _drop(epoch: float, old: float, new: float) -> str:
     return f"{old:g} to {new:g} at epoch {epoch:.4g}"
+
+
+def _by_hand(record: Record) -> str:
+    changes = [f"{rate:g} from step {step:,} on" for step, rate in record.by_hand]
+    return f": the learning rate was set by hand, {', '.join(changes)}." if changes else ""
 
 
 def _levels(records: Sequence[Record], name: str) -> list[tuple[float, str]]:

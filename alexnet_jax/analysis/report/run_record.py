@@ -143,6 +143,15 @@ class Record:
         pairs = itertools.pairwise(rates)
         return [(epoch, old, new) for (epoch, old), (_, new) in pairs if new < old]
 
+    @property
+    def by_hand(self) -> list[tuple[int, float]]:
+        """(step, learning rate from there on) of each change by hand."""
+        first: dict[int, float] = {}
+        for line in self.lines:
+            if "by_hand_at" in line and "learning_rate" in line:
+                first.setdefault(int(line["by_hand_at"]), line["learning_rate"])
+        return list(first.items())
+
 
 def read(workdir: pathlib.Path, name: str = "") -> Record:
     """Return the content of a run's folder.
