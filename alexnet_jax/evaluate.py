@@ -19,6 +19,7 @@ net, weights, split, views, resize, loss, top1_error, top1_interval, top5_error,
 
 import itertools
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -43,7 +44,7 @@ from alexnet_jax.inference.comparison import (
 )
 from alexnet_jax.inference.predictions import Predictions, joined
 from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
-from alexnet_jax.run import evaluations
+from alexnet_jax.run import class_names, evaluations
 from alexnet_jax.run.folder import REPORT_FILE
 from alexnet_jax.run.restore import SPLIT, Restored, restore, split_cpu
 from alexnet_jax.system import command_line
@@ -51,7 +52,8 @@ from alexnet_jax.system.atomic_file import check_writable
 from alexnet_jax.system.paths import user_path
 
 FLAGS = flags.FLAGS
-OF_RUNS = ("views", "resize", "data_dir", "split", "checkpoint", "out")  # not of kept predictions
+# Not of kept predictions.
+OF_RUNS = ("views", "resize", "data_dir", "split", "checkpoint", "classes", "softmax", "out")
 
 
 def define_flags() -> None:
@@ -65,6 +67,9 @@ def define_flags() -> None:
     text = "Of the images; ILSVRC-2010 has a test split (table 1)."
     flags.DEFINE_enum("split", SPLIT, [SPLIT, "test"], text)
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
+    flags.DEFINE_string("classes", "", class_names.FLAG)
+    text = "Of a net on images of some of its classes: over all of them, or over these only."
+    flags.DEFINE_enum("softmax", "all", ["all", "these"], text)
     flags.DEFINE_string("out", "", "An .npz that keeps the probabilities of each image.")
     flags.DEFINE_multi_string("predictions", [], "What --out wrote, in place of runs.")
     flags.DEFINE_string(
@@ -111,19 +116,27 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
     if FLAGS.out:
         check_writable(user_path(FLAGS.out), DataError)
     split_cpu(FLAGS.workdir)
-    nets = [restore(workdir, FLAGS.checkpoint) for workdir in FLAGS.workdir]
+    nets = [restore(workdir, FLAGS.checkpoint, classes=FLAGS.classes) for workdir in FLAGS.workdir]
     predictors = {views: _predictors(nets, views) for _, views in wanted}
-    rows, seen, kept = [], 0, None
+    rows: list[dict] = []
+    seen, kept = 0, None
     for resize, views in wanted:
         dataset, form = _images(nets, resize)
+        outputs = [_outputs(restored, dataset) for restored in nets]
+        if not rows:
+            _say_classes(nets[0], dataset, outputs[0])
         answers = predicted(predictors[views], _batches(nets, dataset))
+        if any(o != list(range(net.arch.classes)) for o, net in zip(outputs, nets, strict=True)):
+            answers = _of_these(answers, outputs)
         how = {"split": FLAGS.split, "views": views, "resize": form}
         heads = [{"net": str(restored.workdir), **how} for restored in nets]
         if FLAGS.out or weights == FIT:
-            kept = _kept(heads, dataset, answers)
+            kept = _kept(heads, dataset, _names(nets[0], dataset, outputs[0]), answers)
             found = compare(kept, weights)
         else:
             found = compared(heads, answers, weights)
+        if nets[0].arch.classes > len(dataset.class_names):
+            found = [{**row, "softmax": FLAGS.softmax} for row in found]
         if weights != FIT and not FLAGS.data_dir:
             for restored, row in zip(nets, found[: len(nets)], strict=True):
                 evaluations.remember(restored.workdir, {"step": int(restored.state.step), **row})
@@ -149,7 +162,10 @@ def _predictors(nets: Sequence[Restored], views: int) -> list[Predictor]:
 
 def _images(nets: Sequence[Restored], resize: Resize | None) -> tuple[PreparedDataset, str]:
     """Return the images that all nets are evaluated on, and how they were made square."""
-    datasets = [restored.images(FLAGS.data_dir, resize, split=FLAGS.split) for restored in nets]
+    datasets = [
+        restored.images(FLAGS.data_dir, resize, split=FLAGS.split, by_name=True)
+        for restored in nets
+    ]
     for restored, dataset in zip(nets, datasets, strict=True):
         if dataset.directory != datasets[0].directory:
             raise ConfigError(
@@ -160,20 +176,64 @@ def _images(nets: Sequence[Restored], resize: Resize | None) -> tuple[PreparedDa
     return datasets[0], str(resize or Resize.of(nets[0].config.data))
 
 
+def _outputs(restored: Restored, dataset: PreparedDataset) -> list[int]:
+    """Return the net's outputs in the order of the images' labels, then those of other classes."""
+    these = restored.outputs(dataset.class_names, dataset.directory)
+    if FLAGS.softmax == "these":
+        return list(these)
+    names = restored.dataset_info.class_names
+    others = sorted(set(range(restored.arch.classes)) - set(these))
+    return [*these, *(sorted(others, key=names.__getitem__) if names else others)]
+
+
+def _of_these(answers: Answers, outputs: list[list[int]]) -> Answers:
+    """Yield the probabilities of each net's outputs, in this order; their sum is 1."""
+    if len({len(each) for each in outputs}) > 1:
+        raise ConfigError("these nets have other numbers of classes: give --softmax=these")
+    least = np.finfo(np.float32).tiny
+    for probabilities, batch in answers:
+        p = np.stack([net[:, each] for net, each in zip(probabilities, outputs, strict=True)])
+        if p.shape[-1] < probabilities.shape[-1]:
+            p /= np.maximum(p.sum(-1, keepdims=True), least)
+        yield p, batch
+
+
+def _names(restored: Restored, dataset: PreparedDataset, outputs: list[int]) -> tuple[str, ...]:
+    """Return the names of the classes of the probabilities."""
+    names, these = restored.dataset_info.class_names or (), len(dataset.class_names)
+    return (*dataset.class_names, *(names[output] for output in outputs[these:]))
+
+
+def _say_classes(restored: Restored, dataset: PreparedDataset, outputs: list[int]) -> None:
+    """Print how the classes of the images were matched with the net's, unless they are the same."""
+    theirs, ours = dataset.class_names, restored.dataset_info.class_names
+    text = class_names.line(ours, theirs, outputs[: len(theirs)])
+    if len(theirs) < restored.arch.classes:
+        other = "these" if FLAGS.softmax == "all" else "all"
+        text += (
+            f" of the net's {restored.arch.classes:,}; softmax over {FLAGS.softmax} "
+            f"(--softmax={other}: over {other})"
+        )
+    if text:
+        print(f"classes: {text}", file=sys.stderr, flush=True)
+
+
 def _batches(nets: Sequence[Restored], dataset: PreparedDataset) -> Iterator[dict]:
     config = nets[0].config
     size = batch_size_for(*(restored.mesh for restored in nets), asked=config.evaluate.batch_size)
     return eval_batches(dataset, FLAGS.split, batch_size=size, workers=config.data.workers)
 
 
-def _kept(heads: list[dict], dataset: PreparedDataset, answers: Answers) -> Predictions:
+def _kept(
+    heads: list[dict], dataset: PreparedDataset, names: tuple[str, ...], answers: Answers
+) -> Predictions:
     parts = [(probabilities, batch["label"]) for probabilities, batch in answers]
     labels = np.concatenate([labels for _, labels in parts])
     return Predictions(
         nets=tuple(head["net"] for head in heads),
         views=tuple(head["views"] for head in heads),
         resize=tuple(head["resize"] for head in heads),
-        class_names=dataset.class_names,
+        class_names=names,
         files=tuple(dataset.file_names(FLAGS.split, range(len(labels)))),
         labels=labels,
         probabilities=np.concatenate([probabilities for probabilities, _ in parts], axis=1),

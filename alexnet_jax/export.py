@@ -20,6 +20,7 @@ from jax import Array, export, lax
 from alexnet_jax.data.input import augment
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.values import merge, structure_of
+from alexnet_jax.run import class_names
 from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
@@ -35,6 +36,7 @@ def define_flags() -> None:
     flags.DEFINE_string("out", None, "The file, ending in .jaxexport.", required=True)
     views = [str(views) for views in augment.VIEWS]
     flags.DEFINE_enum("views", "1", views, "Views of each image (paper 4.1).")
+    flags.DEFINE_string("classes", "", class_names.FLAG)
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 
 
@@ -44,7 +46,7 @@ def main(_) -> None:
     if out.suffix != ".jaxexport":
         raise ConfigError(f"--out ends in .jaxexport; got {out}")
     split_cpu([FLAGS.workdir])
-    restored = restore(FLAGS.workdir, FLAGS.checkpoint)
+    restored = restore(FLAGS.workdir, FLAGS.checkpoint, classes=FLAGS.classes)
     views = int(FLAGS.views)
     said = {
         "arch": restored.arch.name,

@@ -21,6 +21,7 @@ from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
+from alexnet_jax.run import class_names
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
 
@@ -34,6 +35,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("top", 5, "Classes to name for each picture.", lower_bound=1)
     views = [str(views) for views in augment.VIEWS]
     flags.DEFINE_enum("views", "1", views, "Views of each picture (paper 4.1).")
+    flags.DEFINE_string("classes", "", class_names.FLAG)
     flags.DEFINE_bool("json", False, "Print a line of JSON for each picture.")
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 
@@ -44,7 +46,7 @@ def main(argv: list[str]) -> int:
         raise ConfigError("expected one or more images or folders of images after the flags")
     paths = image_files(argv[1:])
     split_cpu([FLAGS.workdir])
-    restored = restore(FLAGS.workdir, FLAGS.checkpoint)
+    restored = restore(FLAGS.workdir, FLAGS.checkpoint, classes=FLAGS.classes)
     names = restored.dataset_info.words or tuple(
         f"class {label}" for label in range(restored.arch.classes)
     )

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import math
 import pathlib
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
@@ -44,7 +43,7 @@ from alexnet_jax.step.train_step import make_train_step, make_train_steps
 from alexnet_jax.system import distributed, sharding
 from alexnet_jax.system.interrupt import Interrupt, Stopped
 from alexnet_jax.system.paths import user_path
-from alexnet_jax.weights.init_from import check_file, initialised, layers_to_take
+from alexnet_jax.weights.init_from import check_fits, initialised, layers_to_take
 
 IN_FLIGHT = 2  # calls that the host may be ahead of the device
 
@@ -100,11 +99,13 @@ def train(
             Checkpoints(workdir, configs.fingerprint(config), config.checkpoint.dir)
         )
 
-        def accept(class_names: tuple[str, ...], counts: dict[str, int]) -> None:
-            if first and checkpoints.steps():
+        begins = not checkpoints.steps()
+
+        def accept(class_names: tuple[str, ...], counts: dict[str, int]) -> str:
+            if first and not begins:
                 bad = config.data.max_bad_fraction
                 dataset_info.check_listing(workdir, class_names, counts["train"], bad)
-            _check_listing(config, len(class_names), counts["train"], not checkpoints.steps())
+            return _check_listing(config, class_names, counts["train"], begins)
 
         dataset = prepare(config.data, accept=accept)
         distributed.wait_for_all("prepared")
@@ -142,23 +143,24 @@ def _check_before_preparation(config: ConfigDict, arch: Architecture) -> None:
         read_mean(config.data.mean_file, config.data.size)
 
 
-def _check_listing(config: ConfigDict, classes: int, images: int, begins: bool) -> None:
-    """Refuse what a listing of the images tells before they are read, or warn of it.
+def _check_listing(
+    config: ConfigDict, class_names: tuple[str, ...], images: int, begins: bool
+) -> str:
+    """Refuse what a listing of the images tells before they are read; return a warning, or "".
 
     Raises:
-      ConfigError: model.classes is another number.
+      ConfigError: model.classes is another number, or a new run's init_from has other classes.
       WeightsError: a new run's init_from does not fit the net.
     """
-    arch = resolving.resolve(config.model, classes)
+    arch = resolving.resolve(config.model, len(class_names))
     if begins:
-        check_file(config, arch)
-    if config.batch_size > images:
-        print(
-            f"warning: batch_size={config.batch_size} is more than the {images:,} training images, "
-            "so one update sees an image more than once; lower it",
-            file=sys.stderr,
-            flush=True,
-        )
+        check_fits(config, arch, class_names)
+    if config.batch_size <= images:
+        return ""
+    return (
+        f"warning: batch_size={config.batch_size} is more than the {images:,} training images, so "
+        "one update sees an image more than once; lower it"
+    )
 
 
 def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:

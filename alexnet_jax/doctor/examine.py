@@ -72,9 +72,12 @@ def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
             f"got {config.batch_size}"
         )
     structure_of(resolving.resolve(config.model))  # refuses a net that has no pixels left
-    dataset = prepare(
-        config.data, accept=lambda names, _: resolving.resolve(config.model, len(names))
-    )
+
+    def accept(class_names: tuple[str, ...], _: dict[str, int]) -> str:
+        resolving.resolve(config.model, len(class_names))
+        return ""
+
+    dataset = prepare(config.data, accept=accept)
     arch = resolving.resolve(config.model, len(dataset.class_names))
     one = {"data": 1, "group": 1, "cpu_devices": 1}
     mesh = sharding.make_mesh(ConfigDict(one), arch.columns, config.batch_size, jax.devices()[:1])

@@ -206,6 +206,8 @@ def read(workdir: pathlib.Path, data: ConfigDict) -> DatasetInfo:
         prepared = of_dataset(PreparedDataset(directory))
     except DataError as error:
         return dataclasses.replace(info, missing=str(error))
+    if not (workdir / "metrics.jsonl").exists():  # imported weights: the data are not theirs
+        prepared = dataclasses.replace(prepared, class_names=None, words=None)
     return DatasetInfo(
         info.class_names or prepared.class_names,
         info.words or prepared.words,

@@ -16,6 +16,7 @@ from alexnet_jax.data.sources import cifar10, folders, layouts, tiny_imagenet
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.run import class_names as class_names_of
 from alexnet_jax.run import dataset_info
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import check, fingerprint
@@ -64,6 +65,7 @@ class Restored:
         *,
         train: bool = False,
         split: str = SPLIT,
+        by_name: bool = False,
     ) -> PreparedDataset:
         """Return prepared images for the net: those of its run, or others.
 
@@ -74,6 +76,8 @@ class Restored:
           resize: how the images are made square; None: as in training. The size is the run's.
           train: whether the training images are needed too.
           split: validation, or ILSVRC-2010's test.
+          by_name: whether the caller takes classes in another order, or some of the net's, and asks
+            `outputs` which they are.
 
         Raises:
           DataError: the images are missing, have other classes, or have replaced those of the run.
@@ -89,7 +93,17 @@ class Restored:
             data.resize, data.resize_filter = resize.form, resize.filter
         try:
             where = data_dir or data.dir or data.builder
-            accept = functools.partial(_check_classes, self, where)
+
+            def accept(class_names: tuple[str, ...], _: dict[str, int]) -> str:
+                outputs = self.outputs(class_names, where)
+                if not by_name and outputs != tuple(range(self.arch.classes)):
+                    raise DataError(
+                        f"{where} has other classes than the net of {self.workdir}, or in another "
+                        f"order ({len(outputs):,} of {self.arch.classes:,}): only evaluate takes "
+                        "them, by their names; give images of all of its classes"
+                    )
+                return ""
+
             dataset = prepare(data, None if train else split, accept)
         except DataError as error:
             if data_dir or data.builder == "shapes" or _is_there(data.dir):
@@ -100,9 +114,21 @@ class Restored:
             _check_images(self, dataset)
         return dataset
 
+    def outputs(self, class_names: Sequence[str], where: object) -> tuple[int, ...]:
+        """Return the net's output for each class of some images; see `class_names.outputs_of`.
+
+        Raises:
+          DataError: the images, which `where` names, have other classes.
+        """
+        ours = self.dataset_info.class_names
+        return class_names_of.outputs_of(ours, class_names, self.arch.classes, self.workdir, where)
+
 
 def restore(
-    workdir: str | pathlib.Path, checkpoint: str | int = "best", mesh: Mesh | None = None
+    workdir: str | pathlib.Path,
+    checkpoint: str | int = "best",
+    mesh: Mesh | None = None,
+    classes: str = "",
 ) -> Restored:
     """Return the net in a run's folder, on this machine's devices.
 
@@ -112,11 +138,13 @@ def restore(
       workdir: the folder.
       checkpoint: best, latest or a step.
       mesh: the devices that hold the net; None: the run's mesh, or else all devices.
+      classes: a file with the names of its classes, in place of those that it knows.
 
     Raises:
       CheckpointError: there is no run, or no such checkpoint.
       ConfigError: another version of the program wrote the run.
-      DataError: the data determine the number of classes, and they are gone.
+      DataError: the data determine the number of classes, and they are gone; or the file of names
+        does not fit.
     """
     if str(checkpoint) not in ("best", "latest") and not str(checkpoint).isdigit():
         raise CheckpointError(f"--checkpoint is best, latest or a step; got {checkpoint!r}")
@@ -124,6 +152,9 @@ def restore(
     config = _checked_config(workdir)
     info = dataset_info.read(workdir, config.data)
     arch = info.arch(config.model)
+    if classes:
+        names, words = class_names_of.read(classes, arch.classes)
+        info = dataclasses.replace(info, class_names=names, words=words)
     mesh = mesh or _mesh(config.mesh, arch.columns)
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:
@@ -186,25 +217,6 @@ def _is_all_new(restored: Restored, folder: pathlib.Path) -> bool:
         return True
     rest = source.splits["train"].count
     return not rest * (1 - data.max_bad_fraction) <= trained_on.images <= rest
-
-
-def _check_classes(
-    restored: Restored, where: str, theirs: tuple[str, ...], counts: dict[str, int]
-) -> None:
-    """Refuse images with other classes."""
-    del counts
-    ours = restored.dataset_info.class_names
-    if len(theirs) != restored.arch.classes:
-        raise DataError(
-            f"{where} has {len(theirs)} classes, the net of {restored.workdir} "
-            f"{restored.arch.classes}: give images of the same classes"
-        )
-    if ours is not None and ours != theirs:
-        label = next(k for k, pair in enumerate(zip(ours, theirs, strict=True)) if len({*pair}) > 1)
-        raise DataError(
-            f"label {label} is {ours[label]!r} to the net of {restored.workdir} but "
-            f"{theirs[label]!r} in {where}: give images of the same classes"
-        )
 
 
 def _check_images(restored: Restored, dataset: PreparedDataset) -> None:

@@ -53,7 +53,7 @@ def import_weights(
         run_folder.write_run(folder, config)
         if weights.mean is not None and config.data.mean in OF_A_FILE:
             np.save(folder / MEAN_FILE, weights.mean)
-        dataset_info.write(folder, _classes(weights, arch))
+        dataset_info.write(folder, classes_of(weights, arch))
         params, stats = jax.device_put(layout.from_torch(arch, weights.tensors))
         # Without parameters: jit then draws none.
         none: dict[str, Any] = {"params": {}, "batch_stats": {}}
@@ -99,7 +99,7 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
     return config
 
 
-def _classes(weights: Weights, arch: architecture.Architecture) -> DatasetInfo:
+def classes_of(weights: Weights, arch: architecture.Architecture) -> DatasetInfo:
     """Return the names of the classes: those in the file, or ILSVRC's of another program's net."""
     words = ilsvrc2012.words()
     names = tuple(json.loads(weights.extra.get("class_names", "[]")))

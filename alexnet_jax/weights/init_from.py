@@ -3,6 +3,7 @@
 Initial values at random (section 5) are drawn in net/initial_values.py, `Initializer`.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 
@@ -10,12 +11,14 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from alexnet_jax.errors import ConfigError, WeightsError
+from alexnet_jax.errors import ConfigError, DataError, WeightsError
 from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.run import dataset_info, folder
+from alexnet_jax.run.class_names import outputs_of, some
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from alexnet_jax.system.paths import user_path
-from alexnet_jax.weights import files, layout
+from alexnet_jax.weights import files, importing, layout
 from alexnet_jax.weights.container import Weights, describe, listed, mean_rgb, misfits
 from alexnet_jax.weights.runs import read_run
 
@@ -65,17 +68,54 @@ def initialised(
     return state, loaded
 
 
-def check_file(config: ConfigDict, arch: Architecture) -> None:
-    """Refuse an init_from that does not fit the net, if it is a file: before images are prepared.
+def check_fits(config: ConfigDict, arch: Architecture, class_names: tuple[str, ...]) -> None:
+    """Refuse an init_from that does not fit the net or its classes, before images are prepared.
+
+    Args:
+      config: the run's.
+      arch: the run's.
+      class_names: of its images, in the order of the labels.
 
     Raises:
-      WeightsError: a layer is missing or has another shape.
+      CheckpointError: init_from is a folder without a run.
+      WeightsError: a layer is missing or has another shape. Of a run's folder `initialised` says
+        this, since all processes read it together.
+      ConfigError: the last layer is taken without being named, and its outputs are not known to be
+        these classes in this order.
     """
     source = user_path(config.init_from)
-    if config.init_from and not source.is_dir():
-        names = dict.fromkeys(name.partition(".")[0] for name in layout.shapes(arch))
-        layers = layers_to_take(config.init_layers, tuple(names))
-        _check_fit(source, files.read(source), arch, layers)
+    if not config.init_from:
+        return
+    names = tuple(dict.fromkeys(name.partition(".")[0] for name in layout.shapes(arch)))
+    layers = layers_to_take(config.init_layers, names)
+    if source.is_dir():
+        ours = dataset_info.read(source, folder.read_config(source).data).class_names
+    else:
+        weights = files.read(source)
+        _check_fit(source, weights, arch, layers)
+        ours = importing.classes_of(weights, arch).class_names
+    if names[-1] in layers and not config.init_layers:
+        _check_outputs(source, ours, class_names, names)
+
+
+def _check_outputs(
+    source: pathlib.Path,
+    ours: tuple[str, ...] | None,
+    theirs: tuple[str, ...],
+    layers: tuple[str, ...],
+) -> None:
+    if ours is not None and len(ours) != len(theirs):
+        return  # the layer does not fit
+    with contextlib.suppress(DataError):
+        if outputs_of(ours, theirs, len(theirs), source, "") == tuple(range(len(theirs))):
+            return
+    known = f"its outputs are {some(ours)}" if ours else "the names of its outputs are not known"
+    *others, last = layers
+    raise ConfigError(
+        f"init_from={source} brings its {last}, but {known}, and this run's labels are "
+        f"{some(theirs, numbered=True)}: --config.init_layers={','.join(others)} draws {last} anew;"
+        f" with {last} named there too it is taken as it is"
+    )
 
 
 def _check_fit(

@@ -129,8 +129,8 @@ def test_item_17_other_images_for_a_run_are_refused(run, folder, change, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lacks_a_class, "images has 2 classes, the net of"),
-        (another_class, "label 1 is 'bee' to the net"),
+        (lacks_a_class, "(2 of 3): only evaluate takes them"),
+        (another_class, "does not know 1, the first 'elk'"),
     ],
 )
 def test_item_17_other_classes_for_an_evaluation_are_refused(run, folder, change, said):

@@ -190,7 +190,7 @@ def test_other_images_are_asked_for_only_where_the_runs_own_are_gone(net, tmp_pa
         ),
         # Before the nets are looked at, since an evaluation may take hours.
         (["--workdir=nowhere", "--out={a}"], "/a cannot be written: it is a folder"),
-        (["--workdir={other}"], "label 1 is 'dog' to the net of"),
+        (["--workdir={other}"], "does not know 1, the first 'bee' (its 3 are 'ant', 'dog', 'cow')"),
     ],
 )
 def test_what_cannot_be_is_one_line(flags, said, folder, tmp_path):

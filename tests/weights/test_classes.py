@@ -8,7 +8,7 @@ import pytest
 from alexnet_jax.data.sources import ilsvrc2012
 from alexnet_jax.net import resolving
 from alexnet_jax.weights.container import Weights
-from alexnet_jax.weights.importing import _classes
+from alexnet_jax.weights.importing import classes_of
 
 
 def test_the_words_of_ilsvrc_are_in_the_order_of_the_labels():
@@ -34,7 +34,7 @@ def test_an_imported_net_knows_its_classes(classes, extra, first):
     model = resolving.overrides("caffe")
     model.classes = classes
     arch = resolving.resolve(model)
-    info = _classes(Weights("file", {}, mean=np.zeros(3), extra=extra), arch)
+    info = classes_of(Weights("file", {}, mean=np.zeros(3), extra=extra), arch)
     assert (info.class_names or [None])[0] == first
     if first in ilsvrc2012.words():
         assert info.words[0] == ilsvrc2012.words()[first]

@@ -152,6 +152,7 @@ def another_mean(workdir):
     """Let a run that was imported with the mean of three values have had that of its images."""
     text = (workdir / "config.json").read_text().replace('"mean": "values"', '"mean": "image"')
     (workdir / "config.json").write_text(text)
+    (workdir / "metrics.jsonl").touch()  # as a run that was trained
     meta = workdir / "checkpoints" / "0" / "meta" / "metadata"
     said = json.loads(meta.read_text())
     del said["checksum"], said["metrics"]  # as an older version wrote it
@@ -273,7 +274,10 @@ def test_the_command_lines(folder, tmp_path):
     )  # fmt: skip
     assert made["arch"] == "caffenet" and made["classes"] == 3 and made["mean"] == "values"
     images = f"--data_dir={folder / 'images'}"
-    found = ended(commands.run("evaluate", f"--workdir={work}", images))
+    commands.assert_refused("--classes=FILE", "evaluate", f"--workdir={work}", images)
+    (tmp_path / "names.txt").write_text("".join(f"{name}\n" for name in tiny.COLOURS))
+    names = f"--classes={tmp_path / 'names.txt'}"
+    found = ended(commands.run("evaluate", f"--workdir={work}", images, names))
     assert found["images"] == tiny.VALIDATION and 0 <= found["top1_error"] <= 1
     out = tmp_path / "net.safetensors"
     said = ended(commands.run("weights", "export", f"--workdir={work}", f"--out={out}"))

@@ -13,7 +13,6 @@ statistics. The training images are not read and may be missing.
 """
 
 import json
-import sys
 import time
 
 from absl import flags
@@ -42,13 +41,13 @@ def report(config: ConfigDict, only: str | None = None) -> None:
     """
     data = config.data
 
-    def warn(class_names: tuple[str, ...], counts: dict[str, int]) -> None:
-        if "model" not in config or "train" not in counts:
-            return
+    def warn(class_names: tuple[str, ...], counts: dict[str, int]) -> str:
         try:
-            resolving.resolve(config.model, len(class_names))
+            if "model" in config and "train" in counts:
+                resolving.resolve(config.model, len(class_names))
         except ConfigError as error:
-            print(f"warning: training will be refused: {error}", file=sys.stderr, flush=True)
+            return f"warning: training will be refused: {error}"
+        return ""
 
     start = time.monotonic()
     check_section(Data(), data, "data")

@@ -7,7 +7,7 @@ import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from ml_collections import ConfigDict
 
@@ -31,11 +31,12 @@ from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
 from alexnet_jax.system.paths import user_path
 
-Accept = Callable[[tuple[str, ...], dict[str, int]], object]
+Accept = Callable[[tuple[str, ...], dict[str, int]], str]
 
 
-def _accept_all(class_names: tuple[str, ...], counts: dict[str, int]) -> None:
+def _accept_all(class_names: tuple[str, ...], counts: dict[str, int]) -> str:
     del class_names, counts
+    return ""
 
 
 @reading()
@@ -53,7 +54,8 @@ def prepare(
       only: the one split that is needed: "validation", or "test" of release 2010. The whole copy is
         opened if it exists, else a copy of that split alone, whose statistics are None.
       accept: is called with the names of the classes and the number of images of each split, before
-        any image is read, and raises a UserError if the caller cannot use them.
+        any image is read. It raises a UserError if the caller cannot use them; it returns a warning
+        to print, or "".
 
     Raises:
       ConfigError: config.data has a value that it cannot have.
@@ -74,8 +76,7 @@ def prepare(
     dataset = PreparedDataset(directory)
     if not makes:
         counts = {split: dataset.num_examples(split) for split in dataset.splits}
-        _say(data, dataset.class_names, counts)
-        accept(dataset.class_names, counts)
+        _say(data, dataset.class_names, counts, accept(dataset.class_names, counts))
     _check_skipped(dataset, data.max_bad_fraction)
     return dataset
 
@@ -187,8 +188,8 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None, accept: A
     missing = without_images(source)
     left_out = source.left_out.line()
     notes = [f"{_where(data)}: {line}" for line in (left_out, missing) if line]
-    _say(data, source.class_names, counts, (*notes, *source.notes))
-    accept(source.class_names, counts)
+    warning = accept(source.class_names, counts)
+    _say(data, source.class_names, counts, *notes, *source.notes, warning)
     copy = Layout(directory, source.class_names, data.storage, resize)
     try:
         Preparation(
@@ -205,13 +206,11 @@ def _where(data: ConfigDict) -> str:
     return data.builder if data.builder == "shapes" else data.dir or data.builder
 
 
-def _say(
-    data: ConfigDict, class_names: Sequence[str], counts: dict[str, int], notes: Iterable[str] = ()
-) -> None:
+def _say(data: ConfigDict, class_names: Sequence[str], counts: dict[str, int], *notes: str) -> None:
     """Print the number of classes and of images of each split, and then the notes."""
     images = " and ".join(f"{count:,} {name}" for name, count in counts.items())
     first = f"data: {_where(data)}: {len(class_names):,} classes, {images} images"
-    for line in (first, *notes):  # a name may hold bytes that are not UTF-8
+    for line in (first, *filter(None, notes)):  # a name may hold bytes that are not UTF-8
         print(line.encode("utf-8", "replace").decode(), file=sys.stderr, flush=True)
 
 

@@ -1,0 +1,102 @@
+"""Which output of a net is which class of other images, and a file of a net's class names."""
+
+import re
+from collections.abc import Sequence
+
+from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.errors import DataError
+from alexnet_jax.system.paths import user_path
+
+FLAG = "A file with the names of the net's classes, a line each, in the order of its outputs."
+_SHOWN = 3  # classes that a line names
+
+
+def outputs_of(
+    ours: Sequence[str] | None, theirs: Sequence[str], classes: int, net: object, where: object
+) -> tuple[int, ...]:
+    """Return the net's output for each class of some images.
+
+    Names decide. Where the net knows none, or others, folders that are numbers are taken in the
+    order of the numbers. Where it knows none, wnids are taken in their order.
+
+    Args:
+      ours: names of the net's classes, in the order of its outputs; None: unknown.
+      theirs: names of the images' classes, in the order of their labels.
+      classes: number of the net's outputs.
+      net, where: name the net and the images in an error.
+
+    Raises:
+      DataError: the images have other classes, or nothing tells which class is which output.
+    """
+    outputs = {name: output for output, name in enumerate(ours or ())}
+    if all(name in outputs for name in theirs):
+        return tuple(outputs[name] for name in theirs)
+    numbers = [int(name) for name in theirs if re.fullmatch("[0-9]{1,9}", name)]
+    if len(theirs) == classes == len(set(numbers)):
+        rank = {number: output for output, number in enumerate(sorted(numbers))}
+        return tuple(rank[number] for number in numbers)
+    if ours is not None:
+        unknown = [name for name in theirs if name not in outputs]
+        raise DataError(
+            f"{where} has {len(theirs):,} classes, of which the net of {net} does not know "
+            f"{len(unknown):,}, the first {unknown[0]!r} (its {classes:,} are {some(ours)}): give "
+            "images of its classes"
+        )
+    accept = "--classes=FILE of their names in the order of its outputs, a line each"
+    if len(theirs) != classes:
+        raise DataError(
+            f"{where} has {len(theirs):,} classes, the net of {net} {classes:,}, whose names are "
+            f"not known: give images of the same classes, or {accept}"
+        )
+    if all(re.fullmatch(r"n\d{8}", name) for name in theirs):
+        return tuple(sorted(theirs).index(name) for name in theirs)
+    raise DataError(
+        f"the names of the classes of {net} are not known, so the folders of {where} would be its "
+        f"outputs in alphabetical order ({some(theirs, numbered=True)}): if that is right, list "
+        f"them (ls FOLDERS > FILE) and give {accept}"
+    )
+
+
+def line(ours: Sequence[str] | None, theirs: Sequence[str], outputs: Sequence[int]) -> str:
+    """Return in words how the classes of some images were matched, or "" where they are the net's.
+
+    Args:
+      ours, theirs: what `outputs_of` took.
+      outputs: what it gave.
+    """
+    if ours is not None and set(theirs) <= set(ours):
+        return "" if tuple(ours) == tuple(theirs) else f"{len(theirs):,} classes by their names"
+    order = "wnids" if theirs[0].startswith("n") else "numbers"
+    first, last = theirs[outputs.index(0)], theirs[outputs.index(len(outputs) - 1)]
+    return f"{len(theirs):,} classes in the order of their {order}, {first} to {last}"
+
+
+def read(path: str, classes: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names and the words of a net's classes from a file; its lines: name[, tab, words].
+
+    Raises:
+      DataError: it cannot be read, has another number of names, or one of them twice.
+    """
+    try:
+        lines = user_path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, ValueError) as error:
+        raise DataError(f"--classes={path} cannot be read: {error}") from error
+    rows = [text.strip().partition("\t") for text in lines if text.strip()]
+    names = [name.strip() for name, _, _ in rows]
+    if len(names) != classes:
+        raise DataError(
+            f"--classes={path} has {len(names):,} names, the net {classes:,} classes: give a line "
+            "for each, in the order of its outputs"
+        )
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"--classes={path} has {twice!r} more than once: give each class its name")
+    of_ilsvrc = ilsvrc2012.words()
+    words = (text or of_ilsvrc.get(name, name) for name, _, text in rows)
+    return tuple(names), tuple(words)
+
+
+def some(names: Sequence[str], *, numbered: bool = False) -> str:
+    """Return the first names as a text, with their numbers if asked."""
+    texts = [f"{k} {name!r}" if numbered else repr(name) for k, name in enumerate(names[:_SHOWN])]
+    return ", ".join(texts) + (", ..." if len(names) > _SHOWN else "")

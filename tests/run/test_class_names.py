@@ -1,0 +1,86 @@
+"""Which output of a net is which class of other images."""
+
+import pytest
+
+from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.errors import DataError
+from alexnet_jax.run import class_names
+
+WNIDS = tuple(ilsvrc2012.words())
+TEXT_ORDER = tuple(sorted(str(k) for k in range(1000)))  # 0, 1, 10, 100, 101, ...
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "classes", "expected"),
+    [
+        (("ant", "bee", "cow"), ("ant", "bee", "cow"), 3, (0, 1, 2)),
+        (("cow", "ant", "bee"), ("ant", "bee", "cow"), 3, (1, 2, 0)),
+        (("cow", "ant", "bee"), ("bee",), 3, (2,)),
+        (WNIDS, ("n01498041", "n15075141"), 1000, (6, 999)),  # stingray, toilet tissue
+        (None, TEXT_ORDER, 1000, tuple(map(int, TEXT_ORDER))),
+        (WNIDS, TEXT_ORDER, 1000, tuple(map(int, TEXT_ORDER))),
+        (None, ("1", "10", "2", "3", "4", "5", "6", "7", "8", "9"), 10, (0, 9, *range(1, 9))),
+        (None, ("000", "001", "010"), 3, (0, 1, 2)),
+        (None, tuple(sorted(WNIDS)), 1000, tuple(range(1000))),
+        (("7", "3"), ("3", "7"), 2, (1, 0)),  # names that are known decide
+    ],
+)
+def test_items_2_and_20_names_numbers_or_wnids_decide(ours, theirs, classes, expected):
+    assert class_names.outputs_of(ours, theirs, classes, "net", "images") == expected
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "classes", "said"),
+    [
+        (None, ("cat", "dog", "emu"), 3, "alphabetical order (0 'cat', 1 'dog', 2 'emu')"),
+        (None, ("1", "cat"), 2, "alphabetical order"),
+        (None, ("01", "1"), 2, "alphabetical order"),
+        (None, ("cat", "dog"), 3, "has 2 classes, the net of net 3, whose names are not known"),
+        (None, WNIDS[:200], 1000, "has 200 classes, the net of net 1,000"),
+        (None, ("0", "1"), 10, "has 2 classes, the net of net 10"),
+        (
+            ("ant", "bee"),
+            ("ant", "elk"),
+            2,
+            "of which the net of net does not know 1, the first 'e",
+        ),
+        (WNIDS, ("0", "1"), 1000, "does not know 2, the first '0'"),
+    ],
+)
+def test_items_2_and_20_anything_else_is_refused_with_what_helps(ours, theirs, classes, said):
+    with pytest.raises(DataError) as error:
+        class_names.outputs_of(ours, theirs, classes, "net", "images")
+    assert said in str(error.value) and "\n" not in str(error.value)
+    assert ("--classes=FILE" in str(error.value)) is (ours is None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ant\nbee\n", "\ufeffant\r\nbee\r\n", "ant\nbee", "ant\n\nbee\n\n", " ant \nbee\tbee\n"],
+)
+def test_a_file_of_names_as_editors_write_it(tmp_path, text):
+    (tmp_path / "names.txt").write_bytes(text.encode())
+    names, words = class_names.read(str(tmp_path / "names.txt"), 2)
+    assert names == words == ("ant", "bee")
+
+
+def test_a_file_of_wnids_has_ilsvrcs_words(tmp_path):
+    (tmp_path / "names.txt").write_text("n01440764\nn01498041\tray, a fish\n")
+    names, words = class_names.read(str(tmp_path / "names.txt"), 2)
+    assert names == ("n01440764", "n01498041") and words == ("tench, Tinca tinca", "ray, a fish")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"ant\n", "has 1 names, the net 2 classes"),
+        (b"ant\nant\n", "has 'ant' more than once"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_of_names_that_does_not_fit_is_refused(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "names.txt").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        class_names.read(str(tmp_path / "names.txt"), 2)
