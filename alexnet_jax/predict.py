@@ -20,7 +20,7 @@ from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
+from alexnet_jax.inference.predictor import batch_size_for, predicted, predictor
 from alexnet_jax.run import class_names
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
@@ -50,8 +50,7 @@ def main(argv: list[str]) -> int:
     names = restored.dataset_info.words or tuple(
         f"class {label}" for label in range(restored.arch.classes)
     )
-    program = make_predict(restored.arch, restored.mesh, int(FLAGS.views))
-    predictor = Predictor(restored, program)
+    predict = predictor(restored, int(FLAGS.views))
     begin, good, bad = time.perf_counter(), 0, 0
 
     def name_bad(error: BadImageError) -> None:
@@ -62,7 +61,7 @@ def main(argv: list[str]) -> int:
     size = batch_size_for(restored.mesh, asked=min(BATCH, len(paths)))
     resize = Resize.of(restored.config.data)
     pictures = batches(squares(paths, resize, restored.config.data.workers), size, name_bad)
-    for (probabilities,), batch in predicted([predictor], pictures):
+    for (probabilities,), batch in predicted([predict], pictures):
         for file, row in zip(batch["file"], probabilities, strict=True):
             _say(file, [(names[label], float(row[label])) for label in best(row, FLAGS.top)])
             good += 1

@@ -121,6 +121,16 @@ class Predictor:
         return self._program(self._params, self._stats, batch, self._pixel_stats)
 
 
+def predictor(restored: Restored, views: int = 10) -> Predictor:
+    """Return what gives the probabilities of images: (b, size, size, 3) uint8 -> (b, classes).
+
+    Args:
+      restored: the net; config.data.size is the images' size.
+      views: 1 (the centre), 5 (the corners too) or 10 (flipped too, paper 4.1), averaged.
+    """
+    return Predictor(restored, make_predict(restored.arch, restored.mesh, views))
+
+
 def predicted(
     predictors: Sequence[Predictor], batches: Iterable[dict]
 ) -> Iterator[tuple[np.ndarray, dict]]:

@@ -98,7 +98,7 @@ def _fine_tuned(run: Run) -> Run:
 
 def state(out: pathlib.Path, todo: Sequence[Run], jobs: int) -> str:
     """Return a line that says what is left, and how long that will take."""
-    seconds = [run.result["seconds"] for run in records.read(out / layout.RECORDS)]
+    seconds = [run.seconds for run in records.read(out / layout.RECORDS)]
     line = f"{len(todo)} runs are left"
     if todo and seconds:
         left = sum(seconds) / len(seconds) * len(todo) / jobs

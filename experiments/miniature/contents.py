@@ -74,11 +74,11 @@ def _summary(seen: Found) -> Section:
         which = ", ".join(name for name, value in verdicts.items() if value == kind)
         rows.append((kind, str(counts[kind]), which or "-"))
     done, planned = len(seen.runs), sum(entry.seeds for entry in ENTRIES)
-    hours = sum(run.result["seconds"] for run in seen.runs) / 3600
+    hours = sum(run.seconds for run in seen.runs) / 3600
     words = f"{done} of {planned} runs are done."
     if machines := sorted({(run.result["cores"], run.result["vector_bits"]) for run in seen.runs}):
         which = "; ".join(f"CPU cores: {c}, vectors of {b} bits" for c, b in machines)
-        words += f" They took {hours:.1f} hours together, each on its own devices ({which})."
+        words += f" Their steps took {hours:.1f} hours ({which})."
     if limit := smallest(seen):
         words += f" Three seeds can show a difference of {limit:.1f} points of top-1 error."
     return Section("What the paper says, and what is seen here", words, rows)

@@ -31,7 +31,6 @@ def one(flags: list[str]) -> None:
     """Do the run that these flags of alexnet_jax.main describe."""
     workdir = pathlib.Path(value(flags, "--workdir="))
     out = workdir.parents[1]
-    begin = time.time()
     if pretrained := [flag.removeprefix(FROM) for flag in flags if flag.startswith(FROM)]:
         _train(_pretraining(flags, out, pretrained[0]))
     _train(flags)
@@ -49,7 +48,7 @@ def one(flags: list[str]) -> None:
     if not (workdir / "analysis" / "colour.json").exists():
         do("alexnet_jax.analysis.colour", f"--workdir={workdir}", "--checkpoint=latest")
     nearest = _nearest(workdir, out) if workdir.name.startswith(f"{BASELINE},") else None
-    _write_record(workdir, out, time.time() - begin, nearest)
+    _write_record(workdir, out, nearest)
 
 
 def _pretraining(flags: list[str], out: pathlib.Path, workdir: str) -> list[str]:
@@ -85,7 +84,7 @@ def _nearest(workdir: pathlib.Path, out: pathlib.Path) -> dict[str, float]:
 
 
 def _write_record(
-    workdir: pathlib.Path, out: pathlib.Path, seconds: float, nearest: dict[str, float] | None
+    workdir: pathlib.Path, out: pathlib.Path, nearest: dict[str, float] | None
 ) -> None:
     """Copy what the record keeps of a run; the folder appears when it is whole."""
     folder = out / layout.RECORDS / workdir.name
@@ -99,7 +98,6 @@ def _write_record(
     colour = json.loads((workdir / "analysis" / "colour.json").read_text())
     result = {
         "date": time.strftime("%Y-%m-%d"),
-        "seconds": round(seconds),
         "cores": environment["cores"],
         "vector_bits": environment["vector_bits"],
         "packages": environment["packages"],

@@ -73,7 +73,8 @@ def curves_figure(seen: Found) -> Figure:
             epochs = [line["epoch"] for line in runs[0].validations]
             axes.plot(epochs, [sum(row) / len(row) for row in zip(*rows, strict=True)], label=name)
     axes.set(xlabel="epoch", ylabel="top-1 error, held-out images, %")
-    axes.legend(title="without (relu: with tanh)", fontsize="small", title_fontsize="small")
+    if axes.lines:
+        axes.legend(title="without (relu: with tanh)", fontsize="small", title_fontsize="small")
     return figure
 
 

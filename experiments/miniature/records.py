@@ -24,12 +24,14 @@ class RunRecord:
       entry, seed: which it is.
       result: what one.py wrote.
       validations: lines of metrics.jsonl on the held-out images, by epoch.
+      seconds: of the training steps, without starts, validations and the looks at the test set.
     """
 
     entry: str
     seed: int
     result: dict[str, Any]
     validations: list[dict[str, Any]]
+    seconds: float = 0.0
 
     def look(self, split: str, views: int) -> dict[str, Any]:
         """Return the errors on a split."""
@@ -49,10 +51,18 @@ def read(folder: pathlib.Path) -> list[RunRecord]:
             run = folder / f"{entry.name},seed={seed}"
             if (run / layout.RESULT).exists():
                 result = json.loads((run / layout.RESULT).read_text())
-                lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-                validations = [line for line in lines if line["split"] == "val"]
-                found.append(RunRecord(entry.name, seed, result, validations))
+                text = (run / "metrics.jsonl").read_text()
+                lines = [json.loads(line) for line in text.splitlines()]
+                train, val = ([x for x in lines if x["split"] == s] for s in ("train", "val"))
+                found.append(RunRecord(entry.name, seed, result, val, _seconds(train)))
     return found
+
+
+def _seconds(train: list[dict[str, Any]]) -> float:
+    """Return the time of all steps, from the mean of each line of the log."""
+    before = [0, *(line["step"] for line in train)]
+    pairs = zip(train, before, strict=False)
+    return sum((line["step"] - step) * line["step_ms"] for line, step in pairs) / 1000
 
 
 def keep_together(out: pathlib.Path) -> None:

@@ -189,11 +189,12 @@ def write_runs(folder: pathlib.Path) -> None:
                 ranks = "".join("1" if bad else "0" for bad in wrong)
                 looks.append({"split": split, "views": views, "ranks": ranks, **errors})
             colour = {"columns": [0.1, 0.6], "difference": 0.5, "difference_by_chance": 0.2}
-            machine = {"cores": 2, "vector_bits": 512, "seconds": 3600}
+            machine = {"cores": 2, "vector_bits": 512}
             result = {**machine, "looks": looks, "colour": colour}
             (run / layout.RESULT).write_text(json.dumps(result))
             lines = [{"split": "val", "epoch": k, "top1_error": 1 - k / 4} for k in (1.0, 2.0)]
-            text = "\n".join(map(json.dumps, [{"split": "train"}, *lines]))
+            steps = [{"split": "train", "step": k, "step_ms": 18_000.0} for k in (100, 200)]
+            text = "\n".join(map(json.dumps, [*steps, *lines]))
             (run / "metrics.jsonl").write_text(text)
 
 
@@ -204,7 +205,7 @@ def test_the_tables_say_what_the_records_hold(tmp_path):
         ("dropout", 0),
     ]
     text = tables.markdown(tmp_path)
-    assert "6 of 58 runs are done. They took 6.0 hours together" in text
+    assert "6 of 58 runs are done. Their steps took 6.0 hours" in text
     assert re.search(r"\| agrees \| 1 \| dropout \|", text)
     assert re.search(r"\| dropout \| 3 \| \+\d\d\.\d \| \+\d.* \| agrees \|", text)
     assert "| 0 | 0.10 | 0.60 | 0.50 | 0.20 |" in text

@@ -1,11 +1,13 @@
 """The package as a library: from a notebook, in a thread, after JAX has started; quietly."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
+import alexnet_jax
 from tests.support import tiny
 
 # What a library leaves as it finds it.
@@ -78,11 +80,52 @@ def test_restore_and_predict_after_jax_has_started_with_one_device(folder):
 
 
 def test_the_readmes_lines(folder):
-    program = tiny.python_in("README.md", "import restore").replace("runs/quickstart", "{}")
+    program = tiny.python_in("README.md", "import predictor, restore").replace(
+        "runs/quickstart", "{}"
+    )
     program = program.format(folder / "run")
     assert len(program.splitlines()) <= 10
     found = run(f"{program}\nprint(json.dumps(probabilities.sum(1).tolist()))")
     assert found == pytest.approx([1] * 8, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_the_lines_of_docs_library(tmp_path):
+    page = (tiny.REPOSITORY / "docs/library.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 4
+    program = "\n".join(blocks).replace("runs/", f"{tmp_path}/")
+    small = (
+        "config.epochs = 1\nconfig.data.prepared_dir = sys.argv[1]\nconfig.data.resident = 'off'"
+    )
+    assert "config.epochs = 2" in program
+    program = program.replace("config.epochs = 2", f"{small}\nconfig.model.width = 0.05")
+    program += """
+shapes = logits.shape, kept["pool2"].shape, kept["fc7"].shape
+near = abs(float(ours[0, 4] - by_hand))
+print(json.dumps({"shapes": shapes, "near": near, "sums": probabilities.sum(1).tolist()}))
+"""
+    found = run(program, str(tmp_path))
+    assert found["shapes"] == [[4, 10], [2, 4, 6, 6, 128], [2, 4, 2048]]
+    assert found["near"] < 1e-6
+    assert found["sums"] == pytest.approx([1] * 8, abs=1e-5)
+
+
+IMPORT = """
+import alexnet_jax
+assert "jax" in sys.modules and "flax" not in sys.modules  # PROCESS imports jax
+names = [getattr(alexnet_jax, name) for name in alexnet_jax.__all__]
+assert all(name in dir(alexnet_jax) for name in alexnet_jax.__all__)
+from alexnet_jax import train
+assert callable(train.train)
+print(json.dumps([type(x).__name__ for x in names]))
+"""
+
+
+def test_the_names_of_the_package_are_there_when_they_are_asked_for():
+    assert run(IMPORT)[1:] == ["function"] * 5
+    with pytest.raises(AttributeError, match="no attribute 'alexnet'"):
+        _ = alexnet_jax.alexnet
 
 
 TRAIN = """
