@@ -17,7 +17,7 @@ from jax import Array, lax
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.blocks import blocks_of
 from alexnet_jax.net.initial_values import Initializer
-from alexnet_jax.net.layers import Call, Columns, SummedMatrix
+from alexnet_jax.net.layers import Call, Columns, Convolution, SummedMatrix
 
 
 def exchange(xs: Columns, group_axis: str | None) -> Array:
@@ -100,9 +100,15 @@ class AlexNet(nnx.Module):
                     xs = [x.reshape(x.shape[0], -1) for x in xs]  # (B, 6, 6, 128) -> (B, 4608)
                 if block.crosses:
                     xs = exchange(xs, group_axis)  # columns of (B, ..., C) -> (B, ..., columns * C)
-                if block.product is not None:
+                operations = list(zip(block.names, block.operations, strict=True))
+                pooled = block.max_pool if block.name not in activations else None
+                if pooled and isinstance(block.product, Convolution):
+                    # The same values, but the bias and its gradient have a quarter of the pixels.
+                    name, _ = operations.pop(0)
+                    xs = keep(name, block.product(xs, pooled))
+                elif block.product is not None:
                     xs = keep(block.name, block.product(xs))  # a list: (B, ..., C) of each column
-                for name, operation in zip(block.names, block.operations, strict=True):
+                for name, operation in operations:
                     xs = keep(name, operation(xs, call))
         with jax.named_scope("fc8"):
             logits = self.fc8(xs, group_axis)  # columns of (B, 2048) -> their sum, (B, 1000)

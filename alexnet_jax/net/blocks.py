@@ -1,5 +1,6 @@
 """The blocks of a net: products with learned weights, each followed by its operations."""
 
+import functools
 import math
 from typing import Any
 
@@ -26,6 +27,7 @@ class Block(nnx.Module):
       flattens: whether it is fully connected and reads pixels: (B, H, W, C) -> (B, units) first.
       crosses: whether its product reads all columns.
       product: None where the layer is dropped (model.drop_layers).
+      max_pool: the first operation where that is a max pool, else None.
       names: of the operations' activations: relu1, norm1, pool1.
       operations: what follows the product, in order.
       shape: of one column's output.
@@ -43,6 +45,9 @@ class Block(nnx.Module):
             product = _product(arch, layer, inputs, initializer)
             shape = (*_convolved(arch, layer, shape[:-1]), arch.features(layer.name))
         self.product = product
+        self.max_pool = None
+        if layer.then[:1] == ("pool",) and arch.pool_of(layer).kind == "max":
+            self.max_pool = functools.partial(operations.max_pool, pool=arch.pool_of(layer))
         self.names = tuple(arch.activation_name(layer, kind) for kind in layer.then)
         built = []
         for kind, name in zip(layer.then, self.names, strict=True):

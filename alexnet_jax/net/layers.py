@@ -56,7 +56,9 @@ class Convolution(nnx.Module):
         self.kernel, self.bias = initializer(name, shape, (shape[0], shape[-1]))
         self.stride, self.padding, self.ceil = stride, padding, ceil
 
-    def __call__(self, xs: Columns | Array) -> Columns:
+    def __call__(
+        self, xs: Columns | Array, pool: Callable[[Array], Array] = lambda y: y
+    ) -> Columns:
         """Convolve each column with its kernel, or one array with all kernels.
 
         (B, H, W, in) -> (B, H', W', out) of each column. An array that all columns read is
@@ -64,14 +66,17 @@ class Convolution(nnx.Module):
         only the gradients are computed in this way. There the forward pass has one convolution for
         each column, of the shape that it also has on a device of its own, so that both give the
         same bits.
+
+        `pool` takes maxima before the bias is added, which does not change where they are.
         """
         kernel, bias = self.kernel[...], self.bias[...]
         if isinstance(xs, list):
             kernels = kernel.astype(xs[0].dtype)
-            return _biased([self._conv(x, k) for x, k in zip(xs, kernels, strict=True)], bias)
+            ys = [self._conv(x, k) for x, k in zip(xs, kernels, strict=True)]
+            return _biased(list(map(pool, ys)), bias)
         kernel = jnp.moveaxis(kernel.astype(xs.dtype), 0, 3)  # (kh, kw, in, columns, out)
         y = self._conv(xs, kernel.reshape(*kernel.shape[:3], -1), parts=len(bias))
-        return _biased(jnp.split(y, len(bias), axis=-1), bias)
+        return _biased(list(map(pool, jnp.split(y, len(bias), axis=-1))), bias)
 
     def _conv(self, x: Array, kernel: Array, parts: int = 1) -> Array:
         stride, padding, ceil = self.stride, self.padding, self.ceil

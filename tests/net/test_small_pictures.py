@@ -158,3 +158,20 @@ def test_small_is_the_papers_net_for_a_quarter_of_the_pixels():
     logits, _ = net(image)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     assert np.std(expected) > 1e-3
+
+
+@pytest.mark.parametrize(("name", "size"), [("cifar18", 32), ("no_norm", 67)])
+def test_a_max_pool_before_the_bias_changes_no_bit(name, size):
+    net, _ = net_of(name, width=0.1, image_size=size)
+    for block in net.blocks:
+        block.product.bias[...] = RNG.normal(size=block.product.bias.shape)
+    x = RNG.normal(size=(2, size, size, 3)).astype(np.float32) * 50
+
+    @jax.jit
+    def fast_and_slow(x):  # where conv1 is asked for, it has its bias before the pool
+        return net(x, activations=("pool1",)), net(x, activations=("conv1", "pool1"))
+
+    (logits, kept), (slow_logits, slow) = fast_and_slow(x)
+    assert slow["conv1"].shape[2] > kept["pool1"].shape[2]
+    np.testing.assert_array_equal(kept["pool1"], slow["pool1"])
+    np.testing.assert_array_equal(logits, slow_logits)
