@@ -315,6 +315,12 @@ class Checkpoint:
         "Updates between two checkpoints, besides those after each validation; 0: only those.",
         bound=at_least(0),
     )
+    every_minutes: float = field(
+        15.0,
+        "Minutes without a checkpoint after which one follows the next line of the log; 0: off.",
+        bound=at_least(0),
+        before=0.0,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

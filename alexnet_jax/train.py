@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 import pathlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
@@ -203,7 +204,7 @@ def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
         if run.logs_after(run.step):
             run.log_window(clock)
             clock = Clock()
-        if run.saves_after(run.step):
+        if run.saves_after(run.step) or run.is_late_after(run.step):
             run.save()
     run.checkpoints.wait()
     return log.last("val")
@@ -217,6 +218,7 @@ class Run:
       state: on the devices.
       step: updates done: state.step, on the host.
       saved: step of the last state that was saved or restored; -1: none.
+      saved_at: when that was, in seconds.
       learning_rates: those in the state; None: not set yet.
       plateau: state.plateau on the host, since reading it from the state would wait for the step.
     """
@@ -240,6 +242,7 @@ class Run:
         self.evaluate_step = make_evaluate_step(arch, mesh, config.evaluate.views)
         self.learning_rates: optimizer.LearningRates | None = None
         self.state, self.saved = self.restore_or_create()
+        self.saved_at = time.monotonic()
         self.step, self.plateau = int(self.state.step), jax.device_get(self.state.plateau)
         if self.step > self.epochs.steps:
             raise TrainingError(
@@ -328,6 +331,13 @@ class Run:
         every = self.config.checkpoint.every_steps
         return every > 0 and step % every == 0 and not self.epochs.validates(step)
 
+    def is_late_after(self, step: int) -> bool:
+        """Whether a checkpoint follows this line of the log because of the time since the last."""
+        minutes = self.config.checkpoint.every_minutes
+        if not minutes or not self.logs_after(step) or self.epochs.validates(step):
+            return False
+        return distributed.first_says(time.monotonic() - self.saved_at >= 60 * minutes)
+
     def log_window(self, clock: Clock) -> None:
         """Log the means since the last line, and begin new sums."""
         jax.block_until_ready(self.state)
@@ -401,7 +411,7 @@ class Run:
         """Begin to write a checkpoint, but never of a state whose loss was not finite."""
         self.check_finite()
         self.checkpoints.save(self.state, validation)
-        self.saved = self.step
+        self.saved, self.saved_at = self.step, time.monotonic()
 
     def leave(self, signal: int) -> NoReturn:
         """Save the state if it is not saved yet, and stop."""

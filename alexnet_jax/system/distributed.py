@@ -20,6 +20,8 @@ from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from alexnet_jax.errors import CheckpointError, ConfigError
@@ -163,6 +165,13 @@ def wait_for_all(what: str) -> None:
     from orbax.checkpoint import multihost  # slow to import, and only runs come here
 
     multihost.get_barrier_sync_fn()(key=f"alexnet_jax/{what}", timeout_ms=NEVER_MS)
+
+
+def first_says(flag: bool) -> bool:
+    """Return the flag of process 0 in all processes; they must be at the same step."""
+    if jax.process_count() == 1:
+        return flag
+    return bool(multihost_utils.broadcast_one_to_all(np.asarray(flag)))
 
 
 def leave(code: int) -> NoReturn:

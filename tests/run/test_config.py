@@ -45,6 +45,7 @@ FREE = {
     "distributed.timeout_seconds",
     "checkpoint.dir",
     "checkpoint.every_steps",
+    "checkpoint.every_minutes",
     "evaluate.batch_size",
     "log.tensorboard",
     "log.plateau_steps",

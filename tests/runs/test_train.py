@@ -4,6 +4,7 @@ import json
 import math
 import pathlib
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -275,6 +276,31 @@ def test_a_run_does_not_go_on_with_other_images(folder, tmp_path, change, said):
     shutil.copytree(folder / "images", tmp_path / "elsewhere" / "images")  # the same, moved
     train(config(tmp_path / "elsewhere", epochs=2), tmp_path / "run")
     assert of(tmp_path / "run", "val", "step") == [6, 11]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "log_every", "expected"),
+    [
+        (15.0, 1, [4, 6, 10, 11, 15, 16]),  # 4 steps of 4 minutes; validations after 6, 11, 16
+        (7.0, 1, [2, 4, 6, 8, 10, 11, 13, 15, 16]),
+        (15.0, 5, [5, 6, 10, 11, 15, 16]),  # at lines of the log only
+        (0.0, 1, [6, 11, 16]),
+    ],
+)
+def test_a_checkpoint_comes_after_some_minutes_without_one(
+    folder, tmp_path, monkeypatch, minutes, log_every, expected
+):
+    saved, now = [], [0.0]
+    monkeypatch.setattr("alexnet_jax.train.time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Checkpoints, "save", lambda _, state, __: saved.append(int(state.step)))
+
+    class Tick(tiny.Plug):
+        def asked(self, step):
+            now[0] = 240.0 * (step + 1)  # when the step that follows has been done
+
+    every = {"checkpoint__every_steps": 0, "checkpoint__every_minutes": minutes}
+    train(config(folder, **every, log__every_steps=log_every), tmp_path, interrupt=Tick(0))
+    assert saved == expected
 
 
 def test_a_mean_file_is_kept_in_the_runs_folder(folder, tmp_path):

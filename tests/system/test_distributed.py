@@ -103,7 +103,8 @@ def unbroken(folder):
 @pytest.mark.slow
 def test_two_processes_with_folders_of_their_own_are_one_run(folder, unbroken):
     shared = folder / "shared" / "checkpoints"
-    first, second = pair(folder, ("here", "there"), checkpoint__dir=shared)
+    often = {"checkpoint__every_minutes": 0.01}  # if each decided for itself, none would go on
+    first, second = pair(folder, ("here", "there"), checkpoint__dir=shared, **often)
     (out, said), (silent, _) = (p.communicate(timeout=120) for p in (first, second))
     assert (first.returncode, second.returncode) == (0, 0), said
     assert json.loads(out.splitlines()[-1])["step"] == STEPS
