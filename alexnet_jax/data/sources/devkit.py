@@ -21,11 +21,14 @@ File = tuple[str, str, bytes]  # where it is, its name, its content
 
 @dataclasses.dataclass(frozen=True)
 class Synset:
-    """A class, or a node above classes: its WordNet id, its words, and the kit's number from 1."""
+    """A class, or a node above classes: its WordNet id, its words, and the kit's number from 1.
+
+    The number is None where the kit is not the official one.
+    """
 
     wnid: str
     words: str
-    ilsvrc_id: int
+    ilsvrc_id: int | None
     is_class: bool
 
 

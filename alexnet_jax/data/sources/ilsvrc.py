@@ -10,7 +10,8 @@ They are read from the official archives, packed or unpacked:
     fall2011  n<digits>.tar, one for each synset, or fall11_whole.tar, which holds them
 
 A train archive may be replaced by train/<wnid>/<file> or train/<wnid>.tar, a val or test archive by
-val/<wnid>/<file>, or by val/<file> with the kit's ground truth. All give the same records.
+val/<wnid>/<file>, or by val/<file> with the kit's ground truth. All give the same records, and so
+does Kaggle's folder of 2012 (kaggle.py).
 
 Labels are the indices of the sorted wnids, as in Caffe, PyTorch and TFDS. They are not the ILSVRC
 ids of the kit, which are kept beside the class names. Images are in the order of labels and names
@@ -21,6 +22,7 @@ import functools
 import pathlib
 import re
 
+from alexnet_jax.data.sources import kaggle
 from alexnet_jax.data.sources.archives import TarImages, images_of
 from alexnet_jax.data.sources.devkit import Devkit, find_devkit
 from alexnet_jax.data.sources.folders import files_split
@@ -69,6 +71,8 @@ def ilsvrc_source(
         wrong = "no folder" if root.exists() else "not there"
         raise DataError(f"expected ILSVRC {release} in data.dir={root}, but it is {wrong}")
     kit = find_devkit(root, release) if _NUMBERED[release] else None
+    if release == "2012" and (found := kaggle.find(root)) is not None:
+        root, kit = found[0], kit or found[1]
     left_out = LeftOut()
     train = find_synsets(root, _TRAIN[release], left_out)
     wnids = train.wnids if train else _wnids_without_train(root, release, kit, only)
@@ -102,7 +106,8 @@ def _classes(
     by_wnid: dict[str, dict[str, str | int]] = {}
     if kit is not None:
         for s in kit.synsets.values():
-            by_wnid[s.wnid] = {"words": s.words, "ilsvrc_id": s.ilsvrc_id}
+            number = {} if s.ilsvrc_id is None else {"ilsvrc_id": s.ilsvrc_id}
+            by_wnid[s.wnid] = {"words": s.words, **number}
         unknown = sorted(set(wnids) - set(by_wnid))
         if unknown:
             raise DataError(
@@ -191,7 +196,8 @@ def _from_kit(
     """Return the labels of numbered images by the ground truth of the development kit."""
     if kit is None:
         raise DataError(
-            f"the labels of {split} are in the development kit: add it to {where.parent}"
+            f"the labels of {split} are in the development kit, or Kaggle's LOC_val_solution.csv: "
+            f"add it to {where.parent}"
         )
     if split in kit.truth and len(kit.truth[split]) != len(names):
         raise DataError(

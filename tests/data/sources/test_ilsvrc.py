@@ -253,7 +253,7 @@ def class_unknown(source):
         (a_file, "expected ILSVRC 2012 in data.dir=.*but it is no folder"),
         (no_train, "expected ILSVRC2012_img_train.tar or train/ in .*archives; add it"),
         (no_validation, "expected ILSVRC2012_img_val.tar or val/ in .*archives; add it"),
-        (no_kit, "labels of validation are in the development kit: add it"),
+        (no_kit, "labels of validation are in the development kit, or .*: add it"),
         (kit_cut_short, "development kit of ILSVRC-2012 .* cannot be read"),
         (kit_of_2010, "meta.mat has no ILSVRC2012_ID: it is of another release"),
         (no_truth, "holds no ground truth of validation"),
