@@ -3,8 +3,13 @@
 import pathlib
 import shutil
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
+from alexnet_jax.data.decode.images import decode_jpeg, encode_jpeg, to_square
+from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.errors import DataError
 from tests.support import official, tiny
@@ -77,4 +82,106 @@ def test_item_9_tables_that_do_not_fit_are_one_line(tmp_path, name, change, said
     data = tiny.data_config(tmp_path, builder="ilsvrc", size=32, dir=str(tmp_path / "kaggle"))
     with pytest.raises(DataError) as error:
         prepare(data)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+Row = tuple[bytes | None, str, int]  # image, path, label
+
+
+def rows() -> dict[str, list[Row]]:
+    """Return Hugging Face's rows of the images of the official archives, shuffled."""
+    label = {wnid: k for k, wnid in enumerate(official.WNIDS)}
+    train: list[Row] = [
+        (data, f"{name.removesuffix('.JPEG')}_{wnid}.JPEG", label[wnid])
+        for wnid, images in official.train_images().items()
+        for name, data in images.items()
+    ]
+    np.random.default_rng(0).shuffle(train)  # type: ignore[arg-type]
+    images, wnids = official.numbered_images("ILSVRC2012_val", VALIDATION, 1)
+    validation: list[Row] = [
+        (data, f"{name.removesuffix('.JPEG')}_{wnid}.JPEG", label[wnid])
+        for (name, data), wnid in zip(images.items(), wnids, strict=True)
+    ]
+    return {"train": train, "validation": validation, "test": [(b"", "ILSVRC2012_test_1.JPEG", -1)]}
+
+
+def write_parquet(folder: pathlib.Path, content: dict[str, list[Row]], files: int = 2) -> None:
+    """Write <split>-0000k-of-0000n.parquet in groups of five rows."""
+    folder.mkdir(parents=True)
+    image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    for split, of_split in content.items():
+        for k in range(files):
+            part = [(({"bytes": row[0], "path": row[1]}), row[2]) for row in of_split[k::files]]
+            columns = [pa.array([row[0] for row in part], image), pa.array([r[1] for r in part])]
+            path = folder / f"{split}-{k:05d}-of-{files:05d}.parquet"
+            pa.parquet.write_table(pa.table(columns, ["image", "label"]), path, row_group_size=5)
+
+
+@pytest.mark.parametrize("place", [".", "data"])
+@pytest.mark.parametrize("files", [1, 3])
+def test_item_9_hugging_faces_parquet_files_give_the_official_images(tmp_path, place, files):
+    """Parquet files give each image with its name, label and pixels."""
+    content = rows()
+    write_parquet(tmp_path / "source" / place, content, files)
+    dataset = prepare(tiny.data_config(tmp_path, builder="ilsvrc", size=32))
+    assert dataset.class_names == official.WNIDS and dataset.splits == ("train", "validation")
+    assert [row["words"] for row in dataset.classes] == list(official.WORDS.values())
+    for split in dataset.splits:
+        expected = [row for k in range(files) for row in content[split][k::files]]
+        pixels, labels = dataset.read(split, range(len(expected)))
+        assert labels.tolist() == [label for _, _, label in expected]
+        names = dataset.file_names(split, range(len(expected)))
+        for square, name, (data, path, label) in zip(pixels, names, expected, strict=True):
+            wnid = official.WNIDS[label]
+            file = path.replace(f"_{wnid}.", ".")
+            assert name == (f"{wnid}/{file}" if split == "train" else file)
+            stored = encode_jpeg(to_square(data, "x", Resize(size=32)))
+            np.testing.assert_array_equal(square, decode_jpeg(stored))
+
+
+def test_item_9_parquet_without_wnids_has_the_labels_of_all_1000(tmp_path):
+    """Where paths do not carry the wnid, label k is the k-th of the 1000 wnids."""
+    image = official.jpeg(official.WNIDS[0], 0)
+    content: dict[str, list[Row]] = {"validation": [(image, "", 999), (image, "1.jpg", 1)]}
+    write_parquet(tmp_path / "source", content, 1)
+    dataset = prepare(tiny.data_config(tmp_path, builder="ilsvrc", size=32), "validation")
+    labels = dataset.read("validation", range(2))[1]
+    assert [dataset.class_names[label] for label in labels] == ["n15075141", "n01443537"]
+
+
+def cut(folder: pathlib.Path) -> None:
+    path = folder / "train-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def no_validation(folder: pathlib.Path) -> None:
+    (folder / "validation-00000-of-00001.parquet").unlink()
+
+
+def other_columns(folder: pathlib.Path) -> None:
+    pa.parquet.write_table(pa.table({"x": [1]}), folder / "train-00000-of-00001.parquet")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (cut, "train-00000-of-00001.parquet cannot be read as parquet"),
+        (other_columns, "cannot be read as parquet with columns image {bytes, path} and label"),
+        (no_validation, "has no validation-*.parquet; add them"),
+        ({"train": (b"", "a_n01440764.JPEG", 3)}, "label 3 is n15075141 and, by the name"),
+        ({"train": (b"", "a.JPEG", -1)}, "expected labels 0 to 999; got -1"),
+        ({"train": (None, "a_n01440764.JPEG", 0)}, "the row holds no image"),
+        ({"train": (b"none", "a_n01440764.JPEG", 0)}, "a_n01440764.JPEG"),
+    ],
+)
+def test_item_9_parquet_files_that_do_not_fit_are_one_line(tmp_path, change, said):
+    """A parquet file that is cut, of other columns or of other labels is one line."""
+    content = rows()
+    if isinstance(change, dict):
+        content["train"].append(change["train"])
+    write_parquet(tmp_path / "source", content, 1)
+    if callable(change):
+        change(tmp_path / "source")
+    with pytest.raises(DataError) as error:
+        prepare(tiny.data_config(tmp_path, builder="ilsvrc", size=32))
     assert said in str(error.value) and "\n" not in str(error.value)
