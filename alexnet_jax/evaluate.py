@@ -50,6 +50,7 @@ from alexnet_jax.run.restore import SPLIT, Restored, restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import check_writable
 from alexnet_jax.system.paths import user_path
+from alexnet_jax.system.progress import ImageProgress
 
 FLAGS = flags.FLAGS
 # Not of kept predictions.
@@ -125,7 +126,7 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
         outputs = [_outputs(restored, dataset) for restored in nets]
         if not rows:
             _say_classes(nets[0], dataset, outputs[0])
-        answers = predicted(predictors[views], _batches(nets, dataset))
+        answers = _shown(predicted(predictors[views], _batches(nets, dataset)), dataset, views)
         if any(o != list(range(net.arch.classes)) for o, net in zip(outputs, nets, strict=True)):
             answers = _of_these(answers, outputs)
         how = {"split": FLAGS.split, "views": views, "resize": form}
@@ -222,6 +223,15 @@ def _batches(nets: Sequence[Restored], dataset: PreparedDataset) -> Iterator[dic
     config = nets[0].config
     size = batch_size_for(*(restored.mesh for restored in nets), asked=config.evaluate.batch_size)
     return eval_batches(dataset, FLAGS.split, batch_size=size, workers=config.data.workers)
+
+
+def _shown(answers: Answers, dataset: PreparedDataset, views: int) -> Answers:
+    """Yield the answers, and show on stderr how many images are done."""
+    name = f"{FLAGS.split}, {views} view{'s' if views > 1 else ''} of each image"
+    with ImageProgress(dataset.num_examples(FLAGS.split), name, verb="evaluating") as progress:
+        for probabilities, batch in answers:
+            progress.advance(len(batch["label"]))
+            yield probabilities, batch
 
 
 def _kept(

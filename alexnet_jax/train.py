@@ -175,6 +175,8 @@ def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
     def placed_pixel_stats(epoch: int):
         return sharding.put_everywhere(mesh, at_epoch(run.pixel_stats, config.data, epoch))
 
+    if run.step < steps:
+        log.say("compiling the training step: some seconds, a minute or two for a large net")
     clock, in_flight = Clock(), collections.deque[jax.Array]()
     while True:
         if run.validation_is_due():
@@ -251,9 +253,11 @@ class Run:
             )
         self.log.begin(self.step, int(self.state.validated), self.epochs.steps)
         where = "on each device" if self.resident else "read in each epoch"
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
         self.log.say(
             f"{f'goes on from step {self.step}' if self.step else 'begins'}: {self.epochs.steps} "
             f"steps of {config.batch_size} images, {images} images and {arch.classes} classes, "
+            f"{parameters:,} parameters, "
             f"mesh {dict(mesh.shape)} of {jax.devices()[0]}, training images "
             f"({feed.split_bytes(dataset) / 1e6:,.0f} MB) {where}"
         )

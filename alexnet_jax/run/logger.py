@@ -5,6 +5,7 @@ import itertools
 import json
 import pathlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from alexnet_jax.errors import TrainingError
 from alexnet_jax.run.metrics_file import Line, parse
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
+from alexnet_jax.system.progress import duration
 
 if TYPE_CHECKING:
     from alexnet_jax.run.events import Events
@@ -32,6 +34,7 @@ class Logger:
     def __init__(self, workdir: pathlib.Path, *, tensorboard: bool = True):
         self.path = workdir / "metrics.jsonl"
         self._workdir, self._steps = workdir, 0
+        self._first: tuple[int, float] | None = None  # step and time of the first line of training
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
         self._tensorboard = tensorboard
@@ -121,8 +124,23 @@ class Logger:
         )
         self._progress.update(self._task, epoch=line["epoch"], figures=figures)
         if not self._live or line["split"] == "val":
+            left = f", {duration(left)} left" if (left := self._left(line)) else ""
             top5 = f"top-5 error {line['top5_error']:.3f} rate {line['learning_rate']:g}"
-            self.say(f"step {line['step']}/{self._steps} epoch {line['epoch']} {figures} {top5}")
+            self.say(
+                f"step {line['step']}/{self._steps} epoch {line['epoch']} {figures} {top5}{left}"
+            )
+
+    def _left(self, line: dict[str, Any]) -> float | None:
+        """Return the seconds to the end, validations included once there was one; None: unknown."""
+        if line["split"] != "train":
+            return None
+        step, now = line["step"], time.monotonic()
+        if self._first is None:  # the time before this line includes compiling
+            self._first = step, now
+            each = (line.get("step_ms", 0.0) + line.get("data_wait_ms", 0.0)) / 1e3
+        else:
+            each = (now - self._first[1]) / max(1, step - self._first[0])
+        return each * (self._steps - step)
 
     def last(self, split: str) -> dict[str, Any]:
         """Return the last recorded line of a split; empty where there is none."""

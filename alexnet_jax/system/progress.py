@@ -1,4 +1,4 @@
-"""The progress of a preparation or check, on stderr: a bar on a terminal, else occasional lines."""
+"""The progress through many images, on stderr: a bar on a terminal, else occasional lines."""
 
 import sys
 import time
@@ -32,7 +32,7 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed or 0:,.0f} images/s")
 
 
-class PreparationProgress:
+class ImageProgress:
     """Counts finished images and shows their number; a context manager, for one thread.
 
     Args:
@@ -58,7 +58,7 @@ class PreparationProgress:
         )
         self._task = self._bar.add_task(self._name, total=total, completed=done)
 
-    def __enter__(self) -> "PreparationProgress":
+    def __enter__(self) -> "ImageProgress":
         self._bar.start()
         return self
 

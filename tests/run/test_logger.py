@@ -6,6 +6,7 @@ import json
 import resource
 import struct
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -95,6 +96,25 @@ def test_without_a_terminal_each_record_is_a_plain_line(tmp_path, capsys):
     assert "loss 2.0000" in first and "loss 1.0000" in second
     assert third == "[bold]as it is[/bold] " + "x" * 300
     assert out == "" and "\x1b" not in err  # no colours, no bar, and stdout is the result's
+
+
+def test_the_time_left_is_that_of_the_steps_between_the_lines(tmp_path, monkeypatch, capsys):
+    """The first line's own step times; then the clock, validations included, from that line on."""
+    now = [1000.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("alexnet_jax.run.logger.time", clock)
+    with Logger(tmp_path, tensorboard=False) as log:
+        log.begin(0, -1, 1000)
+        now[0] = 1060.0  # a minute of compiling is left out
+        log.metrics({**line(100), "step_ms": 90.0, "data_wait_ms": 10.0})  # 900 steps of 0.1 s
+        now[0] = 1080.0
+        log.metrics({**line(200), "step_ms": 90.0, "data_wait_ms": 10.0})  # 800 of 0.2 s
+        log.metrics(line(200, "val"))
+        now[0] = 1060.0 + 3600.0
+        log.metrics(line(1000))
+    first, second, validation, last = capsys.readouterr().err.splitlines()
+    assert first.endswith(", 1 min 30 s left") and second.endswith(", 2 min 40 s left")
+    assert "left" not in validation and "left" not in last
 
 
 def test_on_a_terminal_a_bar_moves_and_only_validations_are_lines(tmp_path, monkeypatch):

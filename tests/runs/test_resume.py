@@ -36,6 +36,7 @@ def end(process: subprocess.Popen) -> tuple[int, str, list[str]]:
     """Return exit code, stdout, and stderr without the lines that tell how the run goes."""
     out, err = process.communicate(timeout=PATIENCE)
     ordinary = ("begins: ", "goes on from ", "step ", "preparing ", "data: ", "the run ends at ")
+    ordinary += ("compiling ", "evaluating ")
     return process.returncode, out, [x for x in err.splitlines() if not x.startswith(ordinary)]
 
 

@@ -18,7 +18,7 @@ from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.inference.predictor import Predictor, predicted
 from alexnet_jax.run import checkpoint
 from alexnet_jax.run.restore import SPLIT, Restored
-from alexnet_jax.system.progress import PreparationProgress
+from alexnet_jax.system.progress import ImageProgress
 
 NEIGHBOURS = 6
 TRAIN = "train"
@@ -81,7 +81,7 @@ def training_features(
 
     def computed() -> Iterator[np.ndarray]:
         batches = extraction.split_batches(restored, dataset, TRAIN)
-        with PreparationProgress(count, TRAIN, verb="features of") as progress:
+        with ImageProgress(count, TRAIN, verb="features of") as progress:
             for (features,), _ in predicted([extractor], batches):
                 progress.advance(len(features))
                 yield features

@@ -9,7 +9,7 @@ import numpy as np
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.data.store.statistics import Accumulator
 from alexnet_jax.errors import DataError
-from alexnet_jax.system.progress import PreparationProgress
+from alexnet_jax.system.progress import ImageProgress
 from alexnet_jax.system.threads import ordered_map
 
 _BATCH = 32  # images that a thread reads at once: 6 MB of 256 pixels
@@ -53,7 +53,7 @@ def read_records(dataset: PreparedDataset, workers: int) -> Records:
     counts = {split: dataset.num_examples(split) for split in splits}
     starts = ((split, start) for split in splits for start in range(0, counts[split], _BATCH))
     batches = ordered_map(lambda at: _read(dataset, *at), starts, workers, 2 * workers)
-    with PreparationProgress(sum(counts.values()), dataset.name, verb="checking") as progress:
+    with ImageProgress(sum(counts.values()), dataset.name, verb="checking") as progress:
         for batch in batches:
             progress.advance(len(batch.names) + len(batch.damaged))
             records.damaged += batch.damaged

@@ -21,7 +21,7 @@ from alexnet_jax.data.sources.source import Source
 from alexnet_jax.data.store.layout import VERSION, Layout
 from alexnet_jax.data.store.statistics import Accumulator
 from alexnet_jax.errors import DataError
-from alexnet_jax.system.progress import PreparationProgress, duration
+from alexnet_jax.system.progress import ImageProgress, duration
 from alexnet_jax.system.threads import ordered_map
 
 _SHARD_ITEMS = 256  # at least: about 9 MB of JPEG, a second of work
@@ -143,14 +143,14 @@ class Preparation:
         missing = [shard for shard in self._shards if shard not in self._notes]
         builder = self._copy.full_name.partition("/")[0]
         with (
-            PreparationProgress(self._total, builder, self._done()) as progress,
+            ImageProgress(self._total, builder, self._done()) as progress,
             contextlib.closing(self._chunks(missing)) as chunks,
         ):
             # A shard is synced and hashed in a thread while the next one is converted.
             collections.deque(ordered_map(self._finish, self._written(chunks, progress), 1, 1), 0)
 
     def _written(
-        self, chunks: Iterator[Chunk], progress: PreparationProgress
+        self, chunks: Iterator[Chunk], progress: ImageProgress
     ) -> Iterator[tuple[Shard, Note]]:
         """Write shards one after the other, and yield each one, to be finished."""
         for shard, of_shard in itertools.groupby(chunks, key=lambda chunk: chunk.shard):
@@ -164,7 +164,7 @@ class Preparation:
         self._summed(note)
 
     def _watched(
-        self, shard: Shard, chunks: Iterator[Chunk], progress: PreparationProgress
+        self, shard: Shard, chunks: Iterator[Chunk], progress: ImageProgress
     ) -> Iterator[Chunk]:
         """Pass chunks on, and stop as soon as too many images cannot be read."""
         bad: list[tuple[str, str]] = []
