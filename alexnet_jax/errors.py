@@ -21,5 +21,9 @@ class TrainingError(UserError):
     """A run that cannot go on, such as one whose loss is no longer finite."""
 
 
+class DeviceError(UserError):
+    """Devices that do not compute or exchange what they should."""
+
+
 class WeightsError(UserError):
     """Weights that are damaged, or those of another net."""

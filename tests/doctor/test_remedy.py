@@ -96,6 +96,9 @@ def test_the_offer_is_a_command_line_and_a_run_can_be_examined(monkeypatch, caps
     neither, both = (), ("--config=quickstart", "--workdir=x")
     for arguments in (neither, both):
         done = commands.run("doctor", *arguments)
-        assert done.code == 2 and "give --config, or the --workdir of a run, and not" in done.err
+        assert (
+            done.code == 2
+            and "give one of --config, the --workdir of a run, and --devices" in done.err
+        )
     done = commands.run("doctor", f"--workdir={tmp_path}")
     assert done.code == 2 and "holds no run" in done.err
