@@ -82,7 +82,7 @@ TEN_VIEWS = "python -m alexnet_jax.evaluate --views=10"
 CLAIMS = (
     Claim(
         *("3.1, figure 1", "ReLU reaches 25 % training error on CIFAR-10 faster than tanh", "6x"),
-        *("-", f"{RUN}cifar.relu_tanh", figures.epochs_to_target),
+        *("-", f"{RUN}sweeps.figure1 --config=cifar_figure1", figures.epochs_to_target),
         *("cifar10/figure1.json", "agrees"),
         miniature="relu",
     ),
@@ -91,13 +91,13 @@ CLAIMS = (
     of_ablation("lrn", "3.3", "local response normalization, points"),
     Claim(
         *("3.3", "the same on CIFAR-10: test error without and with it", "13 %, 11 %"),
-        *("cuda-convnet: 18 % with it", f"{RUN}cifar.cuda_convnet --net=18pct"),
+        *("cuda-convnet: 18 % with it", f"{RUN}sweeps.sweep --config=cifar18"),
         figures.cifar_error,
         *("cifar10/18pct.json", "18 % agrees (19.4 % on JPEG copies); without it: not run"),
     ),
     Claim(
         *("program", "its small net without normalization: test error on CIFAR-10", "-"),
-        *("cuda-convnet: 26 %", f"{RUN}cifar.cuda_convnet --net=80sec", figures.cifar_error),
+        *("cuda-convnet: 26 %", f"{RUN}sweeps.sweep --config=cifar26", figures.cifar_error),
         *("cifar10/80sec.json", "agrees"),
     ),
     of_ablation("pooling", "3.4", "overlapping pooling, points"),
