@@ -25,6 +25,7 @@ from alexnet_jax.system.progress import ImageProgress, duration
 from alexnet_jax.system.threads import ordered_map
 
 _SHARD_ITEMS = 256  # at least: about 9 MB of JPEG, a second of work
+_TIMED_ITEMS = 16  # in one stretch of those whose time is taken first: half a chunk
 _MAX_SHARDS = 256  # of a split: a reader keeps all files open, and 1024 is a usual limit
 
 
@@ -114,11 +115,14 @@ class Preparation:
         copy, total, done = self._copy, self._total, self._done()
         needed, free = check_space(total - done, copy.storage, copy.resize.size, copy.directory)
         expected = "a moment"
-        count = min(4 * self._workers, (total - done) // 50)
-        if count:
+        spans = min(4 * self._workers, (total - done) // 50)
+        if spans:
             images, split = max((s.count, name) for name, s in self._source.splits.items())
-            indices = [k * images // count for k in range(count)]
-            shards = [Shard(split, i, i + 1, "") for i in indices]
+            # One small picture takes less time than a call to convert it does, so some at a time.
+            length = min(_TIMED_ITEMS, (total - done) // (50 * spans))
+            count = spans * length
+            starts = [k * images // spans for k in range(spans)]
+            shards = [Shard(split, start, start + length, "") for start in starts]
             for some in (shards[:1], shards):  # the very first one also loads Pillow's formats
                 start = time.monotonic()
                 collections.deque(self._chunks(some), 0)

@@ -396,6 +396,37 @@ def test_says_first_what_it_takes(tmp_path, source, capsys):
     assert " GB free)" in first
 
 
+def test_the_forecast_for_small_pictures_is_not_that_of_the_calls(tmp_path, source, monkeypatch):
+    """A call of convert takes 1 ms here, a chunk 0.5 ms, a picture 0.17 ms, as CIFAR-10's do."""
+    images = 60_000
+    now = 0.0
+
+    def converted(shards, splits, **_):
+        nonlocal now
+        now += 1e-3
+        for shard in shards:
+            assert 0 <= shard.start < shard.stop <= images
+            now += 0.5e-3 + 0.17e-3 * (shard.stop - shard.start)
+            yield shard
+
+    def made(self):
+        split = types.SimpleNamespace(count=images)
+        self._source, self._total = types.SimpleNamespace(splits={"train": split}), images
+        announce(self)
+        raise DataError("that was the forecast")
+
+    announce = preparation.Preparation._announce
+    monkeypatch.setattr(preparation, "convert", converted)
+    monkeypatch.setattr(preparation, "time", types.SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(preparation.Preparation, "_announce", made)
+    told = []
+    monkeypatch.setattr(preparation, "duration", lambda seconds: told.append(seconds) or "x")
+    with pytest.raises(DataError, match="that was the forecast"):
+        prepare(config(tmp_path))
+    chunk = 32
+    assert told == [pytest.approx(images * (0.17e-3 + 0.5e-3 / chunk), rel=0.2)]
+
+
 def test_unwritable(tmp_path, source):
     (tmp_path / "prepared").write_text("a file in the way")
     with pytest.raises(DataError, match="could not be written"):
