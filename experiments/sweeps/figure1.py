@@ -78,10 +78,15 @@ def racers(texts: Sequence[str]) -> list[Racer]:
 
 
 def curve(run: Run) -> list[tuple[float, float]]:
-    """Return (epoch, training error) of each line of a run's log, to the first at the target."""
+    """Return (epoch, training error) of each line of a run's log, to the first at the target.
+
+    The last line is left out where it is of fewer steps than the others.
+    """
+    lines = map(json.loads, (run.workdir / "metrics.jsonl").read_text().splitlines())
+    train = [line for line in lines if line["split"] == "train"]
     points = []
-    for line in map(json.loads, (run.workdir / "metrics.jsonl").read_text().splitlines()):
-        if line["split"] == "train":
+    for line in train:
+        if line["step"] % train[0]["step"] == 0:
             points.append((line["epoch"], line["top1_error"]))
             if line["top1_error"] <= TARGET:
                 break
