@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import NoReturn
 
 import jax
@@ -26,6 +26,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.errors import CheckpointError, ConfigError
 
+PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")  # in the order in which gRPC looks
 NEVER_MS = 2**31 - 1  # a barrier's timeout: a slow disk may take longer than any guess
 GONE = (
     "error: JAX ended this process: a peer is gone, hangs or never came, unless a line above or in "
@@ -83,6 +84,8 @@ def start(
     """
     known = "" if process_id is None else f"process {process_id} of {num_processes}, "
     print(f"{known}{socket.gethostname()}:{os.getpid()}: waiting for the others", file=sys.stderr)
+    if line := around_the_proxy(os.environ, coordinator):
+        print(line, file=sys.stderr)
     _have_a_witness()
     seconds = settings.timeout_seconds
     try:
@@ -100,6 +103,27 @@ def start(
             f"--distributed does not know who takes part ({error}): start it with srun or mpirun, "
             "or give --coordinator=host:port --num_processes=N --process_id=K"
         ) from error
+
+
+def around_the_proxy(environment: MutableMapping[str, str], coordinator: str | None) -> str | None:
+    """Let gRPC reach the coordinator directly where the environment names a proxy.
+
+    Args:
+      environment: the environment variables of the process, which are changed.
+      coordinator: host:port of process 0; None: not known here.
+
+    Returns:
+      A line that says so; None: there is no proxy.
+    """
+    proxy = next((name for name in PROXIES if environment.get(name)), None)
+    if proxy is None:
+        return None
+    if coordinator is None:
+        return f"{proxy} is set: if the processes do not meet, add process 0's host to no_proxy"
+    host = coordinator.rpartition(":")[0].strip("[]")
+    name = "no_grpc_proxy" if environment.get("no_grpc_proxy") else "no_proxy"
+    environment[name] = ",".join(filter(None, (environment.get(name), host)))
+    return f"{proxy} is set: {name} is {environment[name]} for this run, so that {host} is reached"
 
 
 def _have_a_witness() -> None:
