@@ -1,6 +1,7 @@
 """ImageNet as Kaggle and Hugging Face give it."""
 
 import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from alexnet_jax.data.decode.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.data.sources import gzip_file
 from alexnet_jax.errors import DataError
 from tests.support import official, tiny
 
@@ -182,6 +184,78 @@ def test_item_9_parquet_files_that_do_not_fit_are_one_line(tmp_path, change, sai
     write_parquet(tmp_path / "source", content, 1)
     if callable(change):
         change(tmp_path / "source")
+    with pytest.raises(DataError) as error:
+        prepare(tiny.data_config(tmp_path, builder="ilsvrc", size=32))
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def write_flat(folder: pathlib.Path, form: str, content: dict[str, list[Row]]) -> None:
+    """Write train_images_<k>.tar.gz and val_images.tar.gz, or what is in them."""
+    for split, stem, parts in (("train", "train_images", 3), ("validation", "val_images", 1)):
+        for k in range(parts):
+            files = {name: data or b"" for data, name, _ in content[split][k::parts]}
+            if form == "folders":
+                place = folder / stem.removesuffix("_images")
+                place.mkdir(parents=True, exist_ok=True)
+                for name, data in files.items():
+                    (place / name).write_bytes(data)
+            else:
+                number = f"_{k}" if split == "train" else ""
+                name = f"{stem}{number}.{form}"
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                packed = official.tar(files, "w:gz" if form == "tar.gz" else "w")
+                (folder / name).write_bytes(packed)
+
+
+@pytest.mark.parametrize("place", [".", "data"])
+@pytest.mark.parametrize("form", ["tar.gz", "tar", "folders"])
+def test_item_9_hugging_faces_flat_archives_give_the_official_images(
+    tmp_path, monkeypatch, form, place
+):
+    """Flat archives whose names carry the wnid, packed or not, give each image its label."""
+    monkeypatch.setattr(gzip_file, "_BLOCK", 4000)  # so that an archive has several blocks
+    monkeypatch.setattr(gzip_file, "_PIECE", 1000)
+    content = rows()
+    write_flat(tmp_path / "source" / place, form, content)
+    dataset = prepare(tiny.data_config(tmp_path, builder="ilsvrc", size=32))
+    assert dataset.class_names == official.WNIDS and dataset.splits == ("train", "validation")
+    for split, parts in (("train", 3), ("validation", 1)):
+        expected = [row for k in range(parts) for row in content[split][k::parts]]
+        if form == "folders":
+            expected = sorted(expected, key=lambda row: row[1])
+        pixels, labels = dataset.read(split, range(len(expected)))
+        assert labels.tolist() == [label for _, _, label in expected]
+        for square, (data, _, _) in zip(pixels, expected, strict=True):
+            stored = encode_jpeg(to_square(data, "x", Resize(size=32)))
+            np.testing.assert_array_equal(square, decode_jpeg(stored))
+        names = dataset.file_names(split, range(len(expected)))
+        assert all(re.fullmatch(NAMES[split], name) for name in names)
+
+
+NAMES = {"train": r"(n\d{8})/\1_\d+\.JPEG", "validation": r"ILSVRC2012_val_\d{8}\.JPEG"}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("train_images_1.tar.gz", "cut", "train_images_1.tar.gz cannot be read as a tar archive"),
+        ("val_images.tar.gz", "none", "has no val_images*.tar.gz; add it"),
+        ("train_images_2.tar.gz", "names", "expected names that end with the wnid"),
+        ("train_images_0.tar.gz", "image", "train_images_0.tar.gz: n01440764_1_n01440764.JPEG"),
+    ],
+)
+def test_item_9_flat_archives_that_do_not_fit_are_one_line(tmp_path, name, change, said):
+    """An archive that is cut, missing or of other names is one line."""
+    folder = tmp_path / "source"
+    write_flat(folder, "tar.gz", rows())
+    path = folder / name
+    if change == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif change == "none":
+        path.unlink()
+    else:
+        other = "x.JPEG" if change == "names" else "n01440764_1_n01440764.JPEG"
+        path.write_bytes(official.tar({other: b"none"}, "w:gz"))
     with pytest.raises(DataError) as error:
         prepare(tiny.data_config(tmp_path, builder="ilsvrc", size=32))
     assert said in str(error.value) and "\n" not in str(error.value)

@@ -121,7 +121,8 @@ class Preparation:
             # One small picture takes less time than a call to convert it does, so some at a time.
             length = min(_TIMED_ITEMS, (total - done) // (50 * spans))
             count = spans * length
-            starts = [k * images // spans for k in range(spans)]
+            in_order = self._source.splits[split].in_order
+            starts = [k * length if in_order else k * images // spans for k in range(spans)]
             shards = [Shard(split, start, start + length, "") for start in starts]
             for some in (shards[:1], shards):  # the very first one also loads Pillow's formats
                 start = time.monotonic()

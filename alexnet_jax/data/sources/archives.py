@@ -4,14 +4,18 @@ The headers are read once (about 25 us a file). Then any thread reads an image w
 """
 
 import dataclasses
+import io
 import os
 import pathlib
 import tarfile
+import zlib
 from array import array
 from collections.abc import Iterator
+from typing import Any
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.sources.gzip_file import GzipFile
 from alexnet_jax.data.sources.listing import LeftOut, is_image_name
 from alexnet_jax.errors import DataError
 
@@ -20,13 +24,13 @@ NO_FILE = -1
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A file inside an archive: its name there, and which bytes of `path` hold it.
+    """A file inside an archive: its name there, and which bytes of `path` (or its content) hold it.
 
     The size of a link, a device or a sparse file is NO_FILE.
     """
 
     name: str
-    path: pathlib.Path
+    path: pathlib.Path | GzipFile
     offset: int
     size: int
 
@@ -42,7 +46,7 @@ class TarImages:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.labels = array("l")
-        self._paths: list[pathlib.Path] = []
+        self._paths: list[pathlib.Path | GzipFile] = []
         self._archives, self._offsets, self._sizes = array("l"), array("q"), array("q")
 
     def add(self, members: list[Member], labels: list[int]) -> None:
@@ -67,17 +71,23 @@ class TarImages:
         if size == NO_FILE:
             raise BadImageError(name, "is a link, a device or sparse, and no whole file")
         try:
-            with open(path, "rb", buffering=0) as file:
-                data = os.pread(file.fileno(), size, self._offsets[index])
-        except OSError as error:
-            raise BadImageError(name, f"cannot be read ({error.strerror})") from error
+            if isinstance(path, GzipFile):
+                data = path.read(self._offsets[index], size)
+            else:
+                with open(path, "rb", buffering=0) as file:
+                    data = os.pread(file.fileno(), size, self._offsets[index])
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadImageError(name, f"cannot be read ({error})") from error
         if len(data) < size:
             raise BadImageError(name, f"the archive ends after {len(data)} of its {size} bytes")
         return read_square(data, name, resize)
 
 
 def images_of(
-    path: pathlib.Path, offset: int = 0, size: int | None = None, *, left_out: LeftOut
+    path: pathlib.Path,
+    offset: int = 0,
+    size: int | None = None,
+    left_out: LeftOut | None = None,
 ) -> list[Member]:
     """Return the image files of an archive, sorted by name without folders.
 
@@ -89,6 +99,7 @@ def images_of(
     Raises:
       DataError: the archive is damaged, cut short or compressed, or no archive at all.
     """
+    left_out = LeftOut() if left_out is None else left_out
     by_name = {}  # of two files with one name the later one counts, as in unpacking
     for member in members(path, offset, size):
         name = member.name.rpartition("/")[2]
@@ -99,6 +110,67 @@ def images_of(
             left_out["earlier files of one name in an archive"] += 1
         by_name[name] = dataclasses.replace(member, name=name)
     return [by_name[name] for name in sorted(by_name)]
+
+
+def images_in_order(path: pathlib.Path, left_out: LeftOut) -> list[Member]:
+    """Return the image files of an archive in its order, by names without folders.
+
+    Args:
+      path: a tar archive; one that ends in .gz or .tgz is decompressed once.
+      left_out: counts all other files.
+
+    Raises:
+      DataError: the archive is damaged or cut short, or no archive at all.
+    """
+    found = []
+    for member in _compressed(path) if path.name.endswith("gz") else members(path):
+        name = member.name.rpartition("/")[2]
+        if is_image_name(name):
+            found.append(dataclasses.replace(member, name=name))
+        else:
+            left_out.file(name)
+    return found
+
+
+def _compressed(path: pathlib.Path) -> Iterator[Member]:
+    """Iterate over all but the folders of an archive that gzip has compressed, in its order."""
+    content = GzipFile(path)
+    stream = _Stream(content.pieces())
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            for info in tar:
+                tar.members = []  # type: ignore[attr-defined] # else all are kept, 1 KB each
+                if not info.isdir():
+                    size = info.size if info.isreg() and not info.issparse() else NO_FILE
+                    yield Member(info.name, content, info.offset_data, size)
+        while stream.read(tarfile.RECORDSIZE):  # gzip's checksum is at the end
+            pass
+    except Exception as error:  # of damaged headers tarfile raises many kinds, also MemoryError
+        raise DataError(
+            f"{path} cannot be read as a tar archive compressed by gzip ({error}); download it "
+            "again, or check its size"
+        ) from error
+
+
+class _Stream(io.RawIOBase):
+    """Pieces of bytes as a file to read once."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._rest = pieces, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
 
 
 def members(path: pathlib.Path, offset: int = 0, size: int | None = None) -> Iterator[Member]:

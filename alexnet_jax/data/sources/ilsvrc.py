@@ -11,8 +11,8 @@ They are read from the official archives, packed or unpacked:
 
 A train archive may be replaced by train/<wnid>/<file> or train/<wnid>.tar, a val or test archive by
 val/<wnid>/<file>, or by val/<file> with the kit's ground truth. All give the same records, and so
-does Kaggle's folder of 2012 (kaggle.py). Hugging Face's parquet files of 2012 give them in another
-order (parquet.py).
+does Kaggle's folder of 2012 (kaggle.py). Hugging Face's files of 2012 give them in another order
+(parquet.py, flat.py).
 
 Labels are the indices of the sorted wnids, as in Caffe, PyTorch and TFDS. They are not the ILSVRC
 ids of the kit, which are kept beside the class names. Images are in the order of labels and names
@@ -23,7 +23,7 @@ import functools
 import pathlib
 import re
 
-from alexnet_jax.data.sources import kaggle, parquet
+from alexnet_jax.data.sources import flat, kaggle, parquet
 from alexnet_jax.data.sources.archives import TarImages, images_of
 from alexnet_jax.data.sources.devkit import Devkit, find_devkit
 from alexnet_jax.data.sources.folders import files_split
@@ -73,6 +73,8 @@ def ilsvrc_source(
         raise DataError(f"expected ILSVRC {release} in data.dir={root}, but it is {wrong}")
     if release == "2012" and (files := parquet.find(root)):
         return parquet.parquet_source(files, only)
+    if release == "2012" and (files := flat.find(root)):
+        return flat.flat_source(files, only)
     kit = find_devkit(root, release) if _NUMBERED[release] else None
     if release == "2012" and (found := kaggle.find(root)) is not None:
         root, kit = found[0], kit or found[1]

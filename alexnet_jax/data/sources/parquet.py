@@ -17,6 +17,7 @@ from typing import Any
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.data.sources.flat import official_name, wnid_in
 from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
 from alexnet_jax.errors import DataError
 
@@ -54,9 +55,9 @@ def parquet_source(files: dict[str, list[pathlib.Path]], only: str | None = None
     labels = {label: class_names.index(wnid) for label, wnid in wnids.items()}
     words, splits, parts = ilsvrc2012.words(), {}, []
     for split, each in rows.items():
-        listed = [(_name(path, wnids[label]), labels[label]) for path, label in each.listed]
+        listed = [(official_name(p, wnids[label]), labels[label]) for p, label in each.listed]
         item = functools.partial(_item, each, listed)
-        splits[split] = Split(len(listed), item, [label for _, label in listed])
+        splits[split] = Split(len(listed), item, [label for _, label in listed], in_order=True)
         parts += [(split, *pair) for pair in listed]
     classes: list[dict[str, str | int]] = [
         {"wnid": wnid, "words": words.get(wnid, wnid)} for wnid in class_names
@@ -140,12 +141,12 @@ def _wnids(listed: list[tuple[str, int]], folder: pathlib.Path) -> dict[int, str
     wnids: dict[int, str] = {}
     order = list(ilsvrc2012.words())
     for path, label in listed:
-        carried = re.search(r"(?:^|_)(n\d{8})(?:\.\w+)?$", path)
+        carried = wnid_in(path)
         if carried is None and not 0 <= label < len(order):
             raise DataError(
                 f"{folder}: expected labels 0 to {len(order) - 1}; got {label} ({path})"
             )
-        wnid = carried[1] if carried else order[label]
+        wnid = carried or order[label]
         if wnids.setdefault(label, wnid) != wnid:
             raise DataError(
                 f"{folder}: label {label} is {wnids[label]} and, by the name {path}, {wnid}; "
@@ -154,12 +155,6 @@ def _wnids(listed: list[tuple[str, int]], folder: pathlib.Path) -> dict[int, str
     if len(set(wnids.values())) < len(wnids) or not wnids:
         raise DataError(f"{folder}: a class has two labels, or there are none; download it again")
     return wnids
-
-
-def _name(path: str, wnid: str) -> str:
-    """Return the name as in ILSVRC's archives: n01440764/n01440764_10026.JPEG."""
-    file = re.sub(rf"_{wnid}(\.\w+)$", r"\1", pathlib.PurePosixPath(path).name)
-    return f"{wnid}/{file}" if file.startswith(f"{wnid}_") else file
 
 
 def _item(rows: _Rows, listed: list[tuple[str, int]], index: int) -> Item:
