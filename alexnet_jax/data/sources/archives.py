@@ -87,6 +87,7 @@ def images_of(
     path: pathlib.Path,
     offset: int = 0,
     size: int | None = None,
+    *,
     left_out: LeftOut | None = None,
 ) -> list[Member]:
     """Return the image files of an archive, sorted by name without folders.

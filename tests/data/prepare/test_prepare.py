@@ -410,7 +410,7 @@ def test_the_forecast_for_small_pictures_is_not_that_of_the_calls(tmp_path, sour
             yield shard
 
     def made(self):
-        split = types.SimpleNamespace(count=images)
+        split = types.SimpleNamespace(count=images, in_order=False)
         self._source, self._total = types.SimpleNamespace(splits={"train": split}), images
         announce(self)
         raise DataError("that was the forecast")
