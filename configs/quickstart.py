@@ -21,8 +21,8 @@ def get_config() -> ConfigDict:
     config.model.arch = "small"
     config.model.classes = 10
     config.model.width = 0.25
-    # A quarter of the paper's batch. Half of its rate ends with a third of the errors that the whole
-    # one leaves (five seeds each).
+    # A quarter of the paper's batch. Half of its rate ends with a third of the errors that the
+    # whole one leaves (five seeds each).
     config.optimizer.learning_rate = 0.005
     # conv1 adds 75 products where the paper's adds 363. conv3 to conv5 have the released program's
     # 0.03, twice as large for a quarter of the inputs, as model.init.scale_with_width does it for
