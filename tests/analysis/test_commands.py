@@ -12,6 +12,7 @@ RUN = {"workdir", "checkpoint"}
 COMMANDS = {
     "analysis.classes": {*RUN, "data_dir", "views", "words", "rows"},
     "analysis.colour": RUN,
+    "analysis.explore.__main__": {*RUN, "out", "classes"},
     "analysis.features.__main__": {*RUN, "data_dir", "layer", "split", "out"},
     "analysis.figure4.__main__": {
         *(*RUN, "data_dir", "seed", "images", "queries", "words", "features_dir")

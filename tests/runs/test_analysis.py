@@ -319,3 +319,13 @@ def test_bad_files_are_named_and_the_exit_code_says_so(folder, tmp_path):
     assert done.err.count("\n") == 1 and "bad.jpg" in done.err
     beside = json.loads((tmp_path / "a.npz.json").read_text())
     assert beside["layer"] == "relu7" and beside["shape"] == result["shape"]
+
+
+def test_explore_writes_a_page_of_pictures_and_names_what_cannot_be_read(folder, tmp_path):
+    out = tmp_path / "explore.html"
+    images = [folder / "images/val/ant/0.jpg", folder / "images/val/bee/0.jpg", tmp_path / "no.jpg"]
+    done = commands.run("analysis.explore", f"--workdir={folder / 'run'}", f"--out={out}", *images)
+    assert done.code == 1 and done.err.count("\n") == 1 and "no.jpg" in done.err, done
+    result = json.loads(done.out.splitlines()[-1])
+    assert result == {"file": str(out), "images": 2, "bad": 1, "bytes": out.stat().st_size}
+    assert out.read_text().count('id="values-1-') == out.read_text().count('id="values-0-') > 8

@@ -1,0 +1,74 @@
+"""Look inside a trained net: its maps on your pictures, layer by layer, on one page.
+
+    python -m alexnet_jax.analysis.explore --workdir=DIR IMAGE... [--out=explore.html]
+
+Writes DIR/explore.html, or the file that --out names. The page needs no network. It steps through
+the net as figure 2 of the paper has it, and shows at each step the maps of both columns, what
+crosses between them, and the numbers of normalization and pooling under the pointer. Five pictures
+and the paper's net make about 12 MB. A file that cannot be read is named on stderr and left out.
+
+The values in the page are rounded to half precision (packing.py). The last line is one JSON object:
+file, images, bad, bytes. The exit code is 0, or 1 if a file could not be read.
+"""
+
+import json
+import os
+import sys
+
+from absl import flags
+
+from alexnet_jax.analysis import command
+from alexnet_jax.analysis.explore import content, page
+from alexnet_jax.analysis.explore.activations import looker
+from alexnet_jax.data.decode.images import BadImageError
+from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.input.files import image_files, squares
+from alexnet_jax.errors import ConfigError, DataError
+from alexnet_jax.run import class_names
+from alexnet_jax.run.restore import restore, split_cpu
+from alexnet_jax.system import command_line
+from alexnet_jax.system.atomic_file import check_writable
+from alexnet_jax.system.paths import user_path
+
+FILE = "explore.html"
+MOST = 5  # pictures
+
+
+def define_flags() -> None:
+    """Define the command line."""
+    command.define_run_flags(images=False)
+    flags.DEFINE_string("out", None, f"The file; by default DIR/{FILE}.")
+    flags.DEFINE_string("classes", "", class_names.FLAG)
+
+
+def main(argv: list[str]) -> int:
+    """Write the page of the pictures that the command line names."""
+    values = flags.FLAGS
+    if len(argv) < 2:
+        raise ConfigError("expected one or more images or folders of images after the flags")
+    paths = image_files(argv[1:])
+    if len(paths) > MOST:
+        raise ConfigError(f"a page has at most {MOST} images; got {len(paths)}: give fewer")
+    split_cpu([values.workdir])
+    restored = restore(values.workdir, values.checkpoint, classes=values.classes)
+    out = user_path(values.out) if values.out else restored.workdir / FILE
+    check_writable(out, ConfigError)
+    look, pictures, bad = looker(restored), [], 0
+    config = restored.config.data
+    for path, pixels in squares(paths, Resize.of(config), config.workers):
+        if isinstance(pixels, BadImageError):
+            bad += 1
+            print(f"error: {pixels}", file=sys.stderr, flush=True)
+            continue
+        pictures.append(content.picture(restored, path, pixels, look(pixels)))
+    if not pictures:
+        raise DataError(f"{out} is not written: not one image could be read")
+    page.write(out, content.net(restored), pictures)
+    result = {"file": str(out), "images": len(pictures), "bad": bad}
+    print(json.dumps({**result, "bytes": os.path.getsize(out)}))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    define_flags()
+    command_line.run(main, words=True)

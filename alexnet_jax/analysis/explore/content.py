@@ -1,0 +1,206 @@
+"""What the page shows, as JSON: the net, its steps and kernels, and its activations on pictures."""
+
+import base64
+import dataclasses
+import importlib.resources
+import io
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from alexnet_jax.analysis.explore import crossing
+from alexnet_jax.analysis.explore.activations import VIEWS, Seen
+from alexnet_jax.analysis.explore.packing import pack
+from alexnet_jax.data.input import augment
+from alexnet_jax.net.architecture import Architecture, Layer
+from alexnet_jax.net.listing import operations, rows
+from alexnet_jax.run.restore import Restored
+
+TOP = 5  # classes
+SLICES = 8  # of a kernel: the input channels that it weighs most
+QUALITY = 88  # of the JPEG that stands for a picture
+
+
+def net(restored: Restored) -> dict[str, Any]:
+    """Return all that is the same for every picture."""
+    arch, params = restored.arch, restored.state.params
+    kernels = {name: np.asarray(params[name]["kernel"]) for name in params if _is_layer(arch, name)}
+    lrn = dataclasses.asdict(arch.lrn)
+    lrn["alpha"] /= lrn["n"] if lrn["alpha_over_n"] else 1
+    return {
+        "name": arch.name,
+        "columns": arch.columns,
+        "size": arch.image_size,
+        "step": int(restored.state.step),
+        "run": restored.workdir.resolve().name,
+        "activation": arch.activation,
+        "lrn": lrn,
+        "dropout": dataclasses.asdict(arch.dropout),
+        "layers": [
+            {
+                "name": row.layer.name,
+                "operations": operations(arch, row.layer),
+                "product": row.product,
+                "reads": row.layer.reads,
+                "parameters": row.parameters,
+                "received": row.received,
+                "bytes": row.received * np.dtype(crossing.dtype_of(arch, row.layer)).itemsize,
+            }
+            for row in rows(arch)
+        ],
+        "steps": steps(arch),
+        "words": words(),
+        "kernels": {
+            layer.name: kernel(arch, layer, kernels[layer.name])
+            for layer in arch.layers
+            if layer.kernel and not layer.identity
+        },
+        "crossing": {
+            layer.name: pack(crossing.shares(kernels[layer.name], arch.columns))
+            for layer in crossing.crossing_layers(arch)
+        },
+        "views": augment.view_corners(VIEWS, arch.image_size, restored.config.data.size),
+    }
+
+
+def words() -> dict[str, dict[str, str]]:
+    """Return the text beside each kind of step.
+
+    en, ko: the paper's idea in two sentences; flag: what takes it away, or ""; cost_en, cost_ko:
+    what the paper reports without it, or "".
+    """
+    file = importlib.resources.files(__package__).joinpath("words.json")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def steps(arch: Architecture) -> list[dict[str, Any]]:
+    """Return the steps through a net in order: the image, each activation, the answer.
+
+    name: of the activation; kind: a key of `words`; input: the activation that it is made of;
+    stored: whether a picture holds its values. The page makes the others: ReLU and the maximum
+    commute with rounding, so they are those of the net.
+    """
+    made: list[dict[str, Any]] = [{"name": "image", "kind": "image", "layer": "", "stored": False}]
+    for layer in arch.layers:
+        if not layer.identity:
+            kind = "conv" if layer.kernel else "full"
+            kind = "sum" if layer.reads == "sum" else kind
+            kind += "_crosses" if arch.crosses(layer) and arch.columns == 2 else ""
+            made.append(_step(layer, layer.name, kind, made[-1]["name"]))
+        for op in layer.then:
+            step = _step(layer, arch.activation_name(layer, op), op, made[-1]["name"])
+            if op == "activation":
+                step["stored"] = arch.activation != "relu"
+            if op == "norm" and (arch.norm != "lrn" or not arch.lrn.enabled):
+                step["kind"] = "other_norm"
+            if op == "pool":
+                step["pool"] = dataclasses.asdict(arch.pool_of(layer))
+                step["stored"] = arch.pool_of(layer).kind != "max"
+            made.append(step)
+    return [*made, {"name": "ten views", "kind": "views", "layer": "", "stored": False}]
+
+
+def _step(layer: Layer, name: str, kind: str, before: str) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "layer": layer.name, "input": before, "stored": True}
+
+
+def kernel(arch: Architecture, layer: Layer, values: np.ndarray) -> dict[str, Any]:
+    """Return a convolution's kernels: all of conv1's, else each unit's strongest slices.
+
+    Args:
+      arch: the net.
+      layer: the convolution.
+      values: (columns, kh, kw, in, out).
+
+    Returns:
+      slices, packed (columns, out, slices, kh, kw), and inputs (columns, out, slices): which input
+      channel each slice reads, counted over both columns where the layer reads both.
+    """
+    by_unit = values.transpose(0, 4, 3, 1, 2)  # (columns, out, in, kh, kw)
+    if layer.reads == "image":
+        return {"slices": pack(by_unit)}
+    energy = np.square(by_unit).sum(axis=(3, 4))
+    best = np.argsort(-energy, axis=2, kind="stable")[:, :, :SLICES]
+    slices = np.take_along_axis(by_unit, best[..., None, None], axis=2)
+    inputs = best
+    if not arch.crosses(layer):  # each column counts its own channels: number them over all
+        inputs = best + values.shape[3] * np.arange(len(values))[:, None, None]
+    return {"slices": pack(slices), "inputs": inputs.tolist()}
+
+
+def picture(
+    restored: Restored, path: pathlib.Path, pixels: np.ndarray, seen: Seen
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return what the page shows of a picture, and its stored activations by name, packed.
+
+    Args:
+      restored: the net.
+      path: the picture's file.
+      pixels: (size, size, 3) uint8, the square that the net's views are cut from.
+      seen: what the net makes of it.
+    """
+    arch = restored.arch
+    names = restored.dataset_info.words or tuple(f"class {k}" for k in range(arch.classes))
+    stored = {
+        step["name"]: pack(np.moveaxis(seen.activations[step["name"]], -1, 1))
+        for step in steps(arch)
+        if step["stored"]
+    }
+    answer = answers(seen.probabilities, names)
+    logits = seen.activations[arch.layers[-1].name][0]
+    labels = _best(logits)
+    params = {name: restored.state.params[name] for name in crossing.needed(arch)}
+    return {
+        "file": path.name,
+        "jpeg": _jpeg(pixels),
+        "answer": {**answer, "central": [names[k] for k in labels]},
+        "crossing": {
+            layer.name: pack(crossing.of_picture(arch, layer, params, seen.activations))
+            for layer in crossing.crossing_layers(arch)
+        },
+        "sum": crossing.summed(arch, params, seen.activations, labels),
+    }, stored
+
+
+def answers(probabilities: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the views say, alone and averaged.
+
+    Args:
+      probabilities: (views, classes).
+      names: of the classes.
+
+    Returns:
+      top: the best classes by the mean; best: each view's best class; without: for each view, the
+      label of the best class when this view is left out of the mean.
+    """
+    values = probabilities.astype(np.float64)
+    mean = values.mean(axis=0)
+    return {
+        "top": [
+            {"label": k, "class": names[k], "mean": float(mean[k]), "views": values[:, k].tolist()}
+            for k in _best(mean)
+        ],
+        "best": [
+            {"label": k, "class": names[k], "probability": float(view[k])}
+            for view in values
+            for k in _best(view)[:1]
+        ],
+        "without": [_best(values.sum(axis=0) - view)[0] for view in values],
+    }
+
+
+def _best(probabilities: np.ndarray) -> list[int]:
+    return np.argsort(-probabilities, kind="stable")[:TOP].tolist()
+
+
+def _jpeg(pixels: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _is_layer(arch: Architecture, name: str) -> bool:
+    return any(layer.name == name and not layer.identity for layer in arch.layers)
