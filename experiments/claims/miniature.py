@@ -5,7 +5,7 @@ import functools
 from experiments.claims.figures import RECORDS
 from experiments.miniature.contents import Found, errors_text, found
 from experiments.miniature.protocol import BASELINE, ENTRIES
-from experiments.miniature.verdicts import NOT_RUN
+from experiments.miniature.verdicts import NOT_RUN, TOO_FEW
 
 FIGURE3 = "figure 3"
 
@@ -31,7 +31,7 @@ def text(name: str) -> str:
     if (effect := seen.effects[name]) is None:
         return NOT_RUN
     if effect.low is None:
-        return f"{effect.mean:+.1f} (n = {effect.seeds}): too few seeds"
+        return f"{effect.mean:+.1f} (n = {effect.seeds}): {TOO_FEW}"
     (entry,) = [entry for entry in ENTRIES if entry.name == name]
     interval = f"[{effect.low:+.1f}, {effect.high:+.1f}]"
     return f"{effect.mean:+.1f} {interval} (n = {effect.seeds}): {seen.verdict(entry)}"

@@ -14,6 +14,7 @@ from experiments.miniature.verdicts import (
     AGREES,
     DISAGREES,
     NOT_RUN,
+    TOO_FEW,
     TOO_SMALL,
     Effect,
     effects,
@@ -70,7 +71,7 @@ def _summary(seen: Found) -> Section:
     del verdicts[BASELINE]
     counts = Counter(verdicts.values())
     rows: Rows = [("verdict", "how many", "which")]
-    for kind in (DISAGREES, AGREES, TOO_SMALL, NOT_RUN):
+    for kind in (DISAGREES, AGREES, TOO_SMALL, TOO_FEW, NOT_RUN):
         which = ", ".join(name for name, value in verdicts.items() if value == kind)
         rows.append((kind, str(counts[kind]), which or "-"))
     done, planned = len(seen.runs), sum(entry.seeds for entry in ENTRIES)

@@ -10,7 +10,8 @@ from experiments.miniature.protocol import BASELINE, Entry
 from experiments.miniature.records import RunRecord
 
 CONFIDENCE, DRAWS = 0.95, 2000
-AGREES, DISAGREES, TOO_SMALL, NOT_RUN = "agrees", "disagrees", "too small to see", "not run"
+AGREES, DISAGREES, TOO_SMALL = "agrees", "disagrees", "too small to see"
+TOO_FEW, NOT_RUN = "too few seeds", "not run"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +46,10 @@ def effects(entries: Sequence[Entry], runs: Sequence[RunRecord]) -> dict[str, Ef
 
 def verdict(entry: Entry, effect: Effect | None) -> str:
     """Return the verdict on what the paper says of an entry; "-" where it says nothing."""
-    if effect is None or effect.low is None or effect.high is None:
+    if effect is None:
         return NOT_RUN
+    if effect.low is None or effect.high is None:
+        return TOO_FEW
     if not entry.sign:
         return "-"
     if effect.low <= 0 <= effect.high:

@@ -29,6 +29,7 @@ from experiments.miniature.verdicts import (
     AGREES,
     DISAGREES,
     NOT_RUN,
+    TOO_FEW,
     TOO_SMALL,
     Effect,
     effects,
@@ -153,7 +154,7 @@ def test_an_effect_is_paired_by_seed_and_by_image_and_its_interval_has_both_part
         (-2.0, -0.1, -1, AGREES),
         (0.1, 2.0, -1, DISAGREES),
         (0.1, 2.0, 0, "-"),
-        (None, None, 1, NOT_RUN),
+        (None, None, 1, TOO_FEW),
     ],
 )
 def test_the_verdict_follows_from_the_interval_and_the_papers_sign(low, high, sign, expected):
