@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.prepare.prepare import prepare
-from alexnet_jax.data.sources import cifar10, flat, folders, kaggle, layouts, parquet, tiny_imagenet
+from alexnet_jax.data.sources import cifar10, folders, ilsvrc, layouts, tiny_imagenet
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 from alexnet_jax.net.architecture import Architecture
@@ -240,9 +240,8 @@ def _builder_of(folder: pathlib.Path) -> str:
 
 def _is_ilsvrc(folder: pathlib.Path) -> bool:
     """Whether a folder holds the archives of ILSVRC, its kit, or its classes by their wnids."""
-    if any(folder.glob("*.tar")) or any(folder.glob("*devkit*")):
-        return True
-    if kaggle.find(folder) or parquet.find(folder) or flat.find(folder):
+    archives = any(folder.glob("*.tar")) or any(folder.glob("*devkit*"))
+    if archives or ilsvrc.is_download(folder):
         return True
     for split in ("train", "val"):
         if (folder / split).is_dir():

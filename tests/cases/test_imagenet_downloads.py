@@ -259,3 +259,21 @@ def test_item_9_flat_archives_that_do_not_fit_are_one_line(tmp_path, name, chang
     with pytest.raises(DataError) as error:
         prepare(tiny.data_config(tmp_path, builder="ilsvrc", size=32))
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        write_kaggle,
+        lambda folder: write_parquet(folder, rows()),
+        lambda folder: write_flat(folder, "tar.gz", rows()),
+        lambda folder: write_flat(folder, "folders", rows()),
+    ],
+    ids=["kaggle", "parquet", "archives", "folders"],
+)
+def test_item_9_a_folder_for_the_other_builder_names_it(tmp_path, write):
+    """With builder=image_folder the line names the builder that reads such a download."""
+    write(tmp_path / "source")
+    with pytest.raises(DataError, match="is read with data.builder=ilsvrc$") as error:
+        prepare(tiny.data_config(tmp_path, size=32))
+    assert "\n" not in str(error.value)

@@ -1,5 +1,6 @@
 """Open the prepared copy of a dataset; make it first if it is missing."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -7,7 +8,7 @@ import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ml_collections import ConfigDict
 
@@ -128,8 +129,21 @@ def _whole_directory(data: ConfigDict, *, train_needed: bool) -> pathlib.Path:
         for directory in (whole, held_out):
             if directory.exists():
                 return directory
-    validation = layouts.split_folders(source, train_needed=train_needed)[1]
+    with _other_builder(source):
+        validation = layouts.split_folders(source, train_needed=train_needed)[1]
     return held_out if validation is None else whole
+
+
+@contextlib.contextmanager
+def _other_builder(folder: pathlib.Path) -> Iterator[None]:
+    """Add to the error of a folder without class folders which builder reads it."""
+    try:
+        yield
+    except DataError as error:
+        if not ilsvrc.is_download(folder):
+            raise
+        hint = "ImageNet as Kaggle or Hugging Face gives it is read with data.builder=ilsvrc"
+        raise DataError(f"{error}; {hint}") from error
 
 
 def _root(data: ConfigDict) -> pathlib.Path:
@@ -164,7 +178,8 @@ def _find_source(data: ConfigDict, only: str | None) -> Source:
     elif data.builder == "tiny_imagenet":
         source = tiny_imagenet.tiny_imagenet_source(_source_folder(data))
     else:
-        source = folders.folder_source(_source_folder(data), fraction, of, only)
+        with _other_builder(_source_folder(data)):
+            source = folders.folder_source(_source_folder(data), fraction, of, only)
     if only is None:
         return source
     if only not in source.splits:

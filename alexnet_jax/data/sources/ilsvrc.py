@@ -99,6 +99,11 @@ def ilsvrc_source(
     return Source(wnids, splits, listing_digest([*wnids, *parts]), classes, left_out)
 
 
+def is_download(root: pathlib.Path) -> bool:
+    """Whether a folder holds ILSVRC-2012 as Kaggle or Hugging Face gives it."""
+    return bool(kaggle.find(root) or parquet.find(root) or flat.find(root))
+
+
 def _listing(split: Split) -> list[tuple[str, int]]:
     items = (split.item(i) for i in range(split.count))
     return [(item.name, item.label) for item in items]
