@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from alexnet_jax.data.sources.ilsvrc2012 import words
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference import predictions
 from alexnet_jax.net import resolving
@@ -75,6 +76,26 @@ def test_item_2_some_of_a_nets_classes_are_evaluated_by_name(folder, names, soft
     np.testing.assert_allclose(row["loss"], -np.log(p[np.arange(len(p)), labels]).mean(), rtol=1e-5)
     assert kept.class_names[:2] == names and len(kept.class_names) == (3 if softmax == "all" else 2)
     assert f"2 classes by their names of the net's 3; softmax over {softmax} (" in said
+
+
+@pytest.mark.parametrize("place", ["imagenet-a", "wrapped/imagenet-r", "sketch/val"])
+def test_item_2_some_wnids_are_outputs_of_an_imagenet_net(folder, place):
+    """A folder of a few wnids goes to their outputs of the 1000, however it is wrapped."""
+    if not (folder / "imagenet").exists():
+        weight_files.drawn_run(folder, folder / "imagenet", class_names=tuple(words()))
+    outputs = {"n01440764": 0, "n01498041": 6, "n15075141": 999}  # tench, stingray, toilet tissue
+    for wnid, animal in zip(outputs, ("ant", "bee", "cow"), strict=True):
+        shutil.copytree(folder / "images" / "val" / animal, folder / place / wnid)
+    (folder / place / "README.txt").touch()
+    root = folder / place.split("/")[0]
+    kept, row, said = evaluated(folder, "imagenet", f"--data_dir={root}")
+    assert row["images"] == tiny.VALIDATION and row["softmax"] == "all"
+    others = [name for name in words() if name not in outputs]
+    assert kept.class_names == (*outputs, *others)
+    assert said.startswith("classes: 3 classes by their names of the net's 1,000; softmax over all")
+    these, _, _ = evaluated(folder, "imagenet", f"--data_dir={root}", "--softmax=these")
+    p = kept.probabilities[..., :3]
+    np.testing.assert_allclose(these.probabilities, p / p.sum(-1, keepdims=True), rtol=1e-6)
 
 
 def test_item_2_words_are_refused_until_a_file_says_their_order(folder):
