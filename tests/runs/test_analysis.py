@@ -169,8 +169,11 @@ def test_six_nearest_training_images_without_copies(run, dataset, plain, figure)
 def test_the_picture_is_there_and_features_are_computed_once(run, dataset, figure, monkeypatch):
     folder = run.workdir / "analysis"
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["figure4.png", "neighbours.json", "predictions.json", "features"]
+        [*(f"figure4.{form}" for form in ("png", "svg", "pdf")), "neighbours.json"]
+        + ["predictions.json", "features"]
     )
+    assert "<svg" in (folder / "figure4.svg").read_text()
+    assert (folder / "figure4.pdf").read_bytes().startswith(b"%PDF")
     with Image.open(folder / "figure4.png") as picture:
         assert picture.width > 1000 and len(picture.convert("RGB").getcolors(1 << 24)) > 1000
     before = (folder / "neighbours.json").read_text()

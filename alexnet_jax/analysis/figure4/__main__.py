@@ -14,8 +14,8 @@ The images are drawn from the validation split by --seed, or given by their indi
 and kept in DIR/analysis/features (or --features_dir): 16 kB an image, 21 GB for ILSVRC-2012. They
 may be deleted; the next figure computes them again.
 
-Writes predictions.json, neighbours.json and figure4.png into DIR/analysis. The last line is one
-JSON object: files, step, searched, seconds.
+Writes predictions.json, neighbours.json and figure4.png, .svg and .pdf into DIR/analysis. The last
+line is one JSON object: files, step, searched, seconds.
 """
 
 import json

@@ -70,7 +70,7 @@ def make_figure(
     words: str = "",
     features_dir: str = "",
 ) -> dict[str, Any]:
-    """Write predictions.json, neighbours.json and figure4.png.
+    """Write predictions.json, neighbours.json, and figure4 as PNG, SVG and PDF.
 
     Args:
       restored: the net.
@@ -91,10 +91,10 @@ def make_figure(
     features = user_path(features_dir) if features_dir else folder / "features"
     left = predictions(restored, dataset, images, names)
     right = neighbours(restored, dataset, queries, names, features)
-    files = [folder / name for name in ("predictions.json", "neighbours.json", "figure4.png")]
+    files = [folder / name for name in ("predictions.json", "neighbours.json")]
     command.write_json(files[0], left)
     command.write_json(files[1], right)
-    picture.draw(left, right, files[2])
+    files += picture.draw(left, right, folder / "figure4")
     return {
         "files": [str(file) for file in files],
         "step": left["step"],

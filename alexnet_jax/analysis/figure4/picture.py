@@ -9,30 +9,41 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
 from PIL import Image
 
 from alexnet_jax.system.atomic_file import atomic_file
 
-RIGHT, OTHER = "#f29e9e", "#aec7e8"  # bars: the right class is red, as in the paper
-SAME = "#b40000"  # a neighbour of the test image's class
+RIGHT, OTHER = "#8fd19e", "#c9d1d9"  # bars
+SAME = "#116329"  # a neighbour of the test image's class
+FORMATS = ("png", "svg", "pdf")
 PER_ROW = 4  # classified images
 DPI = 110
 
 
-def draw(predictions: dict[str, Any], neighbours: dict[str, Any], path: pathlib.Path) -> None:
-    """Draw the content of predictions.json and neighbours.json into a PNG.
+def draw(
+    predictions: dict[str, Any], neighbours: dict[str, Any], path: pathlib.Path
+) -> list[pathlib.Path]:
+    """Draw the content of predictions.json and neighbours.json; return the files, one a format.
 
     Left: images with their five best classes. Right: images, and after a gap the training images
-    nearest to them. The image's class is red.
+    nearest to them. The image's class is green.
+
+    Args:
+      predictions, neighbours: the content.
+      path: of the files, without their ending.
     """
+    files = [path.with_suffix(f".{form}") for form in FORMATS]
     rows = max(2 * -(-len(predictions["images"]) // PER_ROW), len(neighbours["images"]))
     with matplotlib.rc_context({"font.size": 8, "axes.linewidth": 0.6}):
         figure = Figure(figsize=(15, 0.4 + 1.32 * rows), layout="constrained")
         left, right = figure.subfigures(1, 2, squeeze=False)[0]
         _answers(left, predictions)
         _similar(right, neighbours)
-        with atomic_file(path) as half:
-            figure.savefig(half, dpi=DPI, format="png")
+        for form, file in zip(FORMATS, files, strict=True):
+            with atomic_file(file) as half:
+                figure.savefig(half, dpi=DPI, format=form)
+    return files
 
 
 def _answers(figure: SubFigure | Figure, content: dict[str, Any]) -> None:
@@ -48,6 +59,8 @@ def _answers(figure: SubFigure | Figure, content: dict[str, Any]) -> None:
         _picture(grid[2 * row, column], image)
         _bars(grid[2 * row + 1, column], image)
     figure.suptitle(f"five best classes by probability, step {content['step']}", fontsize=10)
+    patches = [Patch(color=RIGHT, label="the right class"), Patch(color=OTHER, label="another")]
+    figure.legend(handles=patches, loc="outside lower center", ncols=2, frameon=False)
 
 
 def _bars(axes: Axes, image: dict[str, Any]) -> None:
