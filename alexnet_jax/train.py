@@ -192,7 +192,7 @@ def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
         run.set_learning_rates()
         pixel_stats = placed_pixel_stats(run.epochs.done(run.step))
         count = run.steps_alike(images.most)
-        with clock.waiting(count):
+        with clock.waiting(count, for_data=images.reads):
             batch = images.take(run.step, count)
         run.state, loss = train_step(run.state, batch, pixel_stats)
         run.step += count

@@ -14,11 +14,12 @@ class Clock:
         self._steps = 0
 
     @contextlib.contextmanager
-    def waiting(self, steps: int = 1) -> Iterator[None]:
-        """Count the time inside as waiting for the data of the next steps."""
+    def waiting(self, steps: int = 1, *, for_data: bool = True) -> Iterator[None]:
+        """Count the time inside as waiting for the data of the next steps, or as theirs."""
         begin = time.perf_counter()
         yield
-        self._wait += time.perf_counter() - begin
+        if for_data:
+            self._wait += time.perf_counter() - begin
         self._steps += steps
 
     def read(self, batch_size: int) -> dict[str, float]:

@@ -27,6 +27,17 @@ def test_waiting_and_computing_add_up(seconds):
     }
 
 
+def test_what_waits_for_the_device_is_not_waiting_for_data(seconds):
+    timer = clock.Clock()
+    with timer.waiting(4, for_data=False):
+        seconds[0] += 2.0
+    assert timer.read(batch_size=16) == {
+        "images_per_second": 4 * 16 / 2.0,
+        "data_wait_ms": 0.0,
+        "step_ms": 500.0,
+    }
+
+
 def test_no_step_is_no_division_by_zero(seconds):
     timer = clock.Clock()
     seconds[0] += 2.0

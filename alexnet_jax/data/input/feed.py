@@ -111,9 +111,10 @@ class Loaded:
 
     Attributes:
       most: steps that `take` may be asked for.
+      reads: whether `take` waits for the host to read them.
     """
 
-    most = 1
+    most, reads = 1, True
 
     def __init__(self, mesh: Mesh, batches: Iterable[Batch]) -> None:
         """`batches` is what `train_batches` gave for the rows of this process."""
@@ -135,6 +136,8 @@ class Resident:
       seed: of the order.
       most: steps that `take` may be asked for.
     """
+
+    reads = False  # on a CPU `take` may wait, but for the step before: the device does both
 
     def __init__(
         self,
