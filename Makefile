@@ -48,9 +48,10 @@ $(VENV)/user: requirements.txt pyproject.toml
 	$(BIN)/pip install --quiet -r requirements.txt -e .
 	@touch $@
 
-$(VENV)/developer: requirements.txt requirements-dev.txt pyproject.toml
+$(VENV)/developer: requirements.txt requirements-dev.txt requirements-onnx.txt pyproject.toml
 	$(MAKE) --no-print-directory $(VENV)/pip
 	$(BIN)/pip install --quiet -r requirements-dev.txt -e .
+	$(BIN)/pip install --quiet --no-deps -r requirements-onnx.txt
 	@touch $@
 
 $(VENV)/pip:

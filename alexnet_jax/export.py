@@ -6,10 +6,16 @@
 for any b, and returns a dictionary of logits (views, b, classes) and probabilities (b, classes)
 float32, averaged over the views. The weights and the mean are in it. It runs on CPU, CUDA and TPU.
 alexnet.json beside it holds classes (their names, in order), size (the run's data.size), views,
-arch and step. The last line is one JSON object.
+arch, step, and which JAX wrote the file and which can read it. The last line is one JSON object.
+
+    python -m alexnet_jax.export --workdir=runs/ilsvrc2012 --out=alexnet.onnx --batch=1
+
+For ONNX Runtime and others, by jax2onnx: `pip install --no-deps -r requirements-onnx.txt`. The
+number of images is fixed; "images", "logits" and "probabilities" are as above.
 """
 
 import json
+import logging
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +33,20 @@ from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 from alexnet_jax.system.paths import user_path
 
 FLAGS = flags.FLAGS
+# https://docs.jax.dev/en/latest/export/export.html#compatibility-guarantees
+READABLE = (
+    f"by JAX {jax.__version__} and those of the six months after it; later ones may refuse it, and "
+    "then export again"
+)
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def define_flags() -> None:
     """Define what this command takes."""
     flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-    flags.DEFINE_string("out", None, "The file, ending in .jaxexport.", required=True)
+    text = "The file, ending in .jaxexport or .onnx."
+    flags.DEFINE_string("out", None, text, required=True)
+    flags.DEFINE_integer("batch", 1, "Images of a call of an .onnx file.", lower_bound=1)
     views = [str(views) for views in augment.VIEWS]
     flags.DEFINE_enum("views", "1", views, "Views of each image (paper 4.1).")
     flags.DEFINE_string("classes", "", class_names.FLAG)
@@ -43,8 +56,14 @@ def define_flags() -> None:
 def main(_) -> None:
     """Write the files that the flags name."""
     out = user_path(FLAGS.out)
-    if out.suffix != ".jaxexport":
-        raise ConfigError(f"--out ends in .jaxexport; got {out}")
+    if out.suffix not in (".jaxexport", ".onnx"):
+        raise ConfigError(f"--out ends in .jaxexport or .onnx; got {out}")
+    onnx = out.suffix == ".onnx"
+    if FLAGS["batch"].present and not onnx:
+        raise ConfigError("--batch is of an .onnx file: a .jaxexport takes any number of images")
+    if onnx:
+        logging.disable(logging.WARNING)  # it lists the packages that it could also convert
+        _jax2onnx()
     split_cpu([FLAGS.workdir])
     restored = restore(FLAGS.workdir, FLAGS.checkpoint, classes=FLAGS.classes)
     views = int(FLAGS.views)
@@ -55,11 +74,15 @@ def main(_) -> None:
         "views": views,
         "classes": restored.dataset_info.words
         or [f"class {label}" for label in range(restored.arch.classes)],
+        **({"batch": FLAGS.batch} if onnx else {"jax": jax.__version__, "readable": READABLE}),
     }
     with atomic_file(out) as half:
-        half.write_bytes(exported(restored, views))
+        half.write_bytes(
+            onnx_of(restored, views, FLAGS.batch) if onnx else exported(restored, views)
+        )
         write_atomic(out.with_suffix(".json"), json.dumps(said, indent=1) + "\n")
-    result = {"file": str(out), "bytes": out.stat().st_size, "platforms": PLATFORMS}
+    result = {"file": str(out), "bytes": out.stat().st_size}
+    result |= {} if onnx else {"platforms": PLATFORMS}
     print(json.dumps({**result, **said, "classes": restored.arch.classes}))
 
 
@@ -71,6 +94,34 @@ def exported(restored: Restored, views: int) -> bytearray:
     return export.export(jax.jit(answer_of(restored, views)), platforms=PLATFORMS)(
         images
     ).serialize()
+
+
+def onnx_of(restored: Restored, views: int, batch: int) -> bytes:
+    """Return the ONNX file of a net, a number of views and a number of images.
+
+    Raises:
+      ConfigError: jax2onnx is not installed.
+    """
+    size = restored.config.data.size
+    model = _jax2onnx()(
+        answer_of(restored, views),
+        [jax.ShapeDtypeStruct((batch, size, size, 3), np.uint8)],
+        model_name=restored.arch.name,
+        input_names=["images"],
+        output_names=["logits", "probabilities"],
+    )
+    return model.SerializeToString()
+
+
+def _jax2onnx():
+    try:
+        from jax2onnx import to_onnx  # optional
+    except ImportError as error:
+        raise ConfigError(
+            f"an .onnx file is made by jax2onnx, and {error.name} is not installed: pip install "
+            "--no-deps -r requirements-onnx.txt"
+        ) from error
+    return to_onnx
 
 
 def answer_of(restored: Restored, views: int):

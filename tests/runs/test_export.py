@@ -64,6 +64,9 @@ def test_the_file_answers_without_this_package(tmp_path):
 def test_where_it_cannot_be_written_is_one_line(tmp_path):
     weight_files.drawn_run(tmp_path, tmp_path / "run")
     (tmp_path / "file").touch()
-    for out, wrong in (("net.bin", "ends in .jaxexport"), ("file/net.jaxexport", "not be written")):
+    for out, wrong in (
+        ("net.bin", "ends in .jaxexport or .onnx"),
+        ("file/net.jaxexport", "not be written"),
+    ):
         flags = (f"--workdir={tmp_path / 'run'}", f"--out={tmp_path / out}")
         commands.assert_refused(wrong, "export", *flags)
