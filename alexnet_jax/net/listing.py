@@ -21,7 +21,8 @@ class Row:
 
     Attributes:
       layer: its row in the table of architectures.
-      product: shape of one column's product, (H, W, channels) or (units,).
+      product: shape of one column's product, (H, W, channels) or (units,); of a dropped layer, of
+        what it reads.
       output: shape of what one column passes on, after all that follows the product.
       parameters: weights and biases of all columns.
       flops: of the forward product of one image, all columns, 2 a multiply-add.
@@ -49,14 +50,16 @@ def rows(arch: Architecture) -> list[Row]:
     """Return the layers of a net."""
     params, shapes = _shapes(arch)
     received, listed = 0, []
+    output: tuple[int, ...] = (arch.image_size, arch.image_size, IMAGE_CHANNELS)
     for layer in arch.layers:
         if layer.reads == "sum":
             received = arch.classes if arch.columns == 2 else 0
         elif not (arch.crosses(layer) and arch.columns == 2):
             received = 0
-        values = params[layer.name]
-        product, output = shapes[layer.name], shapes[arch.output(layer)]
-        flops = 2 * values["kernel"].size * math.prod(product[:-1])
+        values = params.get(layer.name, {})  # a dropped layer has none, and passes on what it reads
+        product = shapes.get(layer.name, output)
+        output = shapes.get(arch.output(layer), product)
+        flops = 2 * values["kernel"].size * math.prod(product[:-1]) if values else 0
         parameters = sum(x.size for x in values.values())
         listed.append(Row(layer, product, output, parameters, flops, received))
         received = math.prod(output)
@@ -65,7 +68,8 @@ def rows(arch: Architecture) -> list[Row]:
 
 def _shapes(arch: Architecture) -> tuple[dict, dict]:
     """Return the parameters' shapes, and name -> shape of one image's activation in one column."""
-    names = [name for layer in arch.layers for name in (layer.name, arch.output(layer))]
+    names = [layer.name for layer in arch.layers if not layer.identity]
+    names += [arch.output(layer) for layer in arch.layers if layer.then]
 
     def run() -> tuple[dict, dict]:
         net = AlexNet(arch, key=root_key(0))
@@ -86,9 +90,8 @@ def operations(arch: Architecture, layer: Layer) -> str:
     size = f"{layer.kernel}x{layer.kernel}" if layer.kernel else "full"
     stride = f" /{layer.stride}" if layer.stride > 1 else ""
     padding = f" +{layer.padding}" if layer.padding else ""
-    return ", ".join(
-        [f"{size}{stride}{padding}", *(_operation(arch, layer, op) for op in layer.then)]
-    )
+    product = "dropped" if layer.identity else f"{size}{stride}{padding}"
+    return ", ".join([product, *(_operation(arch, layer, op) for op in layer.then)])
 
 
 def _operation(arch: Architecture, layer: Layer, op: str) -> str:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from alexnet_jax.net import architectures, figure, listing
+from alexnet_jax.net import architectures, figure, listing, resolving
 from alexnet_jax.net.values import merge, params_of, structure_of
 from tests.net.test_architectures import COUNTS
 from tests.support import commands
@@ -74,6 +74,18 @@ def test_flops_are_those_that_the_compiler_counts(name):
         assert sum(by_hand.values()) == pytest.approx(counted, rel=0.1)
     else:
         assert 0.6 * sum(by_hand.values()) < counted < sum(by_hand.values())
+
+
+def test_a_dropped_layer_is_listed_with_what_it_reads():
+    model = resolving.overrides("paper")
+    model.drop_layers = "conv5,fc7"  # conv5's pooling stays
+    net = resolving.resolve(model)
+    rows = {row.layer.name: row for row in listing.rows(net)}
+    conv5, fc7, fc8 = (rows[name] for name in ("conv5", "fc7", "fc8"))
+    assert (conv5.product, conv5.output, conv5.parameters) == ((13, 13, 192), (6, 6, 192), 0)
+    assert (fc7.product, fc7.output, fc7.flops, fc7.received) == ((2048,), (2048,), 0, 0)
+    assert fc8.parameters == 2 * 2048 * 1000 + 1000 and rows["fc6"].received == 6 * 6 * 192
+    assert listing.operations(net, conv5.layer) == "dropped, pool 3/2"
 
 
 @pytest.mark.parametrize("name", architectures.ARCHITECTURES)

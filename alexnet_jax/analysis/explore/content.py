@@ -50,6 +50,7 @@ def net(restored: Restored) -> dict[str, Any]:
                 "bytes": row.received * np.dtype(crossing.dtype_of(arch, row.layer)).itemsize,
             }
             for row in rows(arch)
+            if row.layer.then or not row.layer.identity
         ],
         "steps": steps(arch),
         "words": words(),

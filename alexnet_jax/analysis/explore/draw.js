@@ -77,7 +77,7 @@ function onPixel(canvas, start, moved) {
 
 // Bars with a label below each; rows are [{label, parts: [{value, style, title}], here}].
 function bars(groups, label) {
-  const width = 300, height = 120, each = width / groups.length;
+  const width = groups.length > 9 ? 300 : 170, height = width * 0.4, each = width / groups.length;
   const all = groups.flatMap(({ parts }) => parts.map(({ value }) => value));
   const top = Math.max(0, ...all), bottom = Math.min(0, ...all), span = top - bottom || 1;
   const at = (value) => 4 + ((top - value) / span) * (height - 8);

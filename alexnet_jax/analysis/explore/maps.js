@@ -10,7 +10,7 @@ function sheets(tensor, state, select) {
     return h("div", {}, h("h3", {}, title), made[column].element);
   });
   const what = flat ? `${tensor.shape[1].toLocaleString("en")} units` : `${tensor.shape[1]} maps of ${sizes(tensor.shape.slice(2))}`;
-  const scale = `${what} a column. One scale for all: white is ${number(limit)} and above (99.5 % of the values are below); blue is negative. Values have 11 bits.`;
+  const scale = `${what} a column. One scale for all: white is ${number(limit)} and above (about 99.5 % of the values are below); blue is negative. Values have 11 bits.`;
   return {
     element: [h("div", { class: "columns" }, figures), h("p", { class: "remark" }, scale)],
     mark: (column, channel) => made.forEach((one, k) => one.mark(k === column ? channel : -1)),

@@ -30,6 +30,16 @@ async function render(anew) {
   document.getElementById("forward").disabled = state.step === net.steps.length - 1;
   for (const [index, button] of [...document.querySelectorAll("#pictures button")].entries())
     button.setAttribute("aria-pressed", index === state.picture);
+  setTimeout(prepare, 30, state.step + 1);
+}
+
+// Read the values of a step before it is asked for.
+async function prepare(index) {
+  const step = net.steps[index];
+  if (!step || ["image", "views"].includes(step.kind)) return;
+  const tensor = await activation(state.picture, step.name);
+  brightest(tensor);
+  for (let column = 0; column < tensor.shape[0]; column++) strongest(tensor, column);
 }
 
 // Keep the chosen map through a layer; in another layer begin with the strongest one.

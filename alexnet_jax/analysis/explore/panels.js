@@ -101,7 +101,7 @@ async function viewsPanel(about) {
     h("p", {}, `${agree} of ${net.views.length} views have `, h("bdi", {}, winner.class), " first. ",
       second ? `Most for it, against the second class: ${place(order[0])}; least: ${place(order[order.length - 1])}. ` : "",
       deciding.length ? `Without one of these views another class would win: ${deciding.join(", ")} (blue frame).` : "The answer stays the same without any single view."),
-    h("div", { class: "row" }, views),
+    h("div", { class: "row views" }, views),
     h("p", { class: "remark" }, "Lead: the view's probability of the best class less that of the second. Dashed: the view has another class first.")];
 }
 
