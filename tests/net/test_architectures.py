@@ -185,8 +185,9 @@ def test_dropout_and_pooling(name):
     ],
 )
 def test_initial_values_as_drawn(name, stds, biases):
-    net = net_of(name, width=0.25)
-    params = params_of(AlexNet(net, key=jax.random.key(1)))
+    model = resolving.overrides(name)
+    model.width, model.init.scale_with_width = 0.25, False
+    params = params_of(AlexNet(resolving.resolve(model), key=jax.random.key(1)))
     for layer, std, bias in zip(NAMES, stds, biases, strict=True):
         kernel = np.asarray(params[layer]["kernel"], np.float64)
         sigma = 1 / math.sqrt(2 * kernel.size)

@@ -14,7 +14,8 @@ from alexnet_jax.net.layers import Convolution, Matrix, SummedMatrix
 def initializer(std=0.5, bias=0.25, seed=3, form="normal"):
     every = dict.fromkeys(("conv1", "conv2", "conv3", "fc7", "fc8"), std)
     biases = dict.fromkeys(every, bias)
-    return Initializer(Init(form, PerLayer(**every), PerLayer(**biases)), jax.random.key(seed))
+    init = Init(form=form, std=PerLayer(**every), bias=PerLayer(**biases))
+    return Initializer(init, jax.random.key(seed))
 
 
 def test_a_convolution_of_one_array_is_that_of_the_same_in_each_column():
