@@ -86,7 +86,7 @@ def train(
         user_path(path)  # refuses what is no path, before anything is made
     arch = resolving.resolve(config.model)
     mesh = sharding.make_mesh(config.mesh, arch.columns, config.batch_size)
-    config = folder.as_begun(workdir, config)
+    given, config = config, folder.as_begun(workdir, config)
     _check_before_preparation(config, arch)
     first = jax.process_index() == 0  # the process that writes the run's files
     with contextlib.ExitStack() as stack:
@@ -121,6 +121,8 @@ def train(
         if first:  # not earlier: a start that is refused must not change the folder's config
             if run.step and (warning := folder.other_machine(workdir)):
                 log.say(warning)
+            if given.data.held_out != config.data.held_out and "-holdout" in dataset.name:
+                log.say(f"goes on with data.held_out={config.data.held_out}, as this run began")
             if rates.changes:
                 rates.write()
             folder.write_run(workdir, config)
