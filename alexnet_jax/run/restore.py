@@ -150,17 +150,18 @@ def restore(
         raise CheckpointError(f"--checkpoint is best, latest or a step; got {checkpoint!r}")
     workdir = user_path(workdir)
     config = _checked_config(workdir)
-    info = dataset_info.read(workdir, config.data)
-    arch = info.arch(config.model)
-    if classes:
-        names, words = class_names_of.read(classes, arch.classes)
-        info = dataclasses.replace(info, class_names=names, words=words)
-    mesh = mesh or _mesh(config.mesh, arch.columns)
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:
+        if not checkpoints.steps():
+            raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")
+        info = dataset_info.read(workdir, config.data)
+        arch = info.arch(config.model)
+        if classes:
+            names, words = class_names_of.read(classes, arch.classes)
+            info = dataclasses.replace(info, class_names=names, words=words)
+        mesh = mesh or _mesh(config.mesh, arch.columns)
         state = checkpoints.restore(abstract_net(arch, mesh), checkpoint)
-    if state is None:
-        raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")
+    assert state is not None
     return Restored(workdir, config, arch, mesh, state, info)
 
 
