@@ -19,7 +19,6 @@ net, weights, split, views, resize, loss, top1_error, top1_interval, top5_error,
 
 import itertools
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -32,6 +31,7 @@ from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.loader import eval_batches
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError, DataError
+from alexnet_jax.inference import class_order
 from alexnet_jax.inference.comparison import (
     FIT,
     Answers,
@@ -123,16 +123,16 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
     seen, kept = 0, None
     for resize, views in wanted:
         dataset, form = _images(nets, resize)
-        outputs = [_outputs(restored, dataset) for restored in nets]
+        outputs = [class_order.outputs(restored, dataset, FLAGS.softmax) for restored in nets]
         if not rows:
-            _say_classes(nets[0], dataset, outputs[0])
+            class_order.say(nets[0], dataset, outputs[0], FLAGS.softmax)
         answers = _shown(predicted(predictors[views], _batches(nets, dataset)), dataset, views)
         if any(o != list(range(net.arch.classes)) for o, net in zip(outputs, nets, strict=True)):
-            answers = _of_these(answers, outputs)
+            answers = class_order.of_these(answers, outputs)
         how = {"split": FLAGS.split, "views": views, "resize": form}
         heads = [{"net": str(restored.workdir), **how} for restored in nets]
         if FLAGS.out or weights == FIT:
-            kept = _kept(heads, dataset, _names(nets[0], dataset, outputs[0]), answers)
+            kept = _kept(heads, dataset, class_order.names(nets[0], dataset, outputs[0]), answers)
             found = compare(kept, weights)
         else:
             found = compared(heads, answers, weights)
@@ -175,48 +175,6 @@ def _images(nets: Sequence[Restored], resize: Resize | None) -> tuple[PreparedDa
                 "--resize"
             )
     return datasets[0], str(resize or Resize.of(nets[0].config.data))
-
-
-def _outputs(restored: Restored, dataset: PreparedDataset) -> list[int]:
-    """Return the net's outputs in the order of the images' labels, then those of other classes."""
-    these = restored.outputs(dataset.class_names, dataset.directory)
-    if FLAGS.softmax == "these":
-        return list(these)
-    names = restored.dataset_info.class_names
-    others = sorted(set(range(restored.arch.classes)) - set(these))
-    return [*these, *(sorted(others, key=names.__getitem__) if names else others)]
-
-
-def _of_these(answers: Answers, outputs: list[list[int]]) -> Answers:
-    """Yield the probabilities of each net's outputs, in this order; their sum is 1."""
-    if len({len(each) for each in outputs}) > 1:
-        raise ConfigError("these nets have other numbers of classes: give --softmax=these")
-    least = np.finfo(np.float32).tiny
-    for probabilities, batch in answers:
-        p = np.stack([net[:, each] for net, each in zip(probabilities, outputs, strict=True)])
-        if p.shape[-1] < probabilities.shape[-1]:
-            p /= np.maximum(p.sum(-1, keepdims=True), least)
-        yield p, batch
-
-
-def _names(restored: Restored, dataset: PreparedDataset, outputs: list[int]) -> tuple[str, ...]:
-    """Return the names of the classes of the probabilities."""
-    names, these = restored.dataset_info.class_names or (), len(dataset.class_names)
-    return (*dataset.class_names, *(names[output] for output in outputs[these:]))
-
-
-def _say_classes(restored: Restored, dataset: PreparedDataset, outputs: list[int]) -> None:
-    """Print how the classes of the images were matched with the net's, unless they are the same."""
-    theirs, ours = dataset.class_names, restored.dataset_info.class_names
-    text = class_names.line(ours, theirs, outputs[: len(theirs)])
-    if len(theirs) < restored.arch.classes:
-        other = "these" if FLAGS.softmax == "all" else "all"
-        text += (
-            f" of the net's {restored.arch.classes:,}; softmax over {FLAGS.softmax} "
-            f"(--softmax={other}: over {other})"
-        )
-    if text:
-        print(f"classes: {text}", file=sys.stderr, flush=True)
 
 
 def _batches(nets: Sequence[Restored], dataset: PreparedDataset) -> Iterator[dict]:

@@ -1,0 +1,64 @@
+"""Bring a net's probabilities into the order of the classes of other images."""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from alexnet_jax.data.store.prepared import PreparedDataset
+from alexnet_jax.errors import ConfigError
+from alexnet_jax.inference.comparison import Answers
+from alexnet_jax.run import class_names
+from alexnet_jax.run.restore import Restored
+
+
+def outputs(restored: Restored, dataset: PreparedDataset, softmax: str) -> list[int]:
+    """Return the net's outputs in the order of the images' labels.
+
+    With softmax="all" those of its other classes follow, by name; with "these" they do not.
+
+    Raises:
+      DataError: the images have other classes.
+    """
+    these = restored.outputs(dataset.class_names, dataset.directory)
+    if softmax == "these":
+        return list(these)
+    ours = restored.dataset_info.class_names
+    others = sorted(set(range(restored.arch.classes)) - set(these))
+    return [*these, *(sorted(others, key=ours.__getitem__) if ours else others)]
+
+
+def names(restored: Restored, dataset: PreparedDataset, outputs: Sequence[int]) -> tuple[str, ...]:
+    """Return the names of the classes of the probabilities that `of_these` yields."""
+    ours, these = restored.dataset_info.class_names or (), len(dataset.class_names)
+    return (*dataset.class_names, *(ours[output] for output in outputs[these:]))
+
+
+def of_these(answers: Answers, outputs: Sequence[Sequence[int]]) -> Answers:
+    """Yield the probabilities of each net's outputs, in their order; their sum is 1.
+
+    Raises:
+      ConfigError: the nets have other numbers of outputs.
+    """
+    if len({len(each) for each in outputs}) > 1:
+        raise ConfigError("these nets have other numbers of classes: give --softmax=these")
+    least = np.finfo(np.float32).tiny
+    for probabilities, batch in answers:
+        p = np.stack([net[:, each] for net, each in zip(probabilities, outputs, strict=True)])
+        if p.shape[-1] < probabilities.shape[-1]:
+            p /= np.maximum(p.sum(-1, keepdims=True), least)
+        yield p, batch
+
+
+def say(restored: Restored, dataset: PreparedDataset, outputs: Sequence[int], softmax: str) -> None:
+    """Print how the classes of the images were matched with the net's, unless they are the same."""
+    theirs, ours = dataset.class_names, restored.dataset_info.class_names
+    text = class_names.line(ours, theirs, outputs[: len(theirs)])
+    if len(theirs) < restored.arch.classes:
+        other = "these" if softmax == "all" else "all"
+        text += (
+            f" of the net's {restored.arch.classes:,}; softmax over {softmax} "
+            f"(--softmax={other}: over {other})"
+        )
+    if text:
+        print(f"classes: {text}", file=sys.stderr, flush=True)
