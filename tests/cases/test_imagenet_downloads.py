@@ -277,3 +277,19 @@ def test_item_9_a_folder_for_the_other_builder_names_it(tmp_path, write):
     with pytest.raises(DataError, match="is read with data.builder=ilsvrc$") as error:
         prepare(tiny.data_config(tmp_path, size=32))
     assert "\n" not in str(error.value)
+
+
+def test_item_9_flat_validation_images_may_lie_beside_class_folders(tmp_path):
+    """A flat val/ whose names carry the wnid needs no kit, beside train/<wnid>/ too."""
+    content = rows()
+    write_flat(tmp_path / "source", "folders", content)
+    shutil.rmtree(tmp_path / "source" / "train")
+    for wnid, images in official.train_images().items():
+        for name, data in images.items():
+            path = tmp_path / "source" / "train" / wnid / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    dataset = prepare(tiny.data_config(tmp_path, builder="ilsvrc", size=32))
+    expected = [row[2] for row in sorted(content["validation"], key=lambda row: row[1])]
+    assert dataset.read("validation", range(VALIDATION))[1].tolist() == expected
+    assert dataset.num_examples("train") == len(content["train"])

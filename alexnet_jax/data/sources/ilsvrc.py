@@ -73,7 +73,8 @@ def ilsvrc_source(
         raise DataError(f"expected ILSVRC {release} in data.dir={root}, but it is {wrong}")
     if release == "2012" and (files := parquet.find(root)):
         return parquet.parquet_source(files, only)
-    if release == "2012" and (files := flat.find(root)):
+    files = flat.find(root) if release == "2012" else {}
+    if "train" in files or only in files:
         return flat.flat_source(files, only)
     kit = find_devkit(root, release) if _NUMBERED[release] else None
     if release == "2012" and (found := kaggle.find(root)) is not None:
@@ -189,7 +190,11 @@ def _numbered(
         paths = [name for name in names if is_image_name(name)]
         for name in set(names) - set(paths):
             left_out.file(name)
-        given = _from_kit(paths, split, folder, kit, labels)
+        carried = [flat.wnid_in(name) or "" for name in paths]
+        if all(carried):
+            given = [_label(w, n, split, labels) for w, n in zip(carried, paths, strict=True)]
+        else:
+            given = _from_kit(paths, split, folder, kit, labels)
     if not paths:
         raise DataError(f"{folder} holds no images; add them, or name another folder")
     names = [pathlib.PurePath(path).name for path in paths]
