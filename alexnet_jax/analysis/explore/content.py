@@ -4,14 +4,16 @@ import base64
 import dataclasses
 import importlib.resources
 import io
+import itertools
 import json
 import pathlib
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from alexnet_jax.analysis.explore import crossing
+from alexnet_jax.analysis.explore import crossing, kernels
 from alexnet_jax.analysis.explore.activations import VIEWS, Seen
 from alexnet_jax.analysis.explore.packing import pack
 from alexnet_jax.data.input import augment
@@ -20,14 +22,18 @@ from alexnet_jax.net.listing import operations, rows
 from alexnet_jax.run.restore import Restored
 
 TOP = 5  # classes
-SLICES = 8  # of a kernel: the input channels that it weighs most
 QUALITY = 88  # of the JPEG that stands for a picture
 
 
 def net(restored: Restored) -> dict[str, Any]:
     """Return all that is the same for every picture."""
     arch, params = restored.arch, restored.state.params
-    kernels = {name: np.asarray(params[name]["kernel"]) for name in params if _is_layer(arch, name)}
+    listed = rows(arch)
+    values = {
+        row.layer.name: np.asarray(params[row.layer.name]["kernel"])
+        for row in listed
+        if not row.layer.identity
+    }
     lrn = dataclasses.asdict(arch.lrn)
     lrn["alpha"] /= lrn["n"] if lrn["alpha_over_n"] else 1
     return {
@@ -47,24 +53,33 @@ def net(restored: Restored) -> dict[str, Any]:
                 "reads": row.layer.reads,
                 "parameters": row.parameters,
                 "received": row.received,
-                "bytes": row.received * np.dtype(crossing.dtype_of(arch, row.layer)).itemsize,
+                "bytes": row.received * jnp.dtype(crossing.dtype_of(arch, row.layer)).itemsize,
             }
-            for row in rows(arch)
+            for row in listed
             if row.layer.then or not row.layer.identity
         ],
+        "classes": class_names(restored),
         "steps": steps(arch),
         "words": words(),
         "kernels": {
-            layer.name: kernel(arch, layer, kernels[layer.name])
-            for layer in arch.layers
-            if layer.kernel and not layer.identity
+            row.layer.name: kernels.shown(
+                arch, row.layer, values[row.layer.name], before.output[-1]
+            )
+            for before, row in itertools.pairwise([listed[0], *listed[:-1]])
+            if not row.layer.identity
         },
         "crossing": {
-            layer.name: pack(crossing.shares(kernels[layer.name], arch.columns))
+            layer.name: pack(crossing.shares(values[layer.name], arch.columns))
             for layer in crossing.crossing_layers(arch)
         },
         "views": augment.view_corners(VIEWS, arch.image_size, restored.config.data.size),
     }
+
+
+def class_names(restored: Restored) -> tuple[str, ...]:
+    """Return the names of the classes; numbers where the net knows none."""
+    numbers = (f"class {k}" for k in range(restored.arch.classes))
+    return restored.dataset_info.words or tuple(numbers)
 
 
 def words() -> dict[str, dict[str, str]]:
@@ -108,30 +123,6 @@ def _step(layer: Layer, name: str, kind: str, before: str) -> dict[str, Any]:
     return {"name": name, "kind": kind, "layer": layer.name, "input": before, "stored": True}
 
 
-def kernel(arch: Architecture, layer: Layer, values: np.ndarray) -> dict[str, Any]:
-    """Return a convolution's kernels: all of conv1's, else each unit's strongest slices.
-
-    Args:
-      arch: the net.
-      layer: the convolution.
-      values: (columns, kh, kw, in, out).
-
-    Returns:
-      slices, packed (columns, out, slices, kh, kw), and inputs (columns, out, slices): which input
-      channel each slice reads, counted over both columns where the layer reads both.
-    """
-    by_unit = values.transpose(0, 4, 3, 1, 2)  # (columns, out, in, kh, kw)
-    if layer.reads == "image":
-        return {"slices": pack(by_unit)}
-    energy = np.square(by_unit).sum(axis=(3, 4))
-    best = np.argsort(-energy, axis=2, kind="stable")[:, :, :SLICES]
-    slices = np.take_along_axis(by_unit, best[..., None, None], axis=2)
-    inputs = best
-    if not arch.crosses(layer):  # each column counts its own channels: number them over all
-        inputs = best + values.shape[3] * np.arange(len(values))[:, None, None]
-    return {"slices": pack(slices), "inputs": inputs.tolist()}
-
-
 def picture(
     restored: Restored, path: pathlib.Path, pixels: np.ndarray, seen: Seen
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -144,7 +135,7 @@ def picture(
       seen: what the net makes of it.
     """
     arch = restored.arch
-    names = restored.dataset_info.words or tuple(f"class {k}" for k in range(arch.classes))
+    names = class_names(restored)
     stored = {
         step["name"]: pack(np.moveaxis(seen.activations[step["name"]], -1, 1))
         for step in steps(arch)
@@ -201,7 +192,3 @@ def _jpeg(pixels: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)
     return base64.b64encode(file.getvalue()).decode()
-
-
-def _is_layer(arch: Architecture, name: str) -> bool:
-    return any(layer.name == name and not layer.identity for layer in arch.layers)

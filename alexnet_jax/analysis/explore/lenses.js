@@ -130,8 +130,31 @@ function windowTable(map, { left, top, width, height }, caption) {
 }
 
 async function unitLens(step, state, { values, shape }) {
-  const value = values[state.column * shape[1] + state.channel];
-  const of = shape[0] < net.columns ? "" : ` of column ${state.column + 1}`;
-  const lines = [h("h2", {}, `${step.name}: unit ${state.channel + 1}${of}`), h("p", { class: "formula" }, `value ${number(value)}`)];
-  return lines;
+  const at = state.column * shape[1] + state.channel, value = values[at];
+  const of = step.kind === "sum" ? "" : ` of column ${state.column + 1}`;
+  const title = h("h2", {}, `${step.name}: unit ${state.channel + 1}${of}`);
+  const lines = (...texts) => [title, texts.map((text) => h("p", { class: "formula" }, text))];
+  if (step.kind === "sum") return lines(h("bdi", {}, net.classes[state.channel]), `score ${number(value)}`);
+  if (step.kind.startsWith("full")) return [lines(`value ${number(value)}`), await unitInputs(step, state)];
+  const before = (await activation(state.picture, step.input)).values[at];
+  if (step.kind === "activation") return lines(`x = ${number(before)}`, `ReLU: max(0, x) = ${number(Math.max(0, before))}`,
+    `tanh x = ${number(Math.tanh(before))}, slope ${number(1 - Math.tanh(before) ** 2)}`);
+  if (step.kind === "dropout") return lines(`before ${number(before)}`, `at test ${number(value)}`);
+  return lines(`value ${number(value)}`);
+}
+
+// The maps or units below that a unit weighs most, with what they are on this picture.
+async function unitInputs(step, state) {
+  const input = step.input === "image" ? undefined : await activation(state.picture, step.input);
+  const inputs = net.kernels[step.layer].inputs[state.column]?.[state.channel];
+  if (!input || !inputs) return undefined;
+  const limit = brightest(input), maps = input.shape.length === 4;
+  const figures = inputs.map((index) => {
+    const column = Math.floor(index / input.shape[1]), channel = index % input.shape[1];
+    const map = mapOf(input, column, channel), name = `${maps ? "map" : "unit"} ${channel + 1} of column ${column + 1}`;
+    return h("figure", { class: column === state.column ? undefined : "crosses" }, mapCanvas(map, limit, name),
+      h("figcaption", {}, maps ? name : `${name}: ${number(map.values[0])}`));
+  });
+  return [h("h3", {}, `The ${figures.length} inputs that it weighs most, on this picture`), h("div", { class: "row slices" }, figures),
+    step.kind === "full_crosses" ? h("p", { class: "remark crosses" }, "Orange: from the other column.") : undefined];
 }

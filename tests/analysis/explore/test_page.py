@@ -127,6 +127,28 @@ def test_keys_step_and_move_the_pixel_and_korean_is_there(tab, path):
 
 
 @in_a_browser
+def test_a_swipe_steps_and_a_tap_chooses_a_map(tab, path):
+    tab.open(path, 390)
+    wait(tab, "shown() == 0")
+    for start, end, then in ((300, 60, 1), (300, 60, 2), (60, 300, 1), (300, 280, 1)):
+        top = tab.value("document.querySelector('#words p').getBoundingClientRect().top") + 8
+        swipe = [("touchStart", [{"x": start, "y": top}]), ("touchMove", [{"x": end, "y": top}])]
+        for kind, points in (*swipe, ("touchEnd", [])):
+            tab.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        wait(tab, f"shown() == {then}")
+    title = "document.querySelector('#lens h2').textContent"
+    before = tab.value(title)
+    tab.value("document.querySelectorAll('.sheet canvas')[1].scrollIntoView()")
+    box = "document.querySelectorAll('.sheet canvas')[1].getBoundingClientRect()"
+    x, y = tab.value(f"{box}.left") + 5, tab.value(f"{box}.top") + 60
+    for kind in ("mousePressed", "mouseReleased"):
+        mouse = {"x": x, "y": y, "button": "left", "clickCount": 1}
+        tab.call("Input.dispatchMouseEvent", type=kind, **mouse)
+    wait(tab, f"{title} !== {json.dumps(before)}")
+    assert "of column 2" in tab.value(title)
+
+
+@in_a_browser
 def test_normalization_and_pooling_under_the_pointer_are_those_of_the_net(tab, path, net):
     """For five pixels on a line; the page has the values to 11 bits."""
     seen = looker(net)(explored.picture(0)).activations
