@@ -178,7 +178,9 @@ def _loop(run: "Run", after_validation: Callable[[], object] | None) -> dict:
         return sharding.put_everywhere(mesh, at_epoch(run.pixel_stats, config.data, epoch))
 
     if run.step < steps:
-        log.say("compiling the training step: some seconds, a minute or two for a large net")
+        log.say(
+            "compiling the training step: the first time some seconds, for a large net a minute"
+        )
     clock, in_flight = Clock(), collections.deque[jax.Array]()
     while True:
         if run.validation_is_due():

@@ -65,12 +65,17 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
     jax.config.update("jax_threefry_partitionable", True)
     stop_at_once()
     compiled.define_flag()
-    app.run(lambda argv: _guarded(main, argv), flags_parser=functools.partial(_parse, words=words))
+
+    def keeping_compiled(argv: list[str]) -> Any:
+        compiled.keep_compiled()
+        return main(argv)
+
+    guarded = functools.partial(_guarded, keeping_compiled)
+    app.run(guarded, flags_parser=functools.partial(_parse, words=words))
 
 
 def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
     try:
-        compiled.keep_compiled()
         return main(argv)
     except UserError as error:
         distributed.leave(_print_error(error))
