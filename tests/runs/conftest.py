@@ -34,5 +34,5 @@ def traced_once():
     """Let all runs of a module have their steps from here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("alexnet_jax.train.make_train_step", TRAIN)
-        patch.setattr("alexnet_jax.train.make_evaluate_step", EVALUATE)
+        patch.setattr("alexnet_jax.training_run.make_evaluate_step", EVALUATE)
         yield

@@ -234,7 +234,7 @@ def test_a_validation_that_gives_no_number_is_neither_logged_nor_saved(
         found = predictor.evaluate(*arguments)
         return {**found, "loss": math.nan} if int(arguments[1].step) == 11 else found
 
-    monkeypatch.setattr("alexnet_jax.train.evaluate", evaluate)
+    monkeypatch.setattr("alexnet_jax.training_run.evaluate", evaluate)
     made = config(folder, checkpoint__every_steps=0)
     said = "validation loss was not finite at step 11; .* step 6, is good"
     for _ in range(2):  # the second time from step 6
@@ -291,7 +291,9 @@ def test_a_checkpoint_comes_after_some_minutes_without_one(
     folder, tmp_path, monkeypatch, minutes, log_every, expected
 ):
     saved, now = [], [0.0]
-    monkeypatch.setattr("alexnet_jax.train.time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        "alexnet_jax.training_run.time", types.SimpleNamespace(monotonic=lambda: now[0])
+    )
     monkeypatch.setattr(Checkpoints, "save", lambda _, state, __: saved.append(int(state.step)))
 
     class Tick(tiny.Plug):
