@@ -22,13 +22,9 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from alexnet_jax.analysis.report import refresh
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.run.config import idle
 from alexnet_jax.system import command_line, distributed, sharding
-from alexnet_jax.system.interrupt import Interrupt
 from alexnet_jax.system.paths import user_path
-from alexnet_jax.train import train
 
 OF_SEVERAL = ("coordinator", "num_processes", "process_id")
 
@@ -46,6 +42,12 @@ def define_flags() -> None:
 
 def main(_) -> None:
     """Train what the flags describe."""
+    # Here, so that --help and a wrong flag do not wait for them.
+    from alexnet_jax.analysis.report import refresh
+    from alexnet_jax.run.config import idle
+    from alexnet_jax.system.interrupt import Interrupt
+    from alexnet_jax.train import train
+
     values = flags.FLAGS
     config, of_several = values.config, {name: values[name].value for name in OF_SEVERAL}
     sharding.split_cpu(config.mesh)

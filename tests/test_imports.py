@@ -24,7 +24,8 @@ def loaded_by(program: str) -> list[str]:
 
 @pytest.mark.slow
 def test_no_other_framework_is_ever_loaded():
-    loaded = loaded_by("import alexnet_jax.main, alexnet_jax.data.prepare.__main__")
+    what = ("main", "train", "analysis.report.refresh", "data.prepare.__main__")
+    loaded = loaded_by("; ".join(f"import alexnet_jax.{name}" for name in what))
     out = {name.partition(".")[0] for name in loaded}
     assert "jax" in out and "alexnet_jax" in out
     assert not {"tensorflow", "torch", "tensorboard", "sklearn", "matplotlib"} & out

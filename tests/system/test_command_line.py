@@ -100,3 +100,15 @@ def test_a_command_says_only_what_matters():
     first, second = done.stderr.splitlines()
     assert (done.returncode, first) == (0, "warning: of ours")
     assert second.endswith("of JAX")
+
+
+def test_help_does_not_wait_for_what_trains():
+    program = "import alexnet_jax.main, sys; print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tiny.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"flax", "orbax.checkpoint", "tensorflow_datasets"} & set(ended.stdout.split())
