@@ -29,6 +29,7 @@ from alexnet_jax.step.create import abstract_state, create_state
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import distributed, sharding
 from alexnet_jax.system.interrupt import Interrupt, Stopped
+from alexnet_jax.system.progress import counted
 from alexnet_jax.weights.init_from import initialised
 
 
@@ -68,16 +69,16 @@ class TrainingRun:
         self.step, self.plateau = int(self.state.step), jax.device_get(self.state.plateau)
         if self.step > self.epochs.steps:
             raise TrainingError(
-                f"epochs={config.epochs} is {self.epochs.steps} steps, but this run has done "
-                f"{self.step}: ask for more, or begin anew with another --workdir"
+                f"epochs={config.epochs} is {counted(self.epochs.steps, 'step')}, but this run has "
+                f"done {self.step}: ask for more, or begin anew with another --workdir"
             )
         self.log.begin(self.step, int(self.state.validated), self.epochs.steps)
         where = "on each device" if self.resident else "read in each epoch"
         parameters = sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
         self.log.say(
-            f"{f'goes on from step {self.step}' if self.step else 'begins'}: {self.epochs.steps} "
-            f"steps of {config.batch_size} images, {images} images and {arch.classes} classes, "
-            f"{parameters:,} parameters, "
+            f"{f'goes on from step {self.step}' if self.step else 'begins'}: "
+            f"{counted(self.epochs.steps, 'step')} of {counted(config.batch_size, 'image')}, "
+            f"{counted(images, 'image')} and {arch.classes} classes, {parameters:,} parameters, "
             f"mesh {dict(mesh.shape)} of {jax.devices()[0]}, training images "
             f"({feed.split_bytes(dataset) / 1e6:,.0f} MB) {where}"
         )

@@ -27,6 +27,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def counted(number: float, noun: str) -> str:
+    """Return a number with its noun: 1 step, 2 steps, 0.5 epochs."""
+    return f"{number:.12g} {noun}{'' if number == 1 else 's'}"
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed or 0:,.0f} images/s")

@@ -8,6 +8,7 @@ from alexnet_jax.analysis.report.chart import Point, Series, chart, decimals, pe
 from alexnet_jax.analysis.report.markup import Markup, details, element, foreign, section, table
 from alexnet_jax.analysis.report.run_record import Record
 from alexnet_jax.analysis.report.summary import colour, swatch
+from alexnet_jax.system.progress import counted
 
 FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "loss": ("Loss, nats", decimals),
@@ -100,7 +101,7 @@ def _levels(records: Sequence[Record], name: str) -> list[tuple[float, str]]:
 def _legend(records: Sequence[Record], *, marked: bool) -> Markup:
     if len(records) == 1:
         every = records[0].setting("log.every_steps")
-        means = f" (means of {every} steps)" if every else ""
+        means = f" (means of {counted(every, 'step')})" if every else ""
         train = swatch(0, "train"), f"train{means}"
         keys: list[tuple[str, str]] = [train, (swatch(1), "validation")]
     else:

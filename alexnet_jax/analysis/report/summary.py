@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from alexnet_jax.analysis.report.chart import decimals, percent, plain
 from alexnet_jax.analysis.report.markup import Markup, element, foreign
 from alexnet_jax.analysis.report.run_record import Record
+from alexnet_jax.system.progress import counted
 
 
 def subject(record: Record) -> str:
@@ -36,7 +37,7 @@ def progress(record: Record) -> Markup:
     if not record.lines:
         text = "Nothing logged yet"
     elif record.finished:
-        text = f"Finished: {total:g} epochs"
+        text = f"Finished: {counted(total or 0, 'epoch')}"
     else:
         text = f"Epoch {done:.3g}" + (f" of {total:g}" if total else "")
         if left := remaining(record):
