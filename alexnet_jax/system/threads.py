@@ -14,8 +14,9 @@ def ordered_map(
 ) -> Generator[Result]:
     """Yield function(item) of each item, in the order of the items.
 
-    An error of a call is raised in the place of its result. Closing the iterator ends the threads
-    as soon as their current calls are done.
+    An error of a call is raised in the place of its result, and an error of `items` after the
+    results of the items before it. Closing the iterator ends the threads as soon as their current
+    calls are done.
 
     Args:
       function: called in the threads.
@@ -25,13 +26,23 @@ def ordered_map(
     """
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers, "ordered_map") as pool:
+        iterator, error = iter(items), None
         try:
-            for item in items:
+            while True:
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    break
+                except Exception as raised:
+                    error = raised
+                    break
                 waiting.append(pool.submit(function, item))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+            if error is not None:
+                raise error
         finally:
             for future in waiting:
                 future.cancel()

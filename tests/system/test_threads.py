@@ -54,6 +54,22 @@ def test_an_error_comes_where_its_result_would_have_come():
     assert not threads_of_the_map()
 
 
+def test_an_error_of_the_items_comes_after_the_results_before_it():
+    def items():
+        yield from range(4)
+        raise OSError("the disk is full")
+
+    def slow(n):
+        time.sleep(0.05)  # the error comes while calls are waiting for the only thread
+        return n
+
+    results = ordered_map(slow, items(), 1, 9)
+    assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(OSError, match="^the disk is full$"):
+        next(results)
+    assert not threads_of_the_map()
+
+
 def test_closing_ends_the_threads():
     called = []
     results = ordered_map(called.append, itertools.count(), 2, 50)
