@@ -80,9 +80,8 @@ def _of_ablation(name: str, claim: str, worth: int) -> Entry:
     return Entry(setting, claim, worth=worth, paper=one.paper)
 
 
-# The released program's initial values at this width, and its rate for biases.
+# The released program's rate for biases, its mean, crops and colour.
 _CODE2012 = {
-    "model.arch": "small",
     "optimizer.bias_learning_rate": "0.02",
     "optimizer.bias_drops": "False",
     "data.colour_unit": "deviation",
