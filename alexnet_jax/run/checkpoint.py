@@ -3,13 +3,8 @@
 The latest two and the best are kept; the others are deleted.
 """
 
-import contextlib
-import glob
-import hashlib
-import json
 import pathlib
 import re
-import shutil
 import warnings
 
 import jax
@@ -20,14 +15,13 @@ from jax import Array
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from alexnet_jax.errors import CheckpointError
+from alexnet_jax.run import checkpoint_metadata
+from alexnet_jax.run.checkpoint_trial import check_directory, reason_of
 from alexnet_jax.step.state import NetState, State, TrainState
-from alexnet_jax.system.atomic_file import write_atomic
 from alexnet_jax.system.paths import user_path
 
 LATEST = 2
-ERROR = "top1_error"  # "best" is the checkpoint with the lowest one
 _CHECKSUM = re.compile(r"checksum|CRC|DATA_LOSS", re.IGNORECASE)  # in TensorStore's errors
-_DETAILS = " See full TensorStore details:"  # then the reason is in the error's __cause__
 
 
 class Checkpoints:
@@ -63,16 +57,19 @@ class Checkpoints:
             )
         else:
             best = keep.BestN(
-                get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False
+                get_metric_fn=checkpoint_metadata.error_of,
+                reverse=True,
+                n=1,
+                keep_checkpoints_without_metrics=False,
             )
             options = ocp.CheckpointManagerOptions(
                 preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(LATEST), best]),
-                best_fn=_error,
+                best_fn=checkpoint_metadata.error_of,
                 best_mode="min",
                 cleanup_tmp_directories=True,
             )
-            _check_path(self.directory)
-            _repair_metrics(self.directory)
+            check_directory(self.directory)
+            checkpoint_metadata.repair_metrics(self.directory)
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -97,7 +94,7 @@ class Checkpoints:
         """
         step = int(state.step)
         meta = {"config_hash": self.config_hash, "sums": fingerprint(state), "metrics": metrics}
-        meta["checksum"] = _checksum(meta)
+        meta["checksum"] = checkpoint_metadata.checksum(meta)
         self.wait()  # an error here is that of the save before
         self._writing = step
         try:
@@ -150,7 +147,7 @@ class Checkpoints:
                 if other := self._other_arrays(like, step):
                     where = self.directory / str(step)
                     raise CheckpointError(f"checkpoint {where} cannot be used: {other}") from error
-                said = _reason(error)
+                said = reason_of(error)
                 what = "is damaged" if _CHECKSUM.search(said) else "cannot be read"
                 warnings.warn(
                     f"checkpoint {self.directory / str(step)} {what} and is not used: {said}",
@@ -177,13 +174,15 @@ class Checkpoints:
 
     def _best(self, steps: list[int]) -> int | None:
         """Return the step with the lowest error, of equal ones the latest; None: no validation."""
-        errors = {step: _validation_error(self.directory / str(step)) for step in steps}
+        errors = {
+            step: checkpoint_metadata.validation_error(self.directory / str(step)) for step in steps
+        }
         validated = [(error, -step) for step, error in errors.items() if error is not None]
         return -min(validated)[1] if validated else None
 
     def _restore(self, like: State, step: int) -> State:
         # The hash comes first: the state of another net would look damaged.
-        meta = _read_meta(self.directory / str(step))
+        meta = checkpoint_metadata.read(self.directory / str(step))
         saved_hash = meta["config_hash"]
         if self.config_hash and saved_hash and self.config_hash != saved_hash:
             raise CheckpointError(
@@ -248,113 +247,9 @@ def _described(tree) -> dict[str, str]:
     return {jax.tree_util.keystr(p, simple=True, separator="."): of(x) for p, x in leaves}
 
 
-def _check_path(directory: pathlib.Path) -> None:
-    """Make sure that a checkpoint in this folder can be read again.
-
-    In a path that Orbax takes for a pattern, or with characters that TensorStore reads in another
-    way, it can be written, but then neither finds it. So a small one is written and read before
-    the first real one.
-
-    Raises:
-      CheckpointError: it cannot be.
-    """
-    if glob.escape(str(directory)) != str(directory) or "\\" in str(directory):
-        raise CheckpointError(
-            f"checkpoints cannot be in {directory}: Orbax reads *, ?, [ and \\ in a path as signs "
-            "of a pattern; rename the folder, or choose another --workdir or checkpoint.dir"
-        )
-    if jax.process_index() or any(path.name.isdigit() for path in directory.glob("*")):
-        return  # one process is enough; and where there is one, it will be read
-    # In a folder of its own, since a manager clears away what is half written in `directory`.
-    folder, numbers = directory / ".trial", np.arange(5, dtype=np.float32)
-    alone = ocp.options.MultiprocessingOptions(active_processes={0}, barrier_sync_key_prefix="try")
-    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
-            checkpointer.save(folder / "0", args=ocp.args.PyTreeSave({"x": numbers}), force=True)
-            if not np.array_equal(checkpointer.restore(folder / "0")["x"], numbers):
-                raise ValueError("other numbers came back")
-    except Exception as error:  # whatever a strange path or disk leads to
-        raise CheckpointError(
-            f"checkpoints cannot be in {directory}: a small one that was written there could not "
-            f"be read back ({_reason(error)}); choose another --workdir or checkpoint.dir"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _checksum(meta: dict) -> str:
-    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _read_meta(checkpoint: pathlib.Path) -> dict:
-    """Return the config's hash, the sums and the metrics that were saved with a checkpoint.
-
-    Raises:
-      OSError, ValueError: they are missing or damaged.
-    """
-    meta = json.loads((checkpoint / "meta" / "metadata").read_text())
-    if meta.keys() == {"config_hash", "sums"}:  # of an older version
-        return meta
-    if meta.pop("checksum", None) != _checksum(meta):
-        raise ValueError("its metadata have not the checksum that was saved with them")
-    return meta
-
-
-def _validation_error(checkpoint: pathlib.Path) -> float | None:
-    """Return the top-1 error of the validation at a checkpoint; None: there was none, or is lost.
-
-    The checksum covers the metrics in `meta`; an older version had Orbax's own file only.
-    """
-    with contextlib.suppress(Exception):
-        metrics = _read_meta(checkpoint).get("metrics", {})
-        if metrics != {}:
-            return None if metrics is None else float(metrics[ERROR])
-    try:
-        return float(json.loads((checkpoint / "metrics" / "metrics").read_text())[ERROR])
-    except Exception:
-        return None
-
-
-def _repair_metrics(directory: pathlib.Path) -> None:
-    """Make Orbax's files of metrics, by which it keeps the best, those that were saved.
-
-    It cannot open a folder in which one is damaged: where nothing else tells the error, the file is
-    removed.
-    """
-    for path in directory.glob("*/metrics/metrics"):
-        checkpoint = path.parents[1]
-        if not checkpoint.name.isdigit():
-            continue  # not finished
-        error = _validation_error(checkpoint)
-        try:
-            if float(json.loads(path.read_text())[ERROR]) == error:
-                continue
-        except Exception:  # damaged JSON of any shape
-            pass
-        if error is not None:
-            write_atomic(path, json.dumps(_read_meta(checkpoint)["metrics"]), CheckpointError)
-        else:
-            shutil.rmtree(path.parent)
-            warnings.warn(f"checkpoint {checkpoint} has lost its validation error", stacklevel=3)
-
-
-def _error(metrics: dict[str, float]) -> float:
-    return metrics[ERROR]
-
-
-def _reason(error: Exception) -> str:
-    """Return what is wrong in one line, without the settings that TensorStore adds."""
-    text = " ".join(str(error).split())
-    if _DETAILS in text:
-        text = " ".join(str(error.__cause__ or text.partition(_DETAILS)[0]).split())
-    return text.partition(" [tensorstore_spec")[0][:500]
-
-
 def _not_written(directory: pathlib.Path, step: int | None, error: Exception) -> str:
     what = "the checkpoint" if step is None else f"checkpoint {step}"
     return (
-        f"{what} could not be written to {directory}: {_reason(error)}; free some space and run "
+        f"{what} could not be written to {directory}: {reason_of(error)}; free some space and run "
         "again"
     )
