@@ -72,8 +72,7 @@ def main(_) -> None:
         "step": int(restored.state.step),
         "size": restored.config.data.size,
         "views": views,
-        "classes": restored.dataset_info.words
-        or [f"class {label}" for label in range(restored.arch.classes)],
+        "classes": restored.words,
         **({"batch": FLAGS.batch} if onnx else {"jax": jax.__version__, "readable": READABLE}),
     }
     with atomic_file(out) as half:

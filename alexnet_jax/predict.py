@@ -47,9 +47,7 @@ def main(argv: list[str]) -> int:
     paths = image_files(argv[1:])
     split_cpu([FLAGS.workdir])
     restored = restore(FLAGS.workdir, FLAGS.checkpoint, classes=FLAGS.classes)
-    names = restored.dataset_info.words or tuple(
-        f"class {label}" for label in range(restored.arch.classes)
-    )
+    names = restored.words
     predict = predictor(restored, int(FLAGS.views))
     begin, good, bad = time.perf_counter(), 0, 0
 

@@ -1,7 +1,7 @@
 """List the classes that a net gets wrong, and the classes that it confuses.
 
     python -m alexnet_jax.analysis.classes --workdir=DIR [--checkpoint=best] [--views=10] \
-        [--words=FILE.tsv] [--rows=20]
+        [--classes=FILE] [--rows=20]
 
 Writes DIR/analysis/classes.json: step, views, classes (class, images, top1_error, top5_error, in
 the order of the labels) and confusions (class, taken_for, images; all pairs, the most frequent
@@ -62,11 +62,9 @@ class Tally:
         return {"class": name, "images": images, "top1_error": top1, "top5_error": top5}
 
 
-def classes(
-    restored: Restored, dataset: PreparedDataset, *, views: int = 1, words: str = ""
-) -> dict[str, Any]:
+def classes(restored: Restored, dataset: PreparedDataset, *, views: int = 1) -> dict[str, Any]:
     """Return the content of classes.json for a net and its validation split."""
-    names = class_names(restored, dataset, words)
+    names = class_names(restored, dataset)
     predictor = Predictor(restored, make_predict(restored.arch, restored.mesh, views))
     tally = Tally(len(names))
     for (probabilities,), batch in predicted([predictor], split_batches(restored, dataset, SPLIT)):
@@ -106,10 +104,9 @@ def report(content: dict[str, Any], path: pathlib.Path, rows: int) -> None:
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags()
+    command.define_run_flags(classes=True)
     views = [str(views) for views in augment.VIEWS]
     flags.DEFINE_enum("views", "1", views, "Views of each image (paper 4.1).")
-    flags.DEFINE_string("words", "", "Names of classes: lines of class, tab, words.")
     flags.DEFINE_integer("rows", 20, "Rows of each table.", lower_bound=1)
 
 
@@ -117,7 +114,7 @@ def main(_) -> None:
     """Count the answers for the run that the flags name."""
     values = flags.FLAGS
     path = command.output_folder(user_path(values.workdir)) / "classes.json"
-    content = classes(*command.load(), views=int(values.views), words=values.words)
+    content = classes(*command.load(), views=int(values.views))
     report(content, path, values.rows)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
+from alexnet_jax.run import class_names
 from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system.atomic_file import write_atomic
 
@@ -20,12 +21,13 @@ WIDTH = 120  # characters of a line, if stdout is no terminal
 flags.disclaim_key_flags()  # so that --help lists them as the command's
 
 
-def define_run_flags(*, several: bool = False, images: bool = True) -> None:
-    """Define --workdir, --checkpoint and --data_dir.
+def define_run_flags(*, several: bool = False, images: bool = True, classes: bool = False) -> None:
+    """Define --workdir, --checkpoint, --data_dir and --classes.
 
     Args:
       several: whether --workdir may be repeated.
       images: whether the command looks at images; else there is no --data_dir.
+      classes: whether the command shows names of classes; else there is no --classes.
     """
     if several:
         text = "Folder of the run; may be repeated."
@@ -36,13 +38,16 @@ def define_run_flags(*, several: bool = False, images: bool = True) -> None:
     if images:
         text = "Images, train/<class>/<file> and val/<class>/<file>, in place of the run's."
         flags.DEFINE_string("data_dir", "", text)
+    if classes:
+        flags.DEFINE_string("classes", "", class_names.FLAG)
 
 
 def load(*, train: bool = False) -> tuple[Restored, PreparedDataset]:
     """Return the net and the images that the flags name."""
-    split_cpu([flags.FLAGS.workdir])
-    restored = restore(flags.FLAGS.workdir, flags.FLAGS.checkpoint)
-    return restored, restored.images(flags.FLAGS.data_dir, train=train)
+    values = flags.FLAGS
+    split_cpu([values.workdir])
+    restored = restore(values.workdir, values.checkpoint, classes=values.classes)
+    return restored, restored.images(values.data_dir, train=train)
 
 
 def output_folder(workdir: pathlib.Path) -> pathlib.Path:

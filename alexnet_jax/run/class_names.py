@@ -91,8 +91,7 @@ def read(path: str, classes: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"--classes={path} has {twice!r} more than once: give each class its name")
-    of_ilsvrc = ilsvrc2012.words()
-    words = (text or of_ilsvrc.get(name, name) for name, _, text in rows)
+    words = (text or ilsvrc2012.words_of(name) for name, _, text in rows)
     return tuple(names), tuple(words)
 
 

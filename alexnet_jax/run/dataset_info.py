@@ -71,9 +71,8 @@ def of_dataset(dataset: PreparedDataset) -> DatasetInfo:
     """Return the facts about a prepared dataset."""
     rows = dataset.classes or [{} for _ in dataset.class_names]
     names = dataset.class_names
-    of_ilsvrc = ilsvrc2012.words()
     words = tuple(
-        str(row.get("words") or of_ilsvrc.get(name, name))
+        str(row.get("words") or ilsvrc2012.words_of(name))
         for row, name in zip(rows, names, strict=True)
     )
     return DatasetInfo(names, words, dataset.statistics)
@@ -218,7 +217,9 @@ def read(workdir: pathlib.Path, data: ConfigDict) -> DatasetInfo:
 def _classes(path: pathlib.Path) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     try:
         rows = json.loads(path.read_text())
-        return tuple(row["name"] for row in rows), tuple(row["words"] for row in rows)
+        names, words = (tuple(row[key] for row in rows) for key in ("name", "words"))
+        # Of wnids the older versions did not know the words.
+        return names, tuple(ilsvrc2012.words_of(text) for text in words)
     except FileNotFoundError:
         return None, None
     except (OSError, ValueError, KeyError, TypeError) as error:

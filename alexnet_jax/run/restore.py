@@ -114,6 +114,12 @@ class Restored:
             _check_images(self, dataset)
         return dataset
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What to call each class: its words, or "class 7" where the net knows none."""
+        numbers = (f"class {label}" for label in range(self.arch.classes))
+        return self.dataset_info.words or tuple(numbers)
+
     def outputs(self, class_names: Sequence[str], where: object) -> tuple[int, ...]:
         """Return the net's output for each class of some images; see `class_names.outputs_of`.
 

@@ -107,7 +107,7 @@ def classes_of(weights: Weights, arch: architecture.Architecture) -> DatasetInfo
         names = tuple(words)
     if len(names) != arch.classes:
         return DatasetInfo()
-    return DatasetInfo(names, tuple(words.get(name, name) for name in names))
+    return DatasetInfo(names, tuple(ilsvrc2012.words_of(name) for name in names))
 
 
 def _only(weights: Weights) -> str:

@@ -10,12 +10,12 @@ from tests.support import tiny
 
 RUN = {"workdir", "checkpoint"}
 COMMANDS = {
-    "analysis.classes": {*RUN, "data_dir", "views", "words", "rows"},
+    "analysis.classes": {*RUN, "data_dir", "views", "classes", "rows"},
     "analysis.colour": RUN,
     "analysis.explore.__main__": {*RUN, "out", "classes"},
-    "analysis.features.__main__": {*RUN, "data_dir", "layer", "split", "out"},
+    "analysis.features.__main__": {*RUN, "data_dir", "classes", "layer", "split", "out"},
     "analysis.figure4.__main__": {
-        *(*RUN, "data_dir", "seed", "images", "queries", "words", "features_dir")
+        *(*RUN, "data_dir", "seed", "images", "queries", "classes", "features_dir")
     },
     "analysis.filters": {*RUN, "each", "magnification"},
     "analysis.report.__main__": {"workdir", "out"},

@@ -10,6 +10,7 @@ from alexnet_jax.data.sources.ilsvrc2012 import words
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference import predictions
 from alexnet_jax.net import resolving
+from alexnet_jax.run.restore import restore
 from alexnet_jax.weights import init_from
 from tests.support import commands, tiny, weight_files
 
@@ -151,3 +152,24 @@ def test_item_20_predict_and_export_take_names(folder):
     out = folder / "net.jaxexport"
     assert commands.run("export", *flags, f"--out={out}").code == 0
     assert json.loads(out.with_suffix(".json").read_text())["classes"] == ["cow", "ant", "bee"]
+
+
+def test_item_20_the_analysis_takes_the_same_file(folder):
+    """analysis.classes and analysis.explore take the same --classes and show its words."""
+    (folder / "latin.txt").write_text("ant\tFormica, an ant\nbee\tApis\ncow\tBos\n")
+    flags = [f"--workdir={folder / 'nameless'}", f"--classes={folder / 'latin.txt'}"]
+    assert commands.run("analysis.classes", *flags).code == 0
+    content = json.loads((folder / "nameless" / "analysis" / "classes.json").read_text())
+    assert [line["class"] for line in content["classes"]] == ["Formica", "Apis", "Bos"]
+    picture = str(folder / "images" / "val" / "ant" / "0.jpg")
+    assert commands.run("analysis.explore", *flags, picture).code == 0
+    page = (folder / "nameless" / "explore.html").read_text()
+    assert '"Formica, an ant"' in page and '"Bos"' in page
+
+
+def test_item_20_wnids_show_words_without_a_file(folder):
+    """A net of wnids shows ILSVRC's words, also one whose folder was written without them."""
+    weight_files.drawn_run(folder, folder / "wnids", class_names=("n01440764", "n01498041", "x"))
+    rows = [{"name": name, "words": name} for name in ("n01440764", "n01498041", "x")]
+    (folder / "wnids" / "classes.json").write_text(json.dumps(rows))
+    assert restore(folder / "wnids").words == ("tench, Tinca tinca", "stingray", "x")

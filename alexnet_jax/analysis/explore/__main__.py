@@ -24,7 +24,6 @@ from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.input.files import image_files, squares
 from alexnet_jax.errors import ConfigError, DataError
-from alexnet_jax.run import class_names
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import check_writable
@@ -36,9 +35,8 @@ MOST = 5  # pictures
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags(images=False)
+    command.define_run_flags(images=False, classes=True)
     flags.DEFINE_string("out", None, f"The file; by default DIR/{FILE}.")
-    flags.DEFINE_string("classes", "", class_names.FLAG)
 
 
 def main(argv: list[str]) -> int:

@@ -58,7 +58,7 @@ def net(restored: Restored) -> dict[str, Any]:
             for row in listed
             if row.layer.then or not row.layer.identity
         ],
-        "classes": class_names(restored),
+        "classes": restored.words,
         "steps": steps(arch),
         "words": words(),
         "kernels": {
@@ -74,12 +74,6 @@ def net(restored: Restored) -> dict[str, Any]:
         },
         "views": augment.view_corners(VIEWS, arch.image_size, restored.config.data.size),
     }
-
-
-def class_names(restored: Restored) -> tuple[str, ...]:
-    """Return the names of the classes; numbers where the net knows none."""
-    numbers = (f"class {k}" for k in range(restored.arch.classes))
-    return restored.dataset_info.words or tuple(numbers)
 
 
 def words() -> dict[str, dict[str, str]]:
@@ -147,7 +141,7 @@ def picture(
       seen: what the net makes of it.
     """
     arch = restored.arch
-    names = class_names(restored)
+    names = restored.words
     stored = {
         step["name"]: pack(np.moveaxis(seen.activations[step["name"]], -1, 1))
         for step in steps(arch)

@@ -41,7 +41,7 @@ from alexnet_jax.system.paths import user_path
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags(several=True)
+    command.define_run_flags(several=True, classes=True)
     flags.DEFINE_string("layer", "", "An activation; default: the last hidden layer's.")
     flags.DEFINE_enum("split", SPLIT, ["train", SPLIT, "test"], "Split of the run's images.")
     flags.DEFINE_string("out", None, "File to write, .npz or .array_record.", required=True)
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
     export.check_ending(out)
     paths = files.image_files(words) if words else []
     split_cpu(values.workdir)
-    nets = [restore(workdir, values.checkpoint) for workdir in values.workdir]
+    nets = [restore(w, values.checkpoint, classes=values.classes) for w in values.workdir]
     config = nets[0].config
     size = batch_size_for(*(net.mesh for net in nets), asked=config.evaluate.batch_size)
     if words:

@@ -1,7 +1,7 @@
 """Make figure 4 of the paper: the five best classes, and the neighbours in the last hidden layer.
 
     python -m alexnet_jax.analysis.figure4 --workdir=DIR [--checkpoint=best] [--seed=0] \
-        [--images=12,407,...] [--queries=3,88,...] [--words=FILE.tsv] [--features_dir=DIR2]
+        [--images=12,407,...] [--queries=3,88,...] [--classes=FILE] [--features_dir=DIR2]
 
 Shows eight test images with their five best classes, and five test images with the six training
 images whose features in the last hidden layer are nearest by Euclidean distance. The features are
@@ -29,11 +29,10 @@ from alexnet_jax.system import command_line
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags()
+    command.define_run_flags(classes=True)
     flags.DEFINE_integer("seed", 0, "Draws the images.")
     flags.DEFINE_list("images", [], "Validation images to classify, by index.")
     flags.DEFINE_list("queries", [], "Validation images to find neighbours of, by index.")
-    flags.DEFINE_string("words", "", "Names of classes: lines of class, tab, words.")
     flags.DEFINE_string("features_dir", "", "Folder of the training images' features.")
 
 
@@ -47,7 +46,6 @@ def main(_) -> None:
         seed=values.seed,
         images=images,
         queries=queries,
-        words=values.words,
         features_dir=values.features_dir,
     )
     print(json.dumps(result))

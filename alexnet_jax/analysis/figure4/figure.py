@@ -67,7 +67,6 @@ def make_figure(
     seed: int = 0,
     images: Sequence[int] = (),
     queries: Sequence[int] = (),
-    words: str = "",
     features_dir: str = "",
 ) -> dict[str, Any]:
     """Write predictions.json, neighbours.json, and figure4 as PNG, SVG and PDF.
@@ -76,7 +75,6 @@ def make_figure(
       restored: the net.
       dataset: its images, with the train split.
       seed, images, queries: what `choose` takes.
-      words: what `class_names` takes.
       features_dir: where the training images' features are kept; "": DIR/analysis/features.
 
     Returns:
@@ -85,7 +83,7 @@ def make_figure(
     from alexnet_jax.analysis.figure4 import picture  # imports matplotlib, which is slow
 
     begin = time.perf_counter()
-    names = class_names(restored, dataset, words)
+    names = class_names(restored, dataset)
     images, queries = choose(dataset.num_examples(SPLIT), seed, images, queries)
     folder = command.output_folder(restored.workdir)
     features = user_path(features_dir) if features_dir else folder / "features"

@@ -85,9 +85,8 @@ def flat_source(files: dict[str, list[pathlib.Path]], only: str | None = None) -
         names = [official_name(n, w) for (n, _), w in zip(pairs, wnids[split], strict=True)]
         splits[split] = _split(files[split][0], pairs, names, labels)
         parts += [(split, *pair) for pair in zip(names, labels, strict=True)]
-    words = ilsvrc2012.words()
     classes: list[dict[str, str | int]] = [
-        {"wnid": wnid, "words": words.get(wnid, wnid)} for wnid in class_names
+        {"wnid": wnid, "words": ilsvrc2012.words_of(wnid)} for wnid in class_names
     ]
     digest = listing_digest([*class_names, *parts])
     return Source(class_names, splits, digest, tuple(classes), left_out)

@@ -10,3 +10,8 @@ def words() -> dict[str, str]:
     file = resources.files(__package__) / "ilsvrc2012_words.tsv"
     lines = file.read_text(encoding="utf-8").splitlines()
     return {wnid: text for wnid, _, text in (line.partition("\t") for line in lines)}
+
+
+def words_of(name: str) -> str:
+    """Return the words of a class that is named by its wnid, or its name."""
+    return words().get(name, name)

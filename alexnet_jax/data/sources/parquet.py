@@ -53,14 +53,14 @@ def parquet_source(files: dict[str, list[pathlib.Path]], only: str | None = None
     wnids = _wnids([pair for each in rows.values() for pair in each.listed], folder)
     class_names = tuple(sorted(wnids.values()))
     labels = {label: class_names.index(wnid) for label, wnid in wnids.items()}
-    words, splits, parts = ilsvrc2012.words(), {}, []
+    splits, parts = {}, []
     for split, each in rows.items():
         listed = [(official_name(p, wnids[label]), labels[label]) for p, label in each.listed]
         item = functools.partial(_item, each, listed)
         splits[split] = Split(len(listed), item, [label for _, label in listed], in_order=True)
         parts += [(split, *pair) for pair in listed]
     classes: list[dict[str, str | int]] = [
-        {"wnid": wnid, "words": words.get(wnid, wnid)} for wnid in class_names
+        {"wnid": wnid, "words": ilsvrc2012.words_of(wnid)} for wnid in class_names
     ]
     return Source(class_names, splits, listing_digest([*class_names, *parts]), tuple(classes))
 
