@@ -2,7 +2,8 @@
 # make test         the tests
 # make test-fast    those that take no more than two seconds each: what a change needs
 # make test-isa     the numerical tests again, with the instructions of processors without AVX-512
-# make lint         checks format, style and types
+# make lint         checks format, style, types, and the pages of docs/: each link and docstring
+# make docs         opens these pages as a site
 # Each makes .venv with what it needs. PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 # frees for the next one, instead of giving it back to the system (docs/performance.md).
 KEEP_MEMORY := MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1
 
-.PHONY: quickstart test test-fast test-isa lint clean
+.PHONY: quickstart test test-fast test-isa lint docs clean
 
 quickstart: $(VENV)/user
 	$(KEEP_MEMORY) $(BIN)/python -m alexnet_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
@@ -42,13 +43,21 @@ lint: $(VENV)/developer
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(MKDOCS) build --strict
+
+# The variable silences an advertisement of the theme's successor.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+
+docs: $(VENV)/developer
+	$(MKDOCS) serve --open
 
 $(VENV)/user: requirements.txt pyproject.toml
 	$(MAKE) --no-print-directory $(VENV)/pip
 	$(BIN)/pip install --quiet -r requirements.txt -e .
 	@touch $@
 
-$(VENV)/developer: requirements.txt requirements-dev.txt requirements-onnx.txt pyproject.toml
+$(VENV)/developer: requirements.txt requirements-dev.txt requirements-docs.txt requirements-onnx.txt \
+		pyproject.toml
 	$(MAKE) --no-print-directory $(VENV)/pip
 	$(BIN)/pip install --quiet -r requirements-dev.txt -e .
 	$(BIN)/pip install --quiet --no-deps -r requirements-onnx.txt

@@ -29,21 +29,23 @@ def exchange(xs: Columns, group_axis: str | None) -> Array:
 
 
 class AlexNet(nnx.Module):
-    """The net of an architecture. The paper's (section 3, figure 2), for 224 x 224 pixels:
+    """The net of an architecture.
 
-    layer  reads   one column computes            product    output
-    conv1  image   11x11 /4, relu, LRN, pool 3/2  55x55x48   27x27x48
-    conv2  column  5x5 +2, relu, LRN, pool 3/2    27x27x128  13x13x128
-    conv3  both    3x3 +1, relu                   13x13x192  13x13x192
-    conv4  column  3x3 +1, relu                   13x13x192  13x13x192
-    conv5  column  3x3 +1, relu, pool 3/2         13x13x128  6x6x128
-    fc6    both    full, relu, dropout            2048       2048
-    fc7    both    full, relu, dropout            2048       2048
-    fc8    sum     full                           1000       1000
+    The paper's (section 3, figure 2), for 224 x 224 pixels:
 
-    net = AlexNet(arch, key=jax.random.key(0))
-    logits, _ = net(images)                       # (B, 224, 224, 3) -> (B, classes)
-    _, kept = net(images, activations=("fc7",))   # kept["fc7"]: (columns, B, 2048)
+        layer  reads   one column computes            product    output
+        conv1  image   11x11 /4, relu, LRN, pool 3/2  55x55x48   27x27x48
+        conv2  column  5x5 +2, relu, LRN, pool 3/2    27x27x128  13x13x128
+        conv3  both    3x3 +1, relu                   13x13x192  13x13x192
+        conv4  column  3x3 +1, relu                   13x13x192  13x13x192
+        conv5  column  3x3 +1, relu, pool 3/2         13x13x128  6x6x128
+        fc6    both    full, relu, dropout            2048       2048
+        fc7    both    full, relu, dropout            2048       2048
+        fc8    sum     full                           1000       1000
+
+        net = AlexNet(arch, key=jax.random.key(0))
+        logits, _ = net(images)                       # (B, 224, 224, 3) -> (B, classes)
+        _, kept = net(images, activations=("fc7",))   # kept["fc7"]: (columns, B, 2048)
     """
 
     def __init__(self, arch: Architecture, *, key: Array):

@@ -16,7 +16,8 @@ def max_pool(x: Array, *, window: int = 3, stride: int = 2, ceil: bool = False) 
 
     Args:
       x: activations, shape (B, H, W, C).
-      window, stride: pixels.
+      window: pixels a side of a patch.
+      stride: pixels from one patch to the next.
       ceil: whether a last patch that overhangs the image counts (the released program, Caffe).
 
     Returns:

@@ -22,7 +22,9 @@ def local_response_norm(
     Args:
       x: activations, shape (..., N), floating.
       n: channels in the window, odd.
-      k, alpha, beta: the paper's constants.
+      k: added to the sum.
+      alpha: multiplies the sum.
+      beta: exponent.
 
     Returns:
       Shape and dtype of x.
@@ -46,7 +48,9 @@ def spatial_response_norm(
     Args:
       x: activations, shape (B, H, W, C), floating.
       n: pixels a side of the window, odd.
-      k, alpha, beta: the program's constants.
+      k: added to the sum.
+      alpha: multiplies the sum, divided by n^2.
+      beta: exponent.
 
     Returns:
       Shape and dtype of x.
