@@ -12,7 +12,9 @@ from alexnet_jax.net import resolving
 from alexnet_jax.step.create import create_state
 from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import sharding
-from configs import ilsvrc2012
+from configs import ilsvrc2012, tiny_imagenet
+
+RECIPES = {"paper": ilsvrc2012, "small": tiny_imagenet}
 
 
 def calls_of(asked: int | None) -> int:
@@ -21,23 +23,24 @@ def calls_of(asked: int | None) -> int:
 
 
 class OurStep:
-    """The paper's net on one device, from its initial parameters.
+    """A net on one device, from its initial parameters.
 
     Args:
       batch: images a step.
       dtype: of the activations.
+      arch: paper or small, with the recipe that trains it.
       model: fields of config.model; lrn__n stands for lrn.n.
     """
 
-    def __init__(self, batch: int, dtype: str, **model: Any):
-        config = ilsvrc2012.get_config()
+    def __init__(self, batch: int, dtype: str, arch: str = "paper", **model: Any):
+        config = RECIPES[arch].get_config()
         config.batch_size, config.model.compute_dtype = batch, dtype
         config.model.update_from_flattened_dict(
             {name.replace("__", "."): value for name, value in model.items()}
         )
         config.mesh.data = config.mesh.group = 1
-        arch = resolving.resolve(config.model)
-        mesh = sharding.make_mesh(config.mesh, arch.columns, batch)
+        net = resolving.resolve(config.model)
+        mesh = sharding.make_mesh(config.mesh, net.columns, batch)
         rng, square = np.random.default_rng(0), (config.data.size, config.data.size, 3)
         statistics = types.SimpleNamespace(
             mean_image=np.full(square, 118, np.float32),
@@ -48,12 +51,12 @@ class OurStep:
         self._pixel_stats = sharding.put_everywhere(mesh, pixel_stats)  # like the training loop
         data = {
             "image": rng.integers(0, 256, (batch, *square), np.uint8),
-            "label": rng.integers(0, arch.classes, batch, np.int32),
+            "label": rng.integers(0, net.classes, batch, np.int32),
         }
         self._batch = sharding.put_batch(mesh, data)
-        self._step = make_train_step(config, arch, mesh)
-        self._predict = make_predict(arch, mesh, 1)
-        self.state = create_state(config, arch, mesh)
+        self._step = make_train_step(config, net, mesh)
+        self._predict = make_predict(net, mesh, 1)
+        self.state = create_state(config, net, mesh)
 
     def train(self) -> tuple:
         """Begin a training step; return its results, which the caller waits for."""

@@ -67,7 +67,7 @@ def checkpoint(ours: OurStep, folder: pathlib.Path) -> dict:
 
 def main(_) -> None:
     """Measure what the flags describe."""
-    ours = OurStep(flags.FLAGS.batch, flags.FLAGS.dtype)
+    ours = OurStep(flags.FLAGS.batch, flags.FLAGS.dtype, flags.FLAGS.arch)
     first = timed(ours.train, jax.block_until_ready)()
     result: dict = {
         "seconds_to_first_step": round(since_start(), 2),

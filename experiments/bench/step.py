@@ -1,11 +1,12 @@
 """Images per second of the training step and of inference, beside PyTorch where it is installed.
 
-    python -m experiments.bench.step --batch=32 [--dtype=bfloat16] [--rounds=7] [--calls=20]
+    python -m experiments.bench.step --batch=32 [--arch=small] [--dtype=bfloat16] [--rounds=7]
 
 The programs take turns, so that a drift of the machine's speed affects all alike. A rate comes from
 the median timing, a ratio is the median of the rounds' ratios. A timing is --calls steps with one
-wait at the end: 1 on a CPU, 20 on a GPU, where starting and waiting take much of one step. Ours is
-the step that training uses, with its crops, flips and colour; PyTorch gets finished float images.
+wait at the end: by default 1 on a CPU and 20 on a GPU, where starting and waiting take much of one
+step. Ours is the step that training uses, with its crops, flips and colour; PyTorch gets finished
+float images.
 
 PyTorch runs in its own processes (torch_step.py); one that dies, for example for lack of memory, is
 left out. On a CPU all processes keep freed memory (support/environment.py). First start_up.py
@@ -27,9 +28,10 @@ from absl import flags
 from alexnet_jax.errors import UserError
 from alexnet_jax.net import resolving
 from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.step.create import initial_state
 from alexnet_jax.system import command_line
 from experiments.bench import turns
-from experiments.bench.our_step import OurStep, calls_of
+from experiments.bench.our_step import RECIPES, OurStep, calls_of
 from experiments.bench.turns import Process, take_turns, timed
 from experiments.support.environment import restart_with_kept_memory
 
@@ -38,21 +40,22 @@ MATMUL = 16384  # size of the product that measures the machine's rate, on an ac
 MATMUL_CPU = 2048
 
 
-def started(batch: int, dtype: str) -> dict:
+def started(arch: str, batch: int, dtype: str) -> dict:
     """Return what start_up.py says of a process that compiles, and of one that need not."""
-    program = ["-m", "experiments.bench.start_up", f"--batch={batch}", f"--dtype={dtype}"]
+    program = ["-m", "experiments.bench.start_up", f"--arch={arch}"]
+    program += [f"--batch={batch}", f"--dtype={dtype}"]
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
         cold, warm = (Process(program, environment).close() for _ in range(2))
     return {**cold, "compiled_before": {name: warm[name] for name in TO_FIRST_STEP}}
 
 
-def torchs(batch: int, dtype: str, calls: int, *, compiled: bool) -> dict[str, Process]:
+def torchs(arch: str, batch: int, dtype: str, calls: int, *, compiled: bool) -> dict[str, Process]:
     """Return PyTorch's contenders that start; {} where it is not installed."""
     if not importlib.util.find_spec("torch"):
         print("PyTorch is not installed: only our own figures", file=sys.stderr)
         return {}
-    program = ["-m", "experiments.bench.torch_step"]
+    program = ["-m", "experiments.bench.torch_step", f"--arch={arch}"]
     program += [f"--batch={batch}", f"--dtype={dtype}", f"--calls={calls}"]
     programs = {"torch_eager": program}
     if compiled:
@@ -74,20 +77,19 @@ def matmul(dtype: str):
     return lambda: product(a, a), 2 * size**3
 
 
-def operations() -> tuple[int, int]:
+def operations(name: str) -> tuple[int, int]:
     """Return the operations of an image, forward and in training; a multiply-add counts as 2."""
-    arch = resolving.resolve(resolving.overrides("paper"))
+    config = RECIPES[name].get_config()
+    arch = resolving.resolve(config.model)
     names = tuple(layer.name for layer in arch.layers)
+    params = jax.eval_shape(lambda: initial_state(config, arch)).params
 
-    def products(images):
-        model = AlexNet(arch, key=jax.random.key(0))
-        return model(images, activations=names)[1], {
-            n: getattr(model, n).kernel[...] for n in names
-        }
+    def outputs(images):
+        return AlexNet(arch, key=jax.random.key(0))(images, activations=names)[1]
 
     images = jax.ShapeDtypeStruct((1, arch.image_size, arch.image_size, 3), jnp.float32)
-    outputs, kernels = jax.eval_shape(products, images)
-    cost = {n: 2 * kernels[n].size * int(np.prod(outputs[n].shape[2:-1])) for n in names}
+    shapes = {name: output.shape for name, output in jax.eval_shape(outputs, images).items()}
+    cost = {n: 2 * params[n]["kernel"].size * int(np.prod(shapes[n][2:-1])) for n in names}
     forward = sum(cost.values())
     return forward, 3 * forward - cost["conv1"]  # an image has no gradient
 
@@ -117,12 +119,13 @@ def main(_) -> None:
     restart_with_kept_memory()
     # By default JAX takes most of a GPU's memory at the start; PyTorch needs what the step leaves.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    batch, dtype = flags.FLAGS.batch, flags.FLAGS.dtype
-    start = started(batch, dtype)  # first: while nothing else uses the device
+    net = flags.FLAGS.arch, flags.FLAGS.batch, flags.FLAGS.dtype
+    arch, batch, dtype = net
+    start = started(*net)  # first: while nothing else uses the device
     calls = calls_of(flags.FLAGS.calls)
-    ours = OurStep(batch, dtype)
+    ours = OurStep(batch, dtype, arch)
     product, work = matmul(dtype)
-    rivals = torchs(batch, dtype, calls, compiled=flags.FLAGS.compile)
+    rivals = torchs(*net, calls, compiled=flags.FLAGS.compile)
 
     def measured(kind: str, run) -> dict[str, list[float]]:
         contenders = {"ours": timed(run, jax.block_until_ready, calls)}
@@ -134,13 +137,14 @@ def main(_) -> None:
     for rival in rivals.values():
         rival.close()
     rate = work / statistics.median(train_seconds["matmul"] + infer_seconds["matmul"])
-    forward, training = operations()
+    forward, training = operations(arch)
     result = {
         "train": report(train_seconds, batch, training, rate),
         "inference": report(infer_seconds, batch, forward, rate),
         "matmul_gflops": rate / 1e9,
         "start": start,
         "device": f"{jax.devices()[0].platform}:{jax.devices()[0].device_kind}",
+        "arch": arch,
         "dtype": dtype,
         "calls": calls,
         "versions": {

@@ -1,6 +1,6 @@
 """PyTorch's training step and inference for the benchmark of the step, in a process of their own.
 
-    python -m experiments.bench.torch_step --batch=32 [--dtype=bfloat16] [--compiled] [--calls=20]
+    python -m experiments.bench.torch_step --batch=32 [--arch=small] [--compiled]
 
 The net of support/torch_net.py with grouped convolutions, channels_last, on finished float images.
 Serves "train" and "infer" (turns.py).
@@ -12,19 +12,20 @@ import torch
 from absl import app, flags
 
 from experiments.bench import turns
-from experiments.support.torch_net import TorchAlexNet
+from experiments.support.torch_net import SHAPES, TorchAlexNet
 
 
-def steps(batch: int, dtype: str, *, compiled: bool):
+def steps(arch: str, batch: int, dtype: str, *, compiled: bool):
     """Return (train, infer, wait): functions that take one step, and one that waits for them."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
-    net = TorchAlexNet().to(device=device, memory_format=torch.channels_last)
+    net = TorchAlexNet(shape := SHAPES[arch])
+    net = net.to(device=device, memory_format=torch.channels_last)
     tx = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    x = 50 * torch.randn(batch, 3, 224, 224, device=device)
+    x = 50 * torch.randn(batch, 3, shape.image_size, shape.image_size, device=device)
     x = x.contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(0, 1000, (batch,), device=device)
+    labels = torch.randint(0, shape.classes, (batch,), device=device)
     forward = torch.compile(net) if compiled else net
     cast = functools.partial(
         torch.autocast, device, dtype=torch.bfloat16, enabled=dtype == "bfloat16"
@@ -60,7 +61,7 @@ def define_flags() -> None:
 def main(_) -> None:
     """Serve what the flags describe."""
     f = flags.FLAGS
-    train, infer, wait = steps(f.batch, f.dtype, compiled=f.compiled)
+    train, infer, wait = steps(f.arch, f.batch, f.dtype, compiled=f.compiled)
     runs = {"train": train, "infer": infer}
     timings = {name: turns.timed(run, wait, f.calls) for name, run in runs.items()}
     turns.serve({"torch": torch.__version__}, timings)

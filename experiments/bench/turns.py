@@ -19,6 +19,7 @@ Step = Callable[[], float]  # takes steps, waits for them, and returns the secon
 
 def define_flags() -> None:
     """Define the flags of what a benchmark times."""
+    flags.DEFINE_enum("arch", "paper", ["paper", "small"], "The net: of 224 pixels, or of 56.")
     flags.DEFINE_integer("batch", 32, "Images a step.")
     flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the activations.")
 

@@ -1,16 +1,38 @@
-"""The net of arch `paper` in PyTorch, for the benchmark of the step and for parity.
+"""The nets of arch `paper` and `small` in PyTorch, for the benchmark of the step and for parity.
 
 Channels first, the two columns as two groups of channels: convolutions 2, 4 and 5 are grouped.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 
+class Shape(NamedTuple):
+    """What differs between the two nets: conv1's window and its stride, and what follows from them.
+
+    Attributes:
+      padding: zeros at the right and the bottom, by which the program's sizes are rounded up.
+      pooled: pixels a side after the last pooling.
+    """
+
+    kernel: int
+    stride: int
+    padding: int
+    pooled: int
+    image_size: int
+    classes: int
+
+
+PAPER = Shape(11, 4, 3, 6, 224, 1000)
+SHAPES = {"paper": PAPER, "small": Shape(5, 2, 1, 3, 56, 200)}
+
+
 def pool(x: torch.Tensor) -> torch.Tensor:
     """Return the paper's overlapping max pooling."""
-    return F.max_pool2d(x, kernel_size=3, stride=2)
+    return F.max_pool2d(x, kernel_size=3, stride=2, ceil_mode=True)  # differs in `small` only
 
 
 def dropout(x: torch.Tensor, training: bool) -> torch.Tensor:
@@ -34,20 +56,21 @@ class ColumnLRN(nn.Module):
 
 
 class TorchAlexNet(nn.Module):
-    """AlexNet of the paper: (B, 3, 224, 224) float -> (B, classes)."""
+    """AlexNet: (B, 3, image_size, image_size) float -> (B, classes)."""
 
-    def __init__(self, columns: int = 2, classes: int = 1000):
+    def __init__(self, shape: Shape = PAPER, columns: int = 2):
         super().__init__()
+        self.padding = shape.padding
         c5, hidden = 256, 4096
         c1, c2, c3, c4 = (96, 256, 384, 384) if columns == 2 else (48, 128, 192, 192)
-        self.conv1 = nn.Conv2d(3, c1, 11, stride=4)
+        self.conv1 = nn.Conv2d(3, c1, shape.kernel, stride=shape.stride)
         self.conv2 = nn.Conv2d(c1, c2, 5, padding=2, groups=columns)
         self.conv3 = nn.Conv2d(c2, c3, 3, padding=1)
         self.conv4 = nn.Conv2d(c3, c4, 3, padding=1, groups=columns)
         self.conv5 = nn.Conv2d(c4, c5, 3, padding=1, groups=columns)
-        self.fc6 = nn.Linear(c5 * 36, hidden)
+        self.fc6 = nn.Linear(c5 * shape.pooled**2, hidden)
         self.fc7 = nn.Linear(hidden, hidden)
-        self.fc8 = nn.Linear(hidden, classes)
+        self.fc8 = nn.Linear(hidden, shape.classes)
         self.lrn = ColumnLRN(columns)
         for name, layer in self.named_children():
             if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -58,7 +81,7 @@ class TorchAlexNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits."""
-        x = F.pad(x, (0, 3, 0, 3))  # the program's ceil: 3 zeros at the right and bottom
+        x = F.pad(x, (0, self.padding, 0, self.padding))
         x = pool(self.lrn(F.relu(self.conv1(x))))
         x = pool(self.lrn(F.relu(self.conv2(x))))
         x = F.relu(self.conv4(F.relu(self.conv3(x))))

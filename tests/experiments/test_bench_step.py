@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from experiments.bench import step
 from experiments.bench.our_step import calls_of
 from tests.support import tiny
 
@@ -33,7 +34,7 @@ step.started = lambda *_: {}
 step.OurStep = lambda *_: types.SimpleNamespace(train=ours, infer=ours)
 step.matmul = lambda _: (lambda: jnp.ones(3), 10)
 step.torchs = lambda *_, **__: {"torch_eager": turns.Process(["-c", TORCH])}
-step.operations = lambda: (1, 3)
+step.operations = lambda _: (1, 3)
 
 def main(argv):
     step.main(argv)
@@ -42,6 +43,18 @@ def main(argv):
 step.define_flags()
 step.command_line.run(main)
 '''
+
+
+def test_operations_of_an_image():
+    # Multiply-adds by hand, outputs times what each reads: convolutions 1 to 5, then the products.
+    conv1 = 55 * 55 * 96 * 11 * 11 * 3
+    convolutions = [27 * 27 * 256 * 5 * 5 * 48]
+    convolutions += [
+        13 * 13 * maps * 3 * 3 * read for maps, read in ((384, 256), (384, 192), (256, 192))
+    ]
+    products = [9216 * 4096, 4096 * 4096, 4096 * 1000]
+    forward = 2 * sum([conv1, *convolutions, *products])
+    assert step.operations("paper") == (forward, 3 * forward - 2 * conv1)
 
 
 def test_a_timing_on_a_cpu_is_one_call():
