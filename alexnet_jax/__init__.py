@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "AlexNet": "alexnet_jax.net.alexnet",
-    "architecture": "alexnet_jax.net.architectures",
+    "architecture": "alexnet_jax.net.resolving",
     "local_response_norm": "alexnet_jax.net.response_norm",
     "predictor": "alexnet_jax.inference.predictor",
     "recipe": "alexnet_jax.run.config",

@@ -27,7 +27,7 @@ from absl import flags
 
 from alexnet_jax.analysis.report import refresh
 from alexnet_jax.data.decode.resize import FILTERS, FORMS, Resize
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.input.loader import eval_batches
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError, DataError
@@ -36,7 +36,7 @@ from alexnet_jax.inference.comparison import (
     FIT,
     Answers,
     Weights,
-    check_fit,
+    check_weights,
     compare,
     compared,
     table,
@@ -112,8 +112,7 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
     wanted = list(itertools.product(_resizes(FLAGS.resize), _views(FLAGS.views)))
     if FLAGS.out and len(wanted) > 1:
         raise ConfigError("--out keeps the answers of one choice of --views and --resize")
-    if weights == FIT:
-        check_fit(len(FLAGS.workdir))
+    check_weights(weights, len(FLAGS.workdir))
     if FLAGS.out:
         check_writable(user_path(FLAGS.out), DataError)
     split_cpu(FLAGS.workdir)
@@ -142,7 +141,7 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
             for restored, row in zip(nets, found[: len(nets)], strict=True):
                 evaluations.remember(restored.workdir, {"step": int(restored.state.step), **row})
         rows += found
-        seen += rows[-1]["images"]
+        seen += dataset.num_examples(FLAGS.split)
     for restored in nets:
         if (restored.workdir / REPORT_FILE).exists():
             refresh.refresh(restored.workdir)
@@ -223,7 +222,7 @@ def _resizes(parts: list[str]) -> list[Resize | None]:
 
 
 def _views(parts: list[str]) -> list[int]:
-    known = [str(views) for views in augment.VIEWS]
+    known = [str(views) for views in ten_crops.VIEWS]
     if not parts or not set(parts) <= set(known):
         raise ConfigError(f"--views is any of {', '.join(known)}; got {','.join(parts)!r}")
     return [int(part) for part in parts]

@@ -50,9 +50,9 @@ def compare(predictions: Predictions, weights: Weights) -> list[dict]:
             predictions.nets, predictions.views, predictions.resize, strict=True
         )
     ]
+    check_weights(weights, len(heads))
     if weights != FIT:
         return compared(heads, _slices(probabilities, labels), weights)
-    check_fit(len(heads))
     if len(labels) < 2:
         raise ConfigError(f"--weights=fit needs two images at least; got {len(labels)}")
     best = fitted(probabilities[:, ::2], labels[::2])
@@ -60,14 +60,16 @@ def compare(predictions: Predictions, weights: Weights) -> list[dict]:
     return compared(heads, others, best, {f"{TOGETHER}, equal weights": None})
 
 
-def check_fit(nets: int) -> None:
-    """Refuse --weights=fit for a single net.
+def check_weights(weights: Weights, nets: int) -> None:
+    """Refuse --weights that do not fit the number of nets.
 
     Raises:
-      ConfigError: there is one net.
+      ConfigError: they are FIT for one net, or another number of weights.
     """
-    if nets < 2:
+    if weights == FIT and nets < 2:
         raise ConfigError(f"--weights=fit needs two nets at least; got {nets}")
+    if not isinstance(weights, str) and len(weights) != nets:
+        raise ConfigError(f"--weights has {len(weights)} numbers for {nets} nets")
 
 
 def _slices(probabilities: np.ndarray, labels: np.ndarray) -> Answers:
@@ -92,8 +94,6 @@ def compared(
     """
     given = None if isinstance(weights, str) else weights
     count = len(heads)
-    if given is not None and len(given) != count:
-        raise ConfigError(f"--weights has {len(given)} numbers for {count} nets")
     mixes = {**(also or {}), TOGETHER: given} if count > 1 else {}
     tallies = [Tally() for _ in (*heads, *mixes)]
     for probabilities, batch in answers:

@@ -13,7 +13,7 @@ from jax import Array, lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.forward import make_forward, mesh_axes
 from alexnet_jax.run.restore import Restored
@@ -45,14 +45,14 @@ def _averaged_softmax(arch: Architecture, mesh: Mesh, views: int):
 
     def local(net, images, pixel_stats):
         def add(total, view):
-            x = augment.view_at(images, pixel_stats, arch.image_size, *view)
+            x = ten_crops.view_at(images, pixel_stats, arch.image_size, *view)
             logits, _ = net(x, **mesh_axes(mesh))
             return total + jax.nn.softmax(logits), None
 
         total = jnp.zeros((images.shape[0], arch.classes))
         if over_data:
             total = lax.pcast(total, over_data, to="varying")
-        corners = augment.view_corners(views, arch.image_size, images.shape[1])
+        corners = ten_crops.view_corners(views, arch.image_size, images.shape[1])
         where = tuple(jnp.asarray(each) for each in zip(*corners, strict=True))
         return lax.scan(add, total, where)[0] / views
 
@@ -116,9 +116,15 @@ class Predictor:
         self._pixel_stats = put_everywhere(restored.mesh, restored.pixel_stats)
 
     def __call__(self, images: np.ndarray) -> Array:
-        """Return the program's answers for (b, size, size, 3) uint8, without waiting for them."""
-        batch = put_batch(self._mesh, images)
-        return self._program(self._params, self._stats, batch, self._pixel_stats)
+        """Return the program's answers for (b, size, size, 3) uint8, without waiting for them.
+
+        Any b will do: black images fill up a batch that does not divide over the devices.
+        """
+        more = -len(images) % self._mesh.shape[DATA]
+        filled = np.pad(images, [(0, more), (0, 0), (0, 0), (0, 0)]) if more else images
+        batch = put_batch(self._mesh, filled)
+        answers = self._program(self._params, self._stats, batch, self._pixel_stats)
+        return jax.tree.map(lambda answer: answer[: len(images)], answers) if more else answers
 
 
 def predictor(restored: Restored, views: int = 10) -> Predictor:

@@ -4,9 +4,7 @@
 """
 
 import dataclasses
-from typing import Any
 
-from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.architecture import (
     LRN,
     Architecture,
@@ -211,18 +209,3 @@ _ROWS = {
 }
 
 ARCHITECTURES = {name: dataclasses.replace(row, name=name) for name, row in _ROWS.items()}
-
-
-def architecture(name: str, **changes: Any) -> Architecture:
-    """Return a row of the table, with some of its fields changed.
-
-    Args:
-      name: paper, code2012, small, ...
-      changes: fields of `Architecture`, such as classes=10 or norm="batch".
-
-    Raises:
-      ConfigError: there is no such row.
-    """
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"an architecture is one of {', '.join(ARCHITECTURES)}; got {name!r}")
-    return dataclasses.replace(ARCHITECTURES[name], **changes)

@@ -46,9 +46,14 @@ def avg_pool(x: Array, *, window: int = 3, stride: int = 2, ceil: bool = False) 
 
 
 def pooled(size: int, window: int, stride: int, ceil: bool) -> int:
-    """Return how many patches fit along `size` pixels: 1 + (size - window) / stride, rounded."""
+    """Return how many patches fit along `size` pixels: 1 + (size - window) / stride, rounded.
+
+    Each begins inside the image, as in Caffe and PyTorch: rounding up adds none that is outside.
+    """
     span = size - window
-    return 1 + (-(-span // stride) if ceil else span // stride)
+    if not ceil:
+        return 1 + span // stride
+    return min(1 + -(-span // stride), -(-size // stride))
 
 
 def _slices(

@@ -5,6 +5,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict, FieldReference
@@ -40,9 +41,7 @@ def resolve(model: ConfigDict, found: int | None = None) -> Architecture:
     Raises:
       ConfigError: a value that no net can have, or a number of classes that is not the dataset's.
     """
-    if model.arch not in ARCHITECTURES:
-        raise ConfigError(f"model.arch is one of {', '.join(ARCHITECTURES)}; got {model.arch!r}")
-    arch = _with(ARCHITECTURES[model.arch], model)
+    arch = _with(_row(model.arch), model)
     if arch.classes == 0:
         arch = dataclasses.replace(arch, classes=found or 2)
     if found is not None and arch.classes != found:
@@ -52,6 +51,38 @@ def resolve(model: ConfigDict, found: int | None = None) -> Architecture:
         )
     _check(arch)
     _check_effect(arch, model)
+    return _completed(arch, model.init.std)
+
+
+def architecture(name: str, **changes: Any) -> Architecture:
+    """Return a row of the table, with some of its fields changed; the net that `resolve` gives.
+
+    Args:
+      name: paper, code2012, small, ...
+      changes: fields of `Architecture`, such as classes=10, norm="batch" or drop_layers="conv3".
+        The deviations of an `init` among them are those of the net as it is, whatever its width.
+
+    Raises:
+      ConfigError: there is no such row, or a value that no net can have.
+    """
+    arch = dataclasses.replace(_row(name), **changes)
+    _check(arch)
+    return _completed(arch, dataclasses.asdict(arch.init.std) if "init" in changes else {})
+
+
+def _row(name: str) -> Architecture:
+    if name not in ARCHITECTURES:
+        raise ConfigError(f"model.arch is one of {', '.join(ARCHITECTURES)}; got {name!r}")
+    return ARCHITECTURES[name]
+
+
+def _completed(arch: Architecture, given: Mapping[str, float | None]) -> Architecture:
+    """Return the net without the layers to drop, its deviations fit for its width.
+
+    Args:
+      arch: as it was asked for.
+      given: deviations that were asked for, by the layer's name; None: not this one.
+    """
     dropped = arch.drop_layers
     names = dropped.split(",") if isinstance(dropped, str) else dropped
     if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
@@ -59,7 +90,7 @@ def resolve(model: ConfigDict, found: int | None = None) -> Architecture:
             f"model.drop_layers is names of layers with commas between them; got {names!r:.200}"
         )
     arch = _drop(arch, tuple(name.strip() for name in names if name.strip()))
-    return _scaled(arch, model.init.std) if arch.init.scale_with_width else arch
+    return _scaled(arch, given) if arch.init.scale_with_width else arch
 
 
 def _with(row: Any, section: ConfigDict) -> Any:
@@ -120,7 +151,7 @@ def _drop(arch: Architecture, names: tuple[str, ...]) -> Architecture:
     return dataclasses.replace(arch, layers=tuple(rows), drop_layers=names)
 
 
-def _scaled(arch: Architecture, given: ConfigDict) -> Architecture:
+def _scaled(arch: Architecture, given: Mapping[str, float | None]) -> Architecture:
     """Return the net with larger deviations where a layer has fewer inputs than at width 1.
 
     A unit adds up as many independent products as it has inputs: the size of the sum goes with the

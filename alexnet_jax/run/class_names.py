@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from alexnet_jax.data.sources import ilsvrc2012
 from alexnet_jax.errors import DataError
@@ -16,8 +17,9 @@ def outputs_of(
 ) -> tuple[int, ...]:
     """Return the net's output for each class of some images.
 
-    Names decide. Where the net knows none, or others, folders that are numbers are taken in the
-    order of the numbers. Where it knows none, wnids are taken in their order.
+    Names decide; 007 and 7 are the same name. Folders that are numbers are outputs in the order of
+    the numbers where the net's names are unknown or ILSVRC's. Where they are unknown, wnids are
+    outputs in their order.
 
     Args:
       ours: names of the net's classes, in the order of its outputs; None: unknown.
@@ -28,29 +30,49 @@ def outputs_of(
     Raises:
       DataError: the images have other classes, or nothing tells which class is which output.
     """
-    outputs = {name: output for output, name in enumerate(ours or ())}
-    if all(name in outputs for name in theirs):
-        return tuple(outputs[name] for name in theirs)
-    numbers = [int(name) for name in theirs if re.fullmatch("[0-9]{1,9}", name)]
-    if len(theirs) == classes == len(set(numbers)):
-        rank = {number: output for output, number in enumerate(sorted(numbers))}
-        return tuple(rank[number] for number in numbers)
+    if ours is not None and (outputs := _by_name(ours, theirs) or _by_name(*_values(ours, theirs))):
+        return outputs
+    if len(theirs) == classes:
+        numbers = _values(theirs)[0]
+        if numbers and (ours is None or set(ours) == set(ilsvrc2012.words())):
+            return tuple(sorted(numbers).index(number) for number in numbers)
+        if ours is None and all(re.fullmatch(r"n\d{8}", name) for name in theirs):
+            return tuple(sorted(theirs).index(name) for name in theirs)
+    raise DataError(_refusal(ours, theirs, classes, net, where))
+
+
+def _by_name(ours: Sequence[Any], theirs: Sequence[Any]) -> tuple[int, ...]:
+    """Return the outputs of equal names; () where the net does not know one of them."""
+    outputs = {name: output for output, name in enumerate(ours)}
+    return tuple(outputs[name] for name in theirs) if set(theirs) <= set(outputs) else ()
+
+
+def _values(*sets: Sequence[str]) -> list[tuple[int, ...]]:
+    """Return the values of names that are all different numbers; () for a set that is not."""
+    found = []
+    for names in sets:
+        numbers = [int(name) for name in names if re.fullmatch("[0-9]{1,9}", name)]
+        found.append(tuple(numbers) if len(set(numbers)) == len(names) else ())
+    return found
+
+
+def _refusal(
+    ours: Sequence[str] | None, theirs: Sequence[str], classes: int, net: object, where: object
+) -> str:
     if ours is not None:
-        unknown = [name for name in theirs if name not in outputs]
-        raise DataError(
+        unknown = [name for name in theirs if name not in ours]
+        return (
             f"{where} has {len(theirs):,} classes, of which the net of {net} does not know "
             f"{len(unknown):,}, the first {unknown[0]!r} (its {classes:,} are {some(ours)}): give "
             "images of its classes"
         )
     accept = "--classes=FILE of their names in the order of its outputs, a line each"
     if len(theirs) != classes:
-        raise DataError(
+        return (
             f"{where} has {len(theirs):,} classes, the net of {net} {classes:,}, whose names are "
             f"not known: give images of the same classes, or {accept}"
         )
-    if all(re.fullmatch(r"n\d{8}", name) for name in theirs):
-        return tuple(sorted(theirs).index(name) for name in theirs)
-    raise DataError(
+    return (
         f"the names of the classes of {net} are not known, so the folders of {where} would be its "
         f"outputs in alphabetical order ({some(theirs, numbered=True)}): if that is right, list "
         f"them (ls FOLDERS > FILE) and give {accept}"
@@ -66,6 +88,8 @@ def line(ours: Sequence[str] | None, theirs: Sequence[str], outputs: Sequence[in
     """
     if ours is not None and set(theirs) <= set(ours):
         return "" if tuple(ours) == tuple(theirs) else f"{len(theirs):,} classes by their names"
+    if ours is not None and _values(ours)[0]:
+        return f"{len(theirs):,} classes by the numbers that are their names"
     order = "wnids" if theirs[0].startswith("n") else "numbers"
     first, last = theirs[outputs.index(0)], theirs[outputs.index(len(outputs) - 1)]
     return f"{len(theirs):,} classes in the order of their {order}, {first} to {last}"

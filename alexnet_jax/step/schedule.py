@@ -64,9 +64,9 @@ def learning_rates(
 ) -> LearningRates:
     """Return the learning rates of the update after `step` others, as floats.
 
-    A layer's factor is that of its row in schedule.layers with the latest epoch that has begun; a
-    norm has the factor of its convolution. The factor and the schedule apply to biases too, unless
-    optimizer.bias_drops is off; a factor of 0 stops biases in any case.
+    A layer's factor is that of the last entry of schedule.layers whose epoch has been reached, and
+    1 without one. A norm takes its convolution's. With optimizer.bias_drops off, biases ignore the
+    schedule and the factor, except that a factor of 0 freezes them too.
 
     Args:
       config: the run's.
@@ -94,13 +94,23 @@ def learning_rates(
 
 
 def _layer_factor(rows: Iterable, layer: str, epoch: int) -> float:
-    owner = f"conv{layer[4:]}" if layer.startswith("norm") else layer
+    owner = layer
+    if layer.startswith("norm"):  # norm1 is conv1's, norm_conv6 is conv6's
+        label = layer.removeprefix("norm")
+        owner = label[1:] if label.startswith("_") else f"conv{label}"
     come = [row for row in rows if row[0] == owner and row[1] <= epoch]
     return sorted(come, key=lambda row: row[1])[-1][2] if come else 1.0
 
 
 def drop(schedule: ConfigDict, *, step: int, epoch: int, steps: int, plateau) -> float:
-    """Return the present learning rate as a fraction of the first one."""
+    """Return the present learning rate as a fraction of the first one.
+
+    Args:
+      schedule: config.schedule.
+      step, epoch: updates and whole epochs done.
+      steps: updates of the whole run.
+      plateau: state after the last validation, on the host.
+    """
     if schedule.kind == "plateau":
         return float(plateau.scale)
     if schedule.kind == "epochs":
@@ -121,7 +131,7 @@ def make_plateau(schedule: ConfigDict) -> optax.GradientTransformationExtraArgs:
 
 
 def after_validation(plateau, state: ReduceLROnPlateauState, error: float):
-    """Return the plateau's state after another validation error."""
+    """Return the plateau's state after another validation error, a fraction of the images."""
     with jax.numpy_dtype_promotion("standard"):  # optax adds its int32 counts to float32
         _, state = plateau.update(jnp.zeros(()), state, value=jnp.asarray(error, jnp.float32))
     return state

@@ -153,7 +153,7 @@ def _unexpected(word: str, argv: list[str]) -> str:
 
 def _print_error(error: Exception | str) -> int:
     """Print an error as one line; return the exit code."""
-    text = " ".join(str(error).replace('"', "").split())
+    text = " ".join(str(error).split())
     print(f"error: {text}", file=sys.stderr)
     return USER_ERROR
 

@@ -31,7 +31,7 @@ def find(recipe: str) -> str:
     """
     file, colon, argument = recipe.partition(":")
     path = pathlib.Path(file)
-    if path.exists():
+    if path.is_file():
         return recipe
     if re.fullmatch(r"\w+", file) and file in names():
         return f"{folder() / file}.py{colon}{argument}"

@@ -129,6 +129,9 @@ def make_mesh(
         )
     if batch_size % data:
         raise ConfigError(f"batch_size {batch_size} does not divide over mesh.data={data} devices")
+    if mesh.data == -1 and count % group:
+        text = f"mesh.group={group} uses {count - count % group} of the {count} devices"
+        warnings.warn(text, stacklevel=2)
     in_order = sorted(devices, key=lambda device: (device.process_index, device.id))
     grid = np.asarray(in_order[: data * group]).reshape(data, group)
     return Mesh(grid, (DATA, GROUP), axis_types=(AxisType.Auto, AxisType.Auto))

@@ -8,6 +8,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from alexnet_jax.inference.predictor import (
+    Predictor,
     batch_size_for,
     evaluate,
     make_evaluate_step,
@@ -64,6 +65,17 @@ def slow(split):
     """Views -> probabilities of the 11 images."""
     images, _, pixel_stats = split
     return {v: slow_probabilities(NET, PARAMS, images, pixel_stats, v) for v in (1, 10)}
+
+
+@pytest.mark.parametrize(("data", "group"), MESHES)
+def test_any_number_of_images_will_do(data, group, split, slow):
+    images, _, pixel_stats = split
+    mesh = mesh_of(data, group)
+    net = types.SimpleNamespace(params=placed(mesh, PARAMS), batch_stats={})
+    restored = types.SimpleNamespace(mesh=mesh, state=net, pixel_stats=pixel_stats)
+    found = Predictor(restored, make_predict(NET, mesh, 1))(images[:3])
+    assert found.shape == (3, CLASSES)
+    np.testing.assert_allclose(found, slow[1][:3], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("data", "group"), MESHES)

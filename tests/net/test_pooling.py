@@ -62,7 +62,18 @@ def test_a_window_that_does_not_fit():
 
 @pytest.mark.parametrize(
     ("size", "window", "stride", "floor", "ceil"),
-    [(55, 3, 2, 27, 27), (55, 2, 2, 27, 28), (11, 2, 2, 5, 6), (10, 3, 3, 3, 4), (3, 3, 2, 1, 1)],
+    [
+        (55, 3, 2, 27, 27),
+        (55, 2, 2, 27, 28),
+        (11, 2, 2, 5, 6),
+        (10, 3, 3, 3, 4),
+        (3, 3, 2, 1, 1),
+        # A patch that would begin outside the image is none (PyTorch's and Caffe's rule).
+        (28, 1, 2, 14, 14),
+        (27, 2, 3, 9, 9),
+        (9, 2, 4, 2, 3),
+        (5, 1, 5, 1, 1),
+    ],
 )
 def test_a_last_patch_that_overhangs_counts_or_not(size, window, stride, floor, ceil):
     x = draw((2, size, size, 3), seed=size)

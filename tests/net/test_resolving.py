@@ -6,6 +6,7 @@ import pytest
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architectures, resolving
+from alexnet_jax.net.resolving import architecture
 
 
 def resolve(found=None, **fields):
@@ -193,3 +194,43 @@ def test_a_misspelt_field_is_refused():
 def test_a_value_of_another_type_is_refused():
     with pytest.raises(TypeError):
         resolving.overrides("paper").lrn.n = "five"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"classes": 10},
+        {"width": 0.25},
+        {"drop_layers": "conv3,fc7"},
+        {"columns": 1, "norm": "batch", "width": 0.5},
+    ],
+)
+@pytest.mark.parametrize("name", ["paper", "small", "code2012"])
+def test_an_architecture_from_python_is_that_of_the_config(name, changes):
+    model = resolving.overrides(name)
+    for field, value in changes.items():
+        model[field] = value
+    assert architecture(name, **changes) == resolving.resolve(model)
+
+
+def test_an_architecture_from_python_has_the_deviations_that_were_given():
+    init = architectures.ARCHITECTURES["paper"].init
+    assert architecture("paper", init=init, width=0.25).init == init
+    assert architecture("paper", width=0.25).init.std.fc7 == pytest.approx(0.01 * 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("papers", {}, "model.arch is one of paper, code2012"),
+        ("paper", {"columns": 3}, "model.columns"),
+        ("owt", {"columns": 2}, "model.columns of owt is 1; got 2"),
+        ("paper", {"drop_layers": "conv9"}, "model.drop_layers takes conv2"),
+        ("paper", {"norm": "layers"}, "model.norm"),
+        ("small", {"width": -1.0}, "model.width"),
+    ],
+)
+def test_an_architecture_that_cannot_be_is_refused_from_python_too(name, changes, said):
+    with pytest.raises(ConfigError, match=said):
+        architecture(name, **changes)

@@ -23,10 +23,21 @@ TEXT_ORDER = tuple(sorted(str(k) for k in range(1000)))  # 0, 1, 10, 100, 101, .
         (None, ("000", "001", "010"), 3, (0, 1, 2)),
         (None, tuple(sorted(WNIDS)), 1000, tuple(range(1000))),
         (("7", "3"), ("3", "7"), 2, (1, 0)),  # names that are known decide
+        (("1", "10", "2"), ("01", "02", "10"), 3, (0, 2, 1)),
+        (("01", "02", "10"), ("2", "10"), 3, (1, 2)),
+        (("1000", "7"), ("0007",), 2, (1,)),
     ],
 )
 def test_items_2_and_20_names_numbers_or_wnids_decide(ours, theirs, classes, expected):
     assert class_names.outputs_of(ours, theirs, classes, "net", "images") == expected
+
+
+def test_numbers_that_are_names_are_said():
+    ours, theirs = ("01", "02", "10"), ("2", "10")
+    outputs = class_names.outputs_of(ours, theirs, 3, "net", "images")
+    assert (
+        class_names.line(ours, theirs, outputs) == "2 classes by the numbers that are their names"
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,6 +56,9 @@ def test_items_2_and_20_names_numbers_or_wnids_decide(ours, theirs, classes, exp
             "of which the net of net does not know 1, the first 'e",
         ),
         (WNIDS, ("0", "1"), 1000, "does not know 2, the first '0'"),
+        (("cat", "dog"), ("0", "1"), 2, "does not know 2, the first '0'"),
+        (("1", "2"), ("0", "1"), 2, "does not know 1, the first '0'"),
+        (("1", "2"), ("01", "1"), 2, "does not know 1, the first '01'"),
     ],
 )
 def test_items_2_and_20_anything_else_is_refused_with_what_helps(ours, theirs, classes, said):

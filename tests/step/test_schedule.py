@@ -153,3 +153,10 @@ def test_an_epoch_ends_with_the_step_that_sees_its_last_image(images, batch, eve
         wanted = bool(ended) and (seen // images % every == 0 or step == last)
         assert epochs.validates(step) == wanted
     assert not epochs.validates(0)
+
+
+@pytest.mark.parametrize(("norm", "owner"), [("norm1", "conv1"), ("norm_conv6", "conv6")])
+def test_a_norm_has_the_factor_of_its_convolution(norm, owner):
+    config = make(schedule__kind="epochs", schedule__layers=((owner, 0, 0.5),))
+    found = rates_at(config, (owner, norm, "fc8"))
+    assert found.weights == pytest.approx({owner: A / 2, norm: A / 2, "fc8": A})

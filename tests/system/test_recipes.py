@@ -73,6 +73,9 @@ def test_names_and_paths(tmp_path, monkeypatch):
     assert recipes.find("caffe:small") == f"{inside}:small"
     assert recipes.find(str(inside)) == str(inside)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "caffe").mkdir()
+    assert recipes.find("caffe") == str(inside)  # a folder is no recipe
+    (tmp_path / "caffe").rmdir()
     (tmp_path / "caffe").write_text("")
     assert recipes.find("caffe") == "caffe"  # a file of one's own comes first
     given = ["main", "--config=quickstart", "--config.seed=1", "--workdir=caffe", "quickstart"]

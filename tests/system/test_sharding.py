@@ -65,6 +65,14 @@ def test_mesh_of_the_config(devices, data, group, columns, expected):
     assert sharding.group_axis(mesh) == ("group" if expected[1] > 1 else None)
 
 
+@pytest.mark.parametrize("count", [3, 5])
+def test_a_device_that_is_left_over_is_named(count):
+    found = [Device(id_, 0, 0) for id_ in range(count)]
+    with pytest.warns(UserWarning, match=f"uses {count - 1} of the {count} devices"):
+        mesh = sharding.make_mesh(mesh_config(-1, 2), 2, 16, found)
+    assert mesh.devices.shape == (count // 2, 2)
+
+
 @pytest.mark.parametrize("group", [1, 2])
 def test_of_several_machines_each_has_one_stretch_of_the_batch(group):
     # A TPU's devices by its wires, and GPUs of two machines ("slices"): in no order of processes.
