@@ -23,7 +23,7 @@ import numpy as np
 from absl import flags
 from jax import Array, export, lax
 
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.run import class_names
@@ -47,7 +47,7 @@ def define_flags() -> None:
     text = "The file, ending in .jaxexport or .onnx."
     flags.DEFINE_string("out", None, text, required=True)
     flags.DEFINE_integer("batch", 1, "Images of a call of an .onnx file.", lower_bound=1)
-    views = [str(views) for views in augment.VIEWS]
+    views = [str(views) for views in ten_crops.VIEWS]
     flags.DEFINE_enum("views", "1", views, "Views of each image (paper 4.1).")
     flags.DEFINE_string("classes", "", class_names.FLAG)
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
@@ -126,7 +126,7 @@ def _jax2onnx():
 def answer_of(restored: Restored, views: int):
     """Return answer(images) -> {logits, probabilities}, for one device, with the weights in it."""
     structure, size = structure_of(restored.arch), restored.arch.image_size
-    corners = augment.view_corners(views, size, restored.config.data.size)
+    corners = ten_crops.view_corners(views, size, restored.config.data.size)
     params, stats = jax.tree.map(np.asarray, (restored.state.params, restored.state.batch_stats))
     places = tuple(jnp.asarray(column) for column in zip(*corners, strict=True))
 
@@ -134,7 +134,7 @@ def answer_of(restored: Restored, views: int):
         module = merge(structure, params, stats)
 
         def see(place):
-            return module(augment.view_at(images, restored.pixel_stats, size, *place))[0]
+            return module(ten_crops.view_at(images, restored.pixel_stats, size, *place))[0]
 
         logits = lax.map(see, places)  # (views, b, classes)
         probabilities = jnp.mean(jax.nn.softmax(logits), axis=0)

@@ -33,8 +33,8 @@ def define_flags() -> None:
     """Define the command line."""
     command_line.define_config_flag()
     flags.DEFINE_string("workdir", "", "Folder of the run; runs/<the recipe's name> if empty.")
-    flags.DEFINE_bool("from_here", False, "Go on with another learning rate from here on.")
-    flags.DEFINE_bool("distributed", False, "One of several processes of a run.")
+    flags.DEFINE_bool("from_here", False, "Continue with the config's learning rate.")
+    flags.DEFINE_bool("distributed", False, "This is one of several processes of a run.")
     flags.DEFINE_string("coordinator", None, "host:port of process 0.")
     flags.DEFINE_integer("num_processes", None, "Processes of the run.", lower_bound=1)
     flags.DEFINE_integer("process_id", None, "Which one this is.", lower_bound=0)
@@ -42,7 +42,7 @@ def define_flags() -> None:
 
 def main(_) -> None:
     """Train what the flags describe."""
-    # Here, so that --help and a wrong flag do not wait for them.
+    # Imported here, so that --help and an error in a flag come at once.
     from alexnet_jax.analysis.report import refresh
     from alexnet_jax.run.config import idle
     from alexnet_jax.system.interrupt import Interrupt
@@ -53,7 +53,7 @@ def main(_) -> None:
     sharding.split_cpu(config.mesh)
     alone = [name for name, value in of_several.items() if value is not None]
     if alone and not values.distributed:
-        raise ConfigError(f"--{', --'.join(alone)} are of several processes: add --distributed")
+        raise ConfigError(f"--{', --'.join(alone)} needs --distributed")
     if values.distributed:
         distributed.start(config.distributed, *of_several.values())
     with distributed.blame_a_peer_first(config.distributed):

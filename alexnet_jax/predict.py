@@ -17,7 +17,7 @@ from absl import flags
 
 from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import batch_size_for, predicted, predictor
@@ -33,7 +33,7 @@ def define_flags() -> None:
     """Define what this command takes."""
     flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
     flags.DEFINE_integer("top", 5, "Classes to name for each picture.", lower_bound=1)
-    views = [str(views) for views in augment.VIEWS]
+    views = [str(views) for views in ten_crops.VIEWS]
     flags.DEFINE_enum("views", "1", views, "Views of each picture (paper 4.1).")
     flags.DEFINE_string("classes", "", class_names.FLAG)
     flags.DEFINE_bool("json", False, "Print a line of JSON for each picture.")

@@ -134,10 +134,10 @@ class TrainingRun:
         return schedule.learning_rates(config, self.state.params, **at, plateau=self.plateau)
 
     def steps_alike(self, most: int) -> int:
-        """Return how many of the next `most` steps the devices can do without the host.
+        """Return how many of the next `most` steps can run in one call of the devices.
 
-        They end with a line of the log, a checkpoint, the watch's early look, an epoch (with which
-        come validations and other pixel_stats), or before other learning rates.
+        The call ends at the next line of the log, checkpoint, early look or end of an epoch (where
+        validations and other pixel_stats come), or before a change of the learning rates.
         """
         for step in range(self.step + 1, self.step + most):
             due = self.logs_after(step) or self.saves_after(step) or step == self.watch.early

@@ -21,7 +21,7 @@ from rich.table import Table
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.features.extraction import split_batches
 from alexnet_jax.analysis.names import class_names
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.inference.ensemble import ranks
 from alexnet_jax.inference.predictor import Predictor, make_predict, predicted
@@ -105,7 +105,7 @@ def report(content: dict[str, Any], path: pathlib.Path, rows: int) -> None:
 def define_flags() -> None:
     """Define the command line."""
     command.define_run_flags(classes=True)
-    views = [str(views) for views in augment.VIEWS]
+    views = [str(views) for views in ten_crops.VIEWS]
     flags.DEFINE_enum("views", "1", views, "Views of each image (paper 4.1).")
     flags.DEFINE_integer("rows", 20, "Rows of each table.", lower_bound=1)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.run.restore import SPLIT
@@ -100,9 +100,11 @@ class ChanceWatch:
         """Return centre views of some images; the same in all processes."""
         count = min(LOOKED_AT, self.dataset.num_examples(SPLIT))
         images, _ = self.dataset.read(SPLIT, range(count))
-        (corner,) = augment.view_corners(1, self.arch.image_size, images.shape[1])
+        (corner,) = ten_crops.view_corners(1, self.arch.image_size, images.shape[1])
         where = map(jnp.asarray, corner)
-        views = augment.view_at(jnp.asarray(images), self.pixel_stats, self.arch.image_size, *where)
+        views = ten_crops.view_at(
+            jnp.asarray(images), self.pixel_stats, self.arch.image_size, *where
+        )
         return jax.device_get(views)
 
 

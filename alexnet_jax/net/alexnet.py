@@ -17,11 +17,20 @@ from jax import Array, lax
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.blocks import blocks_of
 from alexnet_jax.net.initial_values import Initializer
-from alexnet_jax.net.layers import Call, Columns, Convolution, SummedMatrix
+from alexnet_jax.net.layers import Call, Columns, SummedLinear
 
 
 def exchange(xs: Columns, group_axis: str | None) -> Array:
-    """Join all columns along channels, column 0 first: what crosses between the paper's GPUs."""
+    """Join all columns along channels, column 0 first: what crosses between the paper's GPUs.
+
+    Args:
+      xs: (B, ..., C) of each column that is here.
+      group_axis: mesh axis of the columns; None: all are here.
+
+    Returns:
+      (B, ..., columns * C). Its gradient goes back to the column that was read, summed over the
+      readers (a reduce-scatter between devices).
+    """
     here = jnp.concatenate(xs, axis=-1)  # the columns of this device
     if group_axis is None:
         return here
@@ -53,8 +62,8 @@ class AlexNet(nnx.Module):
         blocks = blocks_of(arch, initializer)
         self.compute_dtype = jnp.dtype(arch.compute_dtype)
         self.blocks = nnx.List(blocks)
-        units = math.prod(blocks[-1].shape)  # it reads pixels where no other matrix is before it
-        self.fc8 = SummedMatrix("fc8", (arch.columns, units, arch.classes), initializer)
+        units = math.prod(blocks[-1].shape)  # of pixels, if fc6 and fc7 are dropped
+        self.fc8 = SummedLinear("fc8", (arch.columns, units, arch.classes), initializer)
 
     def __call__(
         self,
@@ -80,41 +89,34 @@ class AlexNet(nnx.Module):
 
         Returns:
           Logits (B, classes) float32, and name -> (local columns, B, ...) in compute_dtype. fc8's
-          are (1, B, classes) float32, since they belong to no column.
+          are (1, B, classes) float32, since they belong to no column. In training the running
+          statistics of batch normalization are updated in place.
+
+        Raises:
+          ValueError: an activation that this net does not have, or training with dropout without
+            a key.
         """
         if examples is None:
             examples = jnp.arange(images.shape[0], dtype=jnp.int32)
         all_columns = list(range(self.fc8.kernel.shape[0]))
-        columns = all_columns if group_axis is None else [lax.axis_index(group_axis)]
-        join = functools.partial(exchange, group_axis=group_axis)
-        call = Call(train, dropout_key, examples, data_axis, columns, join)
-        kept = {}
-
-        def keep(name: str, xs: Columns) -> Columns:
-            if name in activations:
-                kept[name] = jnp.stack(xs)
-            return xs
-
+        call = Call(
+            train=train,
+            dropout_key=dropout_key,
+            examples=examples,
+            data_axis=data_axis,
+            columns=all_columns if group_axis is None else [lax.axis_index(group_axis)],
+            exchange=functools.partial(exchange, group_axis=group_axis),
+        )
+        kept: dict[str, Array] = {}
         xs: Any = images.astype(self.compute_dtype)  # (B, 224, 224, 3), which all columns read
         for block in self.blocks:
             with jax.named_scope(block.name):
-                if block.flattens:
-                    xs = [x.reshape(x.shape[0], -1) for x in xs]  # (B, 6, 6, 128) -> (B, 4608)
-                if block.crosses:
-                    xs = exchange(xs, group_axis)  # columns of (B, ..., C) -> (B, ..., columns * C)
-                operations = list(zip(block.names, block.operations, strict=True))
-                pooled = block.max_pool if block.name not in activations else None
-                if pooled and isinstance(block.product, Convolution):
-                    # The same values, but the bias and its gradient have a quarter of the pixels.
-                    name, _ = operations.pop(0)
-                    xs = keep(name, block.product(xs, pooled))
-                elif block.product is not None:
-                    xs = keep(block.name, block.product(xs))  # a list: (B, ..., C) of each column
-                for name, operation in operations:
-                    xs = keep(name, operation(xs, call))
+                xs, of_block = block(xs, call, activations)
+            kept |= of_block
         with jax.named_scope("fc8"):
             logits = self.fc8(xs, group_axis)  # columns of (B, 2048) -> their sum, (B, 1000)
-            keep("fc8", [logits])
+        if "fc8" in activations:
+            kept["fc8"] = logits[None]
         if missing := set(activations) - set(kept):
             raise ValueError(f"this net has no activation named {', '.join(sorted(missing))}")
         return logits, kept

@@ -37,20 +37,20 @@ class Pool:
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One row of a net: a product with learned weights, then what follows it, in order."""
+    """A layer of a net: a product with learned weights, then what follows it, in order."""
 
     name: str
     kernel: int = 0  # pixels; 0: fully connected
     stride: int = 1  # pixels
     padding: int = 0  # zeros on each side, pixels
-    # Whether a last window that overhangs counts (the released program: 224 pixels give 55) or
-    # not (Caffe, PyTorch).
+    # How the output size is rounded: up (the released program: 224 pixels give 55), or down (Caffe,
+    # PyTorch: 54).
     ceil: bool = True
     # What the product of a column reads. image: the image; column: the output of the same column;
     # both: the outputs of all columns; sum: as column, but the columns' products are added up.
     reads: str = "column"
     then: tuple[str, ...] = ()  # of activation, norm, spatial_norm, pool, dropout
-    pool: Pool | None = None  # where it is not the net's; config.model.pool changes this one too
+    pool: Pool | None = None  # in place of the net's; config.model.pool changes it too
     identity: bool = False  # left out by drop_layers: it has no product, only `then`
 
     @property

@@ -2,18 +2,20 @@
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import Array
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import operations
 from alexnet_jax.net.architecture import Architecture, Layer
 from alexnet_jax.net.convolution import convolved
 from alexnet_jax.net.initial_values import Initializer
-from alexnet_jax.net.layers import Convolution, Matrix
+from alexnet_jax.net.layers import Call, Columns, Convolution, Linear
 
 IMAGE_CHANNELS = 3
 Shape = tuple[int, ...]  # of one column: (H, W, channels) or (units,)
@@ -24,7 +26,7 @@ class Block(nnx.Module):
 
     Attributes:
       name: conv1, ..., fc7.
-      flattens: whether it is fully connected and reads pixels: (B, H, W, C) -> (B, units) first.
+      flattens: whether it is the first fully connected layer, which reads pixels as a vector.
       crosses: whether its product reads all columns.
       product: None where the layer is dropped (model.drop_layers).
       max_pool: the first operation where that is a max pool, else None.
@@ -57,6 +59,38 @@ class Block(nnx.Module):
         self.operations = nnx.List(built)
         self.shape = shape
 
+    def __call__(
+        self, xs: Any, call: Call, activations: Sequence[str]
+    ) -> tuple[Columns, dict[str, Array]]:
+        """Return the block's output, and those of the named activations that it has.
+
+        Args:
+          xs: (B, ..., channels) of each column that is here, or one array that all columns read.
+          call: what the operations need to know.
+          activations: names of activations to return, each (columns here, B, ...).
+        """
+        kept: dict[str, Array] = {}
+
+        def keep(name: str, ys: Columns) -> Columns:
+            if name in activations:
+                kept[name] = jnp.stack(ys)
+            return ys
+
+        if self.flattens:
+            xs = [x.reshape(x.shape[0], -1) for x in xs]  # (B, 6, 6, 128) -> (B, 4608)
+        if self.crosses:
+            xs = call.exchange(xs)  # columns of (B, ..., C) -> (B, ..., columns * C)
+        operations = list(zip(self.names, self.operations, strict=True))
+        if self.max_pool and isinstance(self.product, Convolution) and self.name not in activations:
+            # A maximum commutes with adding the bias, which then has a quarter of the pixels.
+            name, _ = operations.pop(0)
+            xs = keep(name, self.product(xs, self.max_pool))
+        elif self.product is not None:
+            xs = keep(self.name, self.product(xs))
+        for name, operation in operations:
+            xs = keep(name, operation(xs, call))
+        return xs, kept
+
 
 def blocks_of(arch: Architecture, initializer: Initializer) -> list[Block]:
     """Return the blocks of a net: all layers but the last, fc8."""
@@ -70,11 +104,11 @@ def blocks_of(arch: Architecture, initializer: Initializer) -> list[Block]:
 
 def _product(
     arch: Architecture, layer: Layer, inputs: int, initializer: Initializer
-) -> Convolution | Matrix:
+) -> Convolution | Linear:
     """Return the product of a layer with this number of input channels or units."""
     outputs = arch.features(layer.name)
     if not layer.kernel:
-        return Matrix(layer.name, (arch.columns, inputs, outputs), initializer)
+        return Linear(layer.name, (arch.columns, inputs, outputs), initializer)
     shape = (arch.columns, layer.kernel, layer.kernel, inputs, outputs)
     window: Any = {"stride": layer.stride, "padding": layer.padding, "ceil": layer.ceil}
     return Convolution(layer.name, shape, initializer, **window)

@@ -32,9 +32,9 @@ def conv2d(
         _pads(size, window, stride, padding, ceil)
         for size, window in zip(x.shape[1:3], kernel.shape[:2], strict=True)
     )
-    # Inside shard_map a kernel is the same along the mesh axis of the batch, and an image is the
-    # same along that of the columns. The gradient rule below needs both marked as varying along
-    # every axis along which either varies: the transpose of the mark is the sum over that axis.
+    # Inside shard_map the kernel is replicated along the mesh axis of the batch, and the image
+    # along that of the columns. The gradient rule below needs both marked as varying along every
+    # axis along which either varies; the transpose of that mark is a sum over the axis.
     axes = _axes(x) | _axes(kernel)
     return _conv(_varying(x, axes), _varying(kernel, axes), stride, pads, parts)
 
@@ -124,26 +124,26 @@ def _kernel_gradient(x: Array, g: Array, shape, stride: int, pads) -> Array:
     """
     kh, kw, cin, cout = shape
     height, width = g.shape[1:3]
-    rows, columns = (-(-size // stride) for size in (kh, kw))  # of the stride-1 kernel
-    size = (height + rows - 1, width + columns - 1)
+    taps_y, taps_x = (-(-size // stride) for size in (kh, kw))  # of the stride-1 kernel
+    size = (height + taps_y - 1, width + taps_x - 1)
     depth = stride * stride * cin
-    group = _group(x.shape[0], height * width * rows * columns * depth * 4)
+    group = _group(x.shape[0], height * width * taps_y * taps_x * depth * 4)
 
     def add(total, images):
         x, g = (a.astype(jnp.float32) for a in images)  # XLA on CPU lacks some bfloat16 products
         x = _space_to_depth(x, pads, stride, size)
-        taps = [x[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
+        taps = [x[:, i : i + height, j : j + width] for i in range(taps_y) for j in range(taps_x)]
         patch = jnp.concatenate(taps, axis=-1)
         pixels = (0, 1, 2)
         return total + lax.dot_general(g, patch, ((pixels, pixels), ((), ()))), None
 
-    total = jnp.zeros((cout, rows * columns * depth), jnp.float32)
+    total = jnp.zeros((cout, taps_y * taps_x * depth), jnp.float32)
     total = _varying(total, _axes(g))
     grouped = [a.reshape(-1, group, *a.shape[1:]) for a in (x, g)]
     total, _ = lax.scan(add, total, tuple(grouped))
-    kernel = total.T.reshape(rows, columns, stride, stride, cin, cout)
+    kernel = total.T.reshape(taps_y, taps_x, stride, stride, cin, cout)
     kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
-    kernel = kernel.reshape(rows * stride, columns * stride, cin, cout)
+    kernel = kernel.reshape(taps_y * stride, taps_x * stride, cin, cout)
     return kernel[:kh, :kw].astype(x.dtype)
 
 

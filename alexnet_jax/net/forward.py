@@ -31,8 +31,8 @@ def make_forward(arch: Architecture, mesh: Mesh, local: Callable, out_specs) -> 
       local: local(net, batch, *shared) on one device. The net holds that device's columns, batch
         is its part of the images, and shared is the same everywhere. It calls the net with
         `mesh_axes`.
-      out_specs: the PartitionSpecs of what `local` returns, as `jax.shard_map` takes them. A
-        function of the specs of the batch statistics may stand for them.
+      out_specs: the PartitionSpecs of what `local` returns, as `jax.shard_map` takes them; or a
+        function from the specs of the batch statistics to them.
     """
     structure, over_data = structure_of(arch), data_axis(mesh)
 

@@ -59,15 +59,14 @@ class Convolution(nnx.Module):
     def __call__(
         self, xs: Columns | Array, pool: Callable[[Array], Array] = lambda y: y
     ) -> Columns:
-        """Convolve each column with its kernel, or one array with all kernels.
+        """Convolve each column with its kernel: (B, H, W, in) -> (B, H', W', out) of each.
 
-        (B, H, W, in) -> (B, H', W', out) of each column. An array that all columns read is
-        convolved once, with a kernel that gives the channels of all columns. In training on CPU
-        only the gradients are computed in this way. There the forward pass has one convolution for
-        each column, of the shape that it also has on a device of its own, so that both give the
-        same bits.
+        A list holds one input for each column. An array is read by all columns: it is convolved
+        once, with their kernels joined along `out`, and the output is split. In training on a CPU
+        the forward pass is still one convolution for each column, so that one and two devices give
+        the same bits.
 
-        `pool` takes maxima before the bias is added, which does not change where they are.
+        `pool` is applied before the bias, with which a maximum commutes.
         """
         kernel, bias = self.kernel[...], self.bias[...]
         if isinstance(xs, list):
@@ -83,7 +82,7 @@ class Convolution(nnx.Module):
         return conv2d(x, kernel, stride=stride, padding=padding, ceil=ceil, parts=parts)
 
 
-class Matrix(nnx.Module):
+class Linear(nnx.Module):
     """A fully connected layer for each column. kernel: (columns, in, out); bias: (columns, out)."""
 
     def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer):
@@ -96,7 +95,7 @@ class Matrix(nnx.Module):
         return _biased(list(_products(xs, kernel)), bias)
 
 
-class SummedMatrix(nnx.Module):
+class SummedLinear(nnx.Module):
     """The last layer: the sum of one product for each column.
 
     kernel: (columns, in, out); bias: (out,), since the sum belongs to no column. It computes in

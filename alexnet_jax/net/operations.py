@@ -13,12 +13,12 @@ from jax import Array, lax
 
 from alexnet_jax.net import architecture, pooling, response_norm
 from alexnet_jax.net.architecture import Architecture, Layer
+from alexnet_jax.net.dropout import Dropout
 from alexnet_jax.net.layers import Call, Columns, Operation
 from alexnet_jax.net.norms import BatchNorm, GroupNorm, LayerNorm
-from alexnet_jax.system.random_streams import per_example, stream
 
 
-class Each(Operation):
+class PerColumn(Operation):
     """A function of an array, applied to each column separately."""
 
     def __init__(self, function: Callable[[Array], Array]):
@@ -29,7 +29,7 @@ class Each(Operation):
         return [self.function(x) for x in xs]
 
 
-class Across(Operation):
+class AcrossColumns(Operation):
     """A function of all columns' channels together; each column keeps its part of the result."""
 
     def __init__(self, function: Callable[[Array], Array]):
@@ -44,29 +44,6 @@ class Across(Operation):
         ]
 
 
-class Dropout(Operation):
-    """Dropout (paper 4.2). `name` names its random stream."""
-
-    def __init__(self, name: str, dropout: architecture.Dropout):
-        self.name, self.rate, self.inverted = name, dropout.rate, dropout.inverted
-
-    def __call__(self, xs: Columns, call: Call) -> Columns:
-        """Drop units in training. Each image and column has a mask that depends on the key only."""
-        keep = 1 - self.rate
-        if not self.rate or (self.inverted and not call.train):
-            return xs
-        if not call.train:  # the paper halves at test
-            return [x * keep for x in xs]
-        if call.dropout_key is None:
-            raise ValueError("training with dropout needs dropout_key")
-        masked = []
-        for column, x in zip(call.columns, xs, strict=True):
-            keys = per_example(stream(call.dropout_key, self.name, column), call.examples)
-            bernoulli = functools.partial(jax.random.bernoulli, p=keep, shape=x.shape[1:])
-            masked.append(jnp.where(jax.vmap(bernoulli)(keys), x, jnp.zeros_like(x)))
-        return [x / keep for x in masked] if self.inverted else masked
-
-
 def lrn(arch: Architecture, channels: int) -> Operation:
     """Return local response normalization (paper 3.3) with the constants of arch.lrn."""
     lrn = arch.lrn
@@ -76,7 +53,7 @@ def lrn(arch: Architecture, channels: int) -> Operation:
     norm = functools.partial(
         response_norm.local_response_norm, n=lrn.n, k=lrn.k, alpha=alpha, beta=lrn.beta
     )
-    return Across(norm) if lrn.scope == "layer" and arch.columns > 1 else Each(norm)
+    return AcrossColumns(norm) if lrn.scope == "layer" and arch.columns > 1 else PerColumn(norm)
 
 
 def spatial_norm(arch: Architecture, channels: int) -> Operation:
@@ -84,7 +61,7 @@ def spatial_norm(arch: Architecture, channels: int) -> Operation:
     norm = arch.spatial_norm
     if not norm.enabled:
         return none(arch, channels)
-    return Each(
+    return PerColumn(
         functools.partial(
             response_norm.spatial_response_norm,
             n=norm.n,
@@ -97,7 +74,7 @@ def spatial_norm(arch: Architecture, channels: int) -> Operation:
 
 def none(arch: Architecture, channels: int) -> Operation:
     """Return the identity."""
-    return Each(lambda x: x)
+    return PerColumn(lambda x: x)
 
 
 def max_pool(x: Array, pool: architecture.Pool) -> Array:
@@ -112,8 +89,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": jax.nn.sigmoid,
 }
 
-# (architecture, channels of a column) -> an operation: `Each` of a function, or a class if it has
-# parameters or statistics.
+# (architecture, channels of a column) -> an operation: `PerColumn` of a function, or a class if it
+# has parameters or statistics.
 NORMS: dict[str, Callable[[Architecture, int], Operation]] = {
     "lrn": lrn,
     "batch": BatchNorm,
@@ -143,12 +120,12 @@ def build(kind: str, name: str, arch: Architecture, layer: Layer, channels: int)
       channels: of one column.
     """
     if kind == "activation":
-        return Each(ACTIVATIONS[arch.activation])
+        return PerColumn(ACTIVATIONS[arch.activation])
     if kind == "norm":
         return NORMS[arch.norm](arch, channels)
     if kind == "spatial_norm":
         return spatial_norm(arch, channels)
     if kind == "pool":
         pool = arch.pool_of(layer)
-        return Each(lambda x: POOLS[pool.kind](x, pool))
+        return PerColumn(lambda x: POOLS[pool.kind](x, pool))
     return Dropout(name, arch.dropout)

@@ -48,7 +48,7 @@ class Checkpoints:
         self.directory = user_path(directory or user_path(workdir) / "checkpoints").resolve()
         self.config_hash = config_hash
         self._writing: int | None = None  # the step of the save that was begun last
-        if read_only:  # Orbax warns if a reader has other values in the last two
+        if read_only:  # other values of the last two make Orbax warn
             options = ocp.CheckpointManagerOptions(
                 read_only=True,
                 lightweight_initialize=True,  # does not read the metrics, which may be damaged
@@ -85,12 +85,15 @@ class Checkpoints:
     def save(self, state: TrainState, metrics: dict[str, float] | None = None) -> None:
         """Begin to save; the state may be donated once this returns.
 
+        One of the same step, which was saved on a signal before its validation, is replaced; until
+        the new one is on disk, the one before is the latest.
+
         Args:
           state: of the run.
           metrics: of the validation at this step, if there was one.
 
         Raises:
-          CheckpointError: it could not be written; the earlier ones are untouched.
+          CheckpointError: it could not be written; those of earlier steps are untouched.
         """
         step = int(state.step)
         meta = {"config_hash": self.config_hash, "sums": fingerprint(state), "metrics": metrics}
@@ -99,7 +102,7 @@ class Checkpoints:
         self._writing = step
         try:
             if step in self._manager.all_steps():
-                self._manager.delete(step)  # it was saved on a signal, before the validation
+                self._manager.delete(step)
             self._manager.save(
                 step,
                 args=ocp.args.Composite(

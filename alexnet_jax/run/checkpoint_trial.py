@@ -16,9 +16,8 @@ _DETAILS = " See full TensorStore details:"  # then the reason is in the error's
 def check_directory(directory: pathlib.Path) -> None:
     """Make sure that a checkpoint in this folder can be read again.
 
-    In a path that Orbax takes for a pattern, or with characters that TensorStore reads in another
-    way, it can be written, but then neither finds it. So a small one is written and read before
-    the first real one.
+    Orbax expands the characters of patterns in a path, and TensorStore decodes some others: there a
+    checkpoint can be written and not be found again. So a small one is written and read first.
 
     Raises:
       CheckpointError: it cannot be.

@@ -18,7 +18,7 @@ from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
 from alexnet_jax.system import recipes
 
-# A run may be continued with other values of these: they change where and how it computes.
+# Fields that a run may change when it goes on: where and how it computes, not what.
 FREE = frozenset(path for path, field in all_fields().items() if field.resume is True)
 
 

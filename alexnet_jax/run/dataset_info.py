@@ -23,7 +23,7 @@ from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 
 CLASSES_FILE = "classes.json"
 STATISTICS_FILE = "statistics.npz"
-DECODERS = 0.5  # of 0-255: two decoders' means of the same files differ by less
+MEAN_TOLERANCE = 0.5  # of 0-255: the means by two JPEG decoders differ by less
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +177,7 @@ def difference(before: Statistics, after: Statistics | None) -> str:
     """Return how the training images differ from the earlier ones, or "" if no difference shows."""
     if after is not None and before.images != after.images:
         return f"it had {before.images} to train on, now {after.images}"
-    if after is not None and np.abs(before.mean_image - after.mean_image).max() > DECODERS:
+    if after is not None and np.abs(before.mean_image - after.mean_image).max() > MEAN_TOLERANCE:
         return "as many to train on, but their mean is not the same"
     return ""
 

@@ -61,8 +61,8 @@ class Logger:
     def begin(self, step: int, validated: int, steps: int) -> None:
         """Remove the lines that a killed run wrote after its last checkpoint.
 
-        Damaged lines are moved to metrics.damaged.jsonl, with one warning; but a last one that was
-        not finished is only the work of the kill.
+        Damaged lines are moved to metrics.damaged.jsonl, with one warning. An unfinished last line
+        is what a kill leaves, and is dropped without one.
 
         Args:
           step: of that checkpoint, from which the run goes on.

@@ -76,8 +76,8 @@ class Restored:
           resize: how the images are made square; None: as in training. The size is the run's.
           train: whether the training images are needed too.
           split: validation, or ILSVRC-2010's test.
-          by_name: whether the caller takes classes in another order, or some of the net's, and asks
-            `outputs` which they are.
+          by_name: accept images of some of the net's classes too, or in another order; the caller
+            asks `outputs` which they are.
 
         Raises:
           DataError: the images are missing, have other classes, or have replaced those of the run.

@@ -22,7 +22,7 @@ from alexnet_jax.step.create import create_state
 from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import sharding
 from alexnet_jax.system.cores import cores
-from alexnet_jax.train import IN_FLIGHT
+from alexnet_jax.training_loop import IN_FLIGHT
 
 Measure = Callable[[], float]  # images/s of one turn
 

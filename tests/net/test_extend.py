@@ -9,19 +9,22 @@ import pytest
 from jax import lax
 
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net.operations import ACTIVATIONS, NORMS, POOLS, Each
+from alexnet_jax.net import listing
+from alexnet_jax.net.architectures import ARCHITECTURES
+from alexnet_jax.net.operations import ACTIVATIONS, NORMS, POOLS, PerColumn
+from alexnet_jax.net.resolving import architecture, resolve
 from alexnet_jax.train import train
 from tests.support import tiny
 from tests.support.narrow_nets import draw_images, draw_params, make_arch, run, shapes
 
 PAGE = (tiny.REPOSITORY / "docs/extend.md").read_text()
-RECIPE, FUNCTIONS, CLASS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+RECIPE, FUNCTIONS, CLASS, NET = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 
 
 @pytest.fixture(autouse=True)
 def entries_for_this_test():
     """Take out again what a test adds."""
-    tables = (ACTIVATIONS, NORMS, POOLS)
+    tables: tuple[dict, ...] = (ACTIVATIONS, ARCHITECTURES, NORMS, POOLS)
     before = [dict(table) for table in tables]
     yield
     for table, entries in zip(tables, before, strict=True):
@@ -49,7 +52,7 @@ def test_fifteen_lines_train_and_evaluate_a_net_with_another_norm(tmp_path):
     def rms_norm(x):
         return x * lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-5)
 
-    NORMS["rms"] = lambda arch, channels: Each(rms_norm)
+    NORMS["rms"] = lambda arch, channels: PerColumn(rms_norm)
     config = tiny.config(tiny.write_images(tmp_path), model__norm="rms", epochs=1)
     result = train(config, tmp_path / "run")
     assert np.isfinite(result["loss"]) and result["images"] == tiny.VALIDATION
@@ -91,3 +94,12 @@ def test_a_name_that_nothing_has_entered_is_refused():
         make_arch(norm="rms")
     with pytest.raises(ConfigError, match="model.pool.kind is one of max, avg; got 'mean'"):
         make_arch(pool__kind="mean")
+
+
+def test_the_net_of_the_page():
+    config = execute(NET)["get_config"]()
+    arch = resolve(config.model)
+    rows = {row.layer.name: row for row in listing.rows(arch)}
+    # (56 - 7) / 2 rounded up, and one: 26. All else is the net of small pictures.
+    assert (arch.name, rows["conv1"].product) == ("seven", (26, 26, 48))
+    assert listing.count(arch) - listing.count(architecture("small")) == 96 * 3 * (7**2 - 5**2)

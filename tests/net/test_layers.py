@@ -8,7 +8,7 @@ from flax import nnx
 
 from alexnet_jax.net.architecture import Init, PerLayer
 from alexnet_jax.net.initial_values import Initializer
-from alexnet_jax.net.layers import Convolution, Matrix, SummedMatrix
+from alexnet_jax.net.layers import Convolution, Linear, SummedLinear
 
 
 def initializer(std=0.5, bias=0.25, seed=3, form="normal"):
@@ -31,14 +31,14 @@ def test_a_convolution_of_one_array_is_that_of_the_same_in_each_column():
 def test_matrices_of_columns():
     rng = np.random.default_rng(0)
     xs = [rng.standard_normal((3, 6)).astype(np.float32) for _ in range(2)]
-    layer = Matrix("fc7", (2, 6, 4), initializer())
+    layer = Linear("fc7", (2, 6, 4), initializer())
     layer.bias[...] = jnp.arange(8, dtype=jnp.float32).reshape(2, 4)
     kernel, bias = np.asarray(layer.kernel[...], np.float64), np.asarray(layer.bias[...])
     for c, y in enumerate(layer([jnp.asarray(x) for x in xs])):
         np.testing.assert_allclose(y, xs[c] @ kernel[c] + bias[c], rtol=1e-5, atol=1e-6)
     for c, y in enumerate(layer(jnp.asarray(xs[0]))):
         np.testing.assert_allclose(y, xs[0] @ kernel[c] + bias[c], rtol=1e-5, atol=1e-6)
-    last = SummedMatrix("fc8", (2, 6, 4), initializer())
+    last = SummedLinear("fc8", (2, 6, 4), initializer())
     kernel = np.asarray(last.kernel[...], np.float64)
     expected = xs[0] @ kernel[0] + xs[1] @ kernel[1] + 0.25  # the bias once
     np.testing.assert_allclose(last([jnp.asarray(x) for x in xs], None), expected, rtol=1e-5)
@@ -60,7 +60,7 @@ def test_a_bfloat16_layer_sums_the_gradient_of_its_bias_in_float32():
 def test_logits_are_float32_whatever_comes_in():
     rng = np.random.default_rng(0)
     xs = [jnp.asarray(rng.standard_normal((3, 6)), jnp.bfloat16) for _ in range(2)]
-    last = SummedMatrix("fc8", (2, 6, 4), initializer())
+    last = SummedLinear("fc8", (2, 6, 4), initializer())
     kernel = np.asarray(last.kernel[...], np.float64)
     expected = sum(np.asarray(xs[c], np.float64) @ kernel[c] for c in range(2)) + 0.25
     logits = last(xs, None)

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from alexnet_jax.analysis.features.extraction import activation_names
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.errors import DataError
 from alexnet_jax.inference.predictor import Predictor, batch_size_for
 from alexnet_jax.net.architecture import Architecture
@@ -27,7 +27,7 @@ class Seen(NamedTuple):
 
     Attributes:
       activations: name -> (columns, H, W, channels) or (columns, units) float32; fc8: (1, classes).
-      probabilities: (views, classes) float32, in the order of augment.view_corners.
+      probabilities: (views, classes) float32, in the order of ten_crops.view_corners.
     """
 
     activations: dict[str, np.ndarray]
@@ -70,15 +70,15 @@ def make_look(arch: Architecture, mesh: Mesh) -> Callable:
 
     def local(net, images, pixel_stats):
         def view(top, left, mirrored):
-            return augment.view_at(images, pixel_stats, arch.image_size, top, left, mirrored)
+            return ten_crops.view_at(images, pixel_stats, arch.image_size, top, left, mirrored)
 
         def answer(_, corner):
             return None, jax.nn.softmax(net(view(*corner), **mesh_axes(mesh))[0])
 
-        corners = augment.view_corners(VIEWS, arch.image_size, images.shape[1])
+        corners = ten_crops.view_corners(VIEWS, arch.image_size, images.shape[1])
         where = tuple(jnp.asarray(each) for each in zip(*corners, strict=True))
         _, probabilities = lax.scan(answer, None, where)
-        (centre,) = augment.view_corners(1, arch.image_size, images.shape[1])
+        (centre,) = ten_crops.view_corners(1, arch.image_size, images.shape[1])
         _, kept = net(view(*centre), activations=names, **mesh_axes(mesh))
         return {name: x.astype(jnp.float32) for name, x in kept.items()}, probabilities
 

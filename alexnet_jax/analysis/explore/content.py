@@ -16,7 +16,7 @@ from PIL import Image
 from alexnet_jax.analysis.explore import crossing, kernels
 from alexnet_jax.analysis.explore.activations import VIEWS, Seen
 from alexnet_jax.analysis.explore.packing import pack
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.net.architecture import Architecture, Layer
 from alexnet_jax.net.listing import operations, rows
 from alexnet_jax.run.restore import Restored
@@ -72,7 +72,7 @@ def net(restored: Restored) -> dict[str, Any]:
             layer.name: pack(crossing.shares(values[layer.name], arch.columns))
             for layer in crossing.crossing_layers(arch)
         },
-        "views": augment.view_corners(VIEWS, arch.image_size, restored.config.data.size),
+        "views": ten_crops.view_corners(VIEWS, arch.image_size, restored.config.data.size),
     }
 
 

@@ -9,7 +9,7 @@ from jax import Array
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.input.loader import Batch, eval_batches
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
@@ -58,8 +58,8 @@ def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Arr
     columns_over = None if name == arch.layers[-1].name else group_axis(mesh)
 
     def local(net, images, pixel_stats):
-        (place,) = augment.view_corners(1, arch.image_size, images.shape[1])
-        view = augment.view_at(images, pixel_stats, arch.image_size, *place)
+        (place,) = ten_crops.view_corners(1, arch.image_size, images.shape[1])
+        view = ten_crops.view_at(images, pixel_stats, arch.image_size, *place)
         return net(view, activations=(name,), **mesh_axes(mesh))[1][name].astype(jnp.float32)
 
     forward = make_forward(arch, mesh, local, P(columns_over, data_axis(mesh)))

@@ -1,4 +1,4 @@
-"""What the device does to images (paper 2, 4.1): mean, crop, mirror, PCA colour, ten views.
+"""What the device does to training images (paper 2, 4.1): mean, crop, mirror, PCA colour.
 
 The host sends the stored squares, (full, full, 3) uint8; all of this is part of the compiled step.
 """
@@ -8,12 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 from ml_collections import ConfigDict
 
-from alexnet_jax.config_fields import Evaluate, choices
 from alexnet_jax.data.input.resized_crop import draw_box, resize
-from alexnet_jax.errors import ConfigError
 from alexnet_jax.system.random_streams import per_example, stream
-
-VIEWS = choices(Evaluate(), "views")  # of a test image
 
 
 def training_views(
@@ -45,14 +41,14 @@ def training_views(
         if data.flip:
             mirrored = jax.random.bernoulli(stream(shared_key, "flip"))
             x = jnp.where(mirrored, x[:, ::-1], x)
-        x = _less_centre_mean(x, pixel_stats)
+        x = less_centre_mean(x, pixel_stats)
         if data.colour:
             alpha = jax.random.normal(stream(key, "colour"), (3,))
             shift = jnp.sum(pixel_stats["colour"] * alpha[None, :], axis=1)
             x = x + shift[None, None, :]
             if data.colour_rescale:
                 x = x / pixel_stats["colour_divisor"]
-        return _divided(x, pixel_stats)
+        return divided(x, pixel_stats)
 
     return jax.vmap(view)(images, keys, shared)
 
@@ -68,11 +64,11 @@ def _cropped(image: Array, pixel_stats, data: ConfigDict, size: int, key: Array)
     corner = jnp.full((2,), (full - size) // 2, jnp.int32)
     if data.crop:
         corner = jax.random.randint(stream(key, "crop"), (2,), 0, full - size + 1)
-    x = _window(image, corner, size).astype(jnp.float32)
-    return x - _window(pixel_stats["mean"], corner, size) if "mean" in pixel_stats else x
+    x = window(image, corner, size).astype(jnp.float32)
+    return x - window(pixel_stats["mean"], corner, size) if "mean" in pixel_stats else x
 
 
-def _less_centre_mean(x: Array, pixel_stats) -> Array:
+def less_centre_mean(x: Array, pixel_stats) -> Array:
     """Subtract the mean image's central window from views, (..., size, size, 3), if that is set.
 
     The window is the same for every view, and is not mirrored (convdata_jpeg.py:95, 209).
@@ -85,50 +81,14 @@ def _less_centre_mean(x: Array, pixel_stats) -> Array:
     return x - jnp.broadcast_to(centre, x.shape)
 
 
-def _divided(x: Array, pixel_stats) -> Array:
+def divided(x: Array, pixel_stats) -> Array:
+    """Divide views, (..., size, size, 3), by data.divide_by, if that is set."""
     if "divide_by" not in pixel_stats:
         return x
     return x / jnp.broadcast_to(pixel_stats["divide_by"], x.shape)
 
 
-def _window(image: Array, corner: Array, size: int) -> Array:
+def window(image: Array, corner: Array, size: int) -> Array:
+    """Return the square of `size` pixels at (top, left), (2,) int32, of (full, full, 3)."""
     zero = jnp.zeros((), corner.dtype)
     return jax.lax.dynamic_slice(image, (corner[0], corner[1], zero), (size, size, 3))
-
-
-def view_corners(views: int, size: int, full: int) -> tuple[tuple[int, int, bool], ...]:
-    """Return (top, left, mirrored) of each test view of `size` pixels in a square of `full`.
-
-    1: the centre. 5: the four corners and the centre. 10 (paper 4.1): those five, then their
-    mirror images.
-    """
-    far, middle = full - size, (full - size) // 2
-    if views == 1:
-        return ((middle, middle, False),)
-    if views not in VIEWS:
-        raise ConfigError(f"evaluate.views is one of {VIEWS}; got {views}")
-    corners = ((0, 0), (0, far), (middle, middle), (far, 0), (far, far))
-    mirrors = (False, True) if views == 10 else (False,)
-    return tuple((*corner, mirrored) for mirrored in mirrors for corner in corners)
-
-
-def view_at(images: Array, pixel_stats, size: int, top, left, mirrored) -> Array:
-    """Return one test view of each image, with the mean subtracted.
-
-    Args:
-      images: (B, full, full, 3) uint8.
-      pixel_stats: what `make_pixel_stats` gave.
-      size: pixels a side.
-      top, left, mirrored: int32 and bool, shape ().
-
-    Returns:
-      (B, size, size, 3) float32.
-    """
-    zero = jnp.zeros((), jnp.int32)
-    x = jax.lax.dynamic_slice(
-        images, (zero, top, left, zero), (images.shape[0], size, size, 3)
-    ).astype(jnp.float32)
-    if "mean" in pixel_stats:
-        x = x - _window(pixel_stats["mean"], jnp.stack([top, left]), size)[None]
-    x = jnp.where(mirrored, x[:, :, ::-1], x)
-    return _divided(_less_centre_mean(x, pixel_stats), pixel_stats)

@@ -14,7 +14,7 @@ OF_A_FILE = ("file", "centre_file")
 def make_pixel_stats(statistics, data: ConfigDict) -> dict[str, np.ndarray]:
     """Return the arrays that the compiled programs take besides the images.
 
-    What config.data switches off has no entry, and costs nothing in the program.
+    The last two have no entry, and cost nothing in the program, where they change nothing.
 
     Args:
       statistics: mean_image (size, size, 3), eigenvalues (3,) and eigenvectors (3, 3; a column

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import augment, ten_crops
 from alexnet_jax.data.input.pixel_stats import at_epoch, make_pixel_stats
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system.sharding import FAST_COMPILE
@@ -192,22 +192,22 @@ def test_ten_views_are_the_papers():
     patches = [less_mean[:, t : t + SIZE, f : f + SIZE] for t, f in
                ((0, 0), (0, 32), (16, 16), (32, 0), (32, 32))]  # fmt: skip
     expected = patches + [patch[:, :, ::-1] for patch in patches]
-    found = augment.view_corners(10, SIZE, 256)
+    found = ten_crops.view_corners(10, SIZE, 256)
     assert len(found) == 10
-    see = jax.jit(augment.view_at, static_argnums=2)
+    see = jax.jit(ten_crops.view_at, static_argnums=2)
     for view, patch in zip(found, expected, strict=True):
         top, left, mirrored = (jnp.asarray(value) for value in view)
         np.testing.assert_array_equal(see(images, pixel_stats, SIZE, top, left, mirrored), patch)
 
 
 def test_one_view_is_the_centre():
-    assert augment.view_corners(1, 224, 256) == ((16, 16, False),)
-    assert augment.view_corners(1, 227, 256) == ((14, 14, False),)
-    assert augment.view_corners(1, 56, 64) == ((4, 4, False),)
-    assert augment.view_corners(1, 32, 32) == ((0, 0, False),)
-    assert augment.view_corners(5, 224, 256) == augment.view_corners(10, 224, 256)[:5]
+    assert ten_crops.view_corners(1, 224, 256) == ((16, 16, False),)
+    assert ten_crops.view_corners(1, 227, 256) == ((14, 14, False),)
+    assert ten_crops.view_corners(1, 56, 64) == ((4, 4, False),)
+    assert ten_crops.view_corners(1, 32, 32) == ((0, 0, False),)
+    assert ten_crops.view_corners(5, 224, 256) == ten_crops.view_corners(10, 224, 256)[:5]
     with pytest.raises(ConfigError, match=r"one of \(1, 5, 10\); got 2"):
-        augment.view_corners(2, 224, 256)
+        ten_crops.view_corners(2, 224, 256)
 
 
 def test_neighbours_in_the_global_batch_share_crop_and_mirror():

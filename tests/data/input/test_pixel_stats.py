@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from alexnet_jax.data.input import augment
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.errors import ConfigError, DataError
 from configs import ilsvrc2012
@@ -141,8 +141,8 @@ def test_training_views_lose_the_mean_that_is_asked_and_are_divided(with_mean):
 def test_test_views_lose_the_mean_that_is_asked_and_are_divided(with_mean):
     images, config = draw_images(2), data(**with_mean)
     pixel_stats = make_pixel_stats(STATISTICS, config)
-    see = jax.jit(augment.view_at, static_argnums=2)
-    for place in augment.view_corners(10, SIZE, 256):
+    see = jax.jit(ten_crops.view_at, static_argnums=2)
+    for place in ten_crops.view_corners(10, SIZE, 256):
         top, left, mirrored = place
         x = images[:, top : top + SIZE, left : left + SIZE].astype(np.float64)
         x = x[:, :, ::-1] if mirrored else x
