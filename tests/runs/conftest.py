@@ -33,6 +33,6 @@ EVALUATE = shared(make_evaluate_step, lambda arch, mesh, views: (repr(arch), mes
 def traced_once():
     """Let all runs of a module have their steps from here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alexnet_jax.train.make_train_step", TRAIN)
+        patch.setattr("alexnet_jax.training_loop.make_train_step", TRAIN)
         patch.setattr("alexnet_jax.training_run.make_evaluate_step", EVALUATE)
         yield

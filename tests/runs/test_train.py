@@ -149,7 +149,7 @@ def test_layers_biases_and_colours_follow_their_epochs(folder, tmp_path, monkeyp
     compiled = []
     make = train_step.make_train_step
     monkeypatch.setattr(
-        "alexnet_jax.train.make_train_step",
+        "alexnet_jax.training_loop.make_train_step",
         lambda *arguments: compiled.append(make(*arguments)) or compiled[-1],
     )
     changes = {
