@@ -203,7 +203,7 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(folder, unbroken):
         ([*fresh, "--config.epochs=0"], "epochs is at least 1; got 0"),
         ([*fresh, "--config.mesh.group=3"], "mesh.group is 1, 2 or auto; got 3"),
         ([*fresh, "--config.data.dir=/nowhere/at/all"], "/nowhere/at/all"),
-        ([*fresh, "--process_id=1", "--num_processes=2"], "--num_processes, --process_id needs --distributed"),
+        ([*fresh, "--process_id=1", "--num_processes=2"], "process_id needs --distributed"),
         (["--workdir=somewhere"], "config"),
         (["--config=nothing", "--workdir=somewhere"], "no recipe nothing: give the path of a"),
         (["--config=configs/nothing.py", "--workdir=somewhere"], "configs/nothing.py"),
