@@ -132,20 +132,22 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
         heads = [{"net": str(restored.workdir), **how} for restored in nets]
         if FLAGS.out or weights == FIT:
             kept = _kept(heads, dataset, class_order.names(nets[0], dataset, outputs[0]), answers)
-            found = compare(kept, weights)
-        else:
-            found = compared(heads, answers, weights)
+        found = compared(heads, answers, weights) if kept is None else compare(kept, weights)
         if nets[0].arch.classes > len(dataset.class_names):
             found = [{**row, "softmax": FLAGS.softmax} for row in found]
         if weights != FIT and not FLAGS.data_dir:
-            for restored, row in zip(nets, found[: len(nets)], strict=True):
-                evaluations.remember(restored.workdir, {"step": int(restored.state.step), **row})
+            _remember(nets, found[: len(nets)])
         rows += found
         seen += dataset.num_examples(FLAGS.split)
-    for restored in nets:
+    return rows, seen, kept
+
+
+def _remember(nets: Sequence[Restored], rows: Sequence[dict]) -> None:
+    """Keep each net's row in its run's folder, and bring its report up to date."""
+    for restored, row in zip(nets, rows, strict=True):
+        evaluations.remember(restored.workdir, {"step": int(restored.state.step), **row})
         if (restored.workdir / REPORT_FILE).exists():
             refresh.refresh(restored.workdir)
-    return rows, seen, kept
 
 
 def _predictors(nets: Sequence[Restored], views: int) -> list[Predictor]:

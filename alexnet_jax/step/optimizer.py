@@ -8,6 +8,7 @@ Where a rate is 0, neither the parameter nor its velocity changes, as in the rel
 (weights.cu:148).
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -44,61 +45,63 @@ def make_optimizer(options: ConfigDict) -> optax.GradientTransformation:
       ConfigError: a value that config.optimizer cannot have.
     """
     check_section(Optimizer(), options, "optimizer")
+    return optax.GradientTransformation(
+        functools.partial(_initial, options), functools.partial(_update, options)
+    )
+
+
+def _initial(options: ConfigDict, params) -> OptimizerState:
+    start = options.learning_rate
+    rates = LearningRates(
+        base=start,
+        weights=dict.fromkeys(params, start),
+        biases=dict.fromkeys(params, options.bias_learning_rate or start),
+    )
+    return OptimizerState(
+        rates=jax.tree.map(lambda rate: jnp.asarray(rate, jnp.float32), rates),
+        velocity=jax.tree.map(jnp.zeros_like, params),
+    )
+
+
+def _update(options: ConfigDict, grads, state: OptimizerState, params):
+    """Return what is added to the parameters, and the new state."""
     inside, decoupled = options.rate_form == "inside", options.decay_form == "decoupled"
-
-    of_a_layer = dict(options.layer_weight_decay)
-
-    def decays(params):
-        """Return the weight decay of each parameter."""
-
-        def of(path, _):  # kernels only (layer.cu:565), unless decay_biases, as in PyTorch
-            if path[-1].key == "kernel" or options.decay_biases:
-                return of_a_layer.get(path[0].key, options.weight_decay)
-            return 0.0
-
-        return jax.tree_util.tree_map_with_path(of, params)
-
-    momentum = optax.trace(options.momentum)
-
-    def init(params) -> OptimizerState:
-        start = options.learning_rate
-        rates = LearningRates(
-            base=start,
-            weights=dict.fromkeys(params, start),
-            biases=dict.fromkeys(params, options.bias_learning_rate or start),
+    lr, decay = _learning_rate_tree(state.rates, params), _weight_decay_tree(options, params)
+    if not decoupled:
+        grads = jax.tree.map(lambda g, d, w: g + d * w if d else g, grads, decay, params)
+    velocity, _ = optax.trace(options.momentum).update(
+        _downhill(lr, grads) if inside else grads, optax.TraceState(state.velocity)
+    )
+    velocity = _where_learning(lr, velocity, state.velocity)
+    steps = velocity if inside else _downhill(lr, velocity)
+    if decoupled:
+        steps = jax.tree.map(
+            lambda step, d, w, lr: step - lr * (d * w) if d else step, steps, decay, params, lr
         )
-        return OptimizerState(
-            rates=jax.tree.map(lambda rate: jnp.asarray(rate, jnp.float32), rates),
-            velocity=jax.tree.map(jnp.zeros_like, params),
-        )
-
-    def update(grads, state: OptimizerState, params):
-        lr = _of_each(state.rates, params)
-        pull = grads if decoupled else _decayed(grads, decays(params), params)
-        pull = _downhill(lr, pull) if inside else pull
-        velocity, _ = momentum.update(pull, optax.TraceState(state.velocity))
-        velocity = _where_learning(lr, velocity, state.velocity)
-        steps = velocity if inside else _downhill(lr, velocity)
-        if decoupled:
-            steps = jax.tree.map(
-                lambda decay, step, lr, w: step - lr * (decay * w) if decay else step,
-                *(decays(params), steps, lr, params),
-            )
-        steps = _where_learning(lr, steps, jax.tree.map(jnp.zeros_like, params))
-        return steps, state._replace(velocity=velocity)
-
-    return optax.GradientTransformation(init, update)
+    steps = _where_learning(lr, steps, jax.tree.map(jnp.zeros_like, params))
+    return steps, state._replace(velocity=velocity)
 
 
-def _decayed(grads, decays, params):
-    return jax.tree.map(lambda decay, g, w: g + decay * w if decay else g, decays, grads, params)
-
-
-def _of_each(rates: LearningRates, params):
+def _learning_rate_tree(rates: LearningRates, params):
     """Return the learning rate of each parameter."""
 
     def of(path, _):
         return (rates.weights if path[-1].key == "kernel" else rates.biases)[path[0].key]
+
+    return jax.tree_util.tree_map_with_path(of, params)
+
+
+def _weight_decay_tree(options: ConfigDict, params):
+    """Return the weight decay of each parameter: a kernel's (layer.cu:565), 0 for all others.
+
+    With decay_biases all parameters have it, as in PyTorch.
+    """
+    of_a_layer = dict(options.layer_weight_decay)
+
+    def of(path, _):
+        if path[-1].key == "kernel" or options.decay_biases:
+            return of_a_layer.get(path[0].key, options.weight_decay)
+        return 0.0
 
     return jax.tree_util.tree_map_with_path(of, params)
 
