@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.inference.predictor import make_predict
 from alexnet_jax.net import resolving
@@ -14,6 +15,7 @@ from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import sharding
 from configs import ilsvrc2012, tiny_imagenet
 
+MEAN = 118  # of all pixels, 0-255
 RECIPES = {"paper": ilsvrc2012, "small": tiny_imagenet}
 
 
@@ -43,7 +45,7 @@ class OurStep:
         mesh = sharding.make_mesh(config.mesh, net.columns, batch)
         rng, square = np.random.default_rng(0), (config.data.size, config.data.size, 3)
         statistics = types.SimpleNamespace(
-            mean_image=np.full(square, 118, np.float32),
+            mean_image=np.full(square, MEAN, np.float32),
             eigenvalues=np.array([14830.0, 1376.0, 389.0]),
             eigenvectors=np.eye(3),
         )
@@ -53,6 +55,7 @@ class OurStep:
             "image": rng.integers(0, 256, (batch, *square), np.uint8),
             "label": rng.integers(0, net.classes, batch, np.int32),
         }
+        self._size = net.image_size
         self._batch = sharding.put_batch(mesh, data)
         self._step = make_train_step(config, net, mesh)
         self._predict = make_predict(net, mesh, 1)
@@ -62,6 +65,18 @@ class OurStep:
         """Begin a training step; return its results, which the caller waits for."""
         self.state, loss = self._step(self.state, self._batch, self._pixel_stats)
         return self.state, loss
+
+    def answered(self) -> dict[str, np.ndarray]:
+        """Return "conv1.kernel", ...; "images", as the net sees them; "ours", their answers."""
+        images = np.asarray(self._batch["image"])
+        (top, left, _), size = ten_crops.view_corners(1, self._size, images.shape[1])[0], self._size
+        params = {
+            f"{layer}.{name}": np.asarray(value)
+            for layer, values in self.state.params.items()
+            for name, value in values.items()
+        }
+        views = images[:, top : top + size, left : left + size].astype(np.float32) - MEAN
+        return {**params, "images": views, "ours": np.asarray(self.infer())}
 
     def infer(self) -> jax.Array:
         """Return the probabilities of a batch, which the caller waits for."""

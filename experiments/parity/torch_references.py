@@ -107,6 +107,11 @@ def _channels_first(images: np.ndarray, kind: torch.dtype) -> Tensor:
     return torch.tensor(images, dtype=kind).permute(0, 3, 1, 2).contiguous()
 
 
+def torch_state(params: Params, kind: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """Return our parameters as the state of a `TorchAlexNet`, which `_state` describes."""
+    return _state(_weights(params, kind))
+
+
 def _state(weights: Weights) -> dict[str, Tensor]:
     """Return our parameters under PyTorch's names and in its layout, the columns as groups.
 
@@ -120,8 +125,10 @@ def _state(weights: Weights) -> dict[str, Tensor]:
         columns, out = kernel.shape[0], kernel.shape[-1]
         if kernel.ndim == 5:
             weight = kernel.permute(0, 4, 3, 1, 2).flatten(0, 1)
-        elif layer == "fc6":  # of 6 x 6 pixels
-            pixels = kernel.reshape(columns, columns, 36, -1, out)  # reader, read, pixel, channel
+        elif layer == "fc6":
+            channels = weights["conv5"]["kernel"].shape[-1]
+            # (reader, read, pixel, channel, out)
+            pixels = kernel.reshape(columns, columns, -1, channels, out)
             weight = pixels.permute(0, 4, 1, 3, 2).flatten(2).flatten(0, 1)
         elif layer == "fc8":
             weight = kernel.flatten(0, 1).T
