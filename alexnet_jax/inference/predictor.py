@@ -80,6 +80,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Return loss, top1_error, top5_error and images of a split, and images_per_second.
 
+    The loss is in nats an image, the errors are fractions of the images.
+
     Args:
       step: what `make_evaluate_step` gave.
       state: the net's parameters.

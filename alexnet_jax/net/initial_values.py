@@ -21,7 +21,16 @@ class Initializer:
     def __call__(
         self, name: str, kernel: tuple[int, ...], bias: tuple[int, ...]
     ) -> tuple[nnx.Param, nnx.Param]:
-        """Return parameters of these shapes, float32."""
+        """Return parameters of these shapes, float32.
+
+        "fan_in" draws both from U(-b, b), b = 1 / sqrt(inputs of a unit), as PyTorch's Conv2d and
+        Linear do (kaiming_uniform with a = sqrt 5).
+
+        Args:
+          name: of the layer.
+          kernel: (columns, [kh, kw,] in, out).
+          bias: (columns, out); (out,) for fc8, whose inputs are those of all columns.
+        """
         if self.init.form == "fan_in":
             fan_in = math.prod(kernel[1:-1]) * (1 if len(bias) == 2 else kernel[0])
             bound = 1 / math.sqrt(fan_in)

@@ -156,7 +156,7 @@ def group_axis(mesh: Mesh) -> str | None:
 
 
 def local_specs(mesh: Mesh, params):
-    """Return `param_specs` for shard_map, without the axes of one device.
+    """Return `param_specs` for shard_map, without the axes of one device: P() for P("group").
 
     shard_map sums gradients over the axes along which its inputs vary. On CPU such a sum over an
     axis of one device is a copy, which this avoids.
@@ -172,7 +172,7 @@ def local_specs(mesh: Mesh, params):
 def param_specs(params):
     """Return the PartitionSpec of each parameter or statistic: the column axis over "group".
 
-    Only fc8's bias belongs to no column.
+    A kernel (columns, kh, kw, in, out) has P("group"). Only fc8's bias belongs to no column: P().
     """
 
     def of(path, _):
@@ -195,7 +195,11 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def put_batch(mesh: Mesh, batch):
-    """Send this process's rows (`local_rows`) of a batch of host arrays to its devices."""
+    """Send this process's rows (`local_rows`) of a batch of host arrays to its devices.
+
+    Each array is (rows, ...); the result is the whole batch, (B, ...), split over "data". The rows
+    divide over the process's parts of the batch.
+    """
     sharding = batch_sharding(mesh)
     parts = len(_parts_here(mesh))
 

@@ -24,6 +24,7 @@ from alexnet_jax.analysis.figure4.feature_file import FeatureFile, write_feature
 from alexnet_jax.analysis.figure4.knn import CHUNK_BYTES, nearest
 from alexnet_jax.system import command_line
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.paths import user_path
 
 WIDTH, NEIGHBOURS, PART = 4096, 24, 4096  # figure 4 asks for 24 and shows six
 ILSVRC = 1_281_167
@@ -39,7 +40,7 @@ def define_flags() -> None:
 
 def main(_) -> None:
     """Write the file, search it, delete it."""
-    path, count = pathlib.Path(flags.FLAGS.dir) / "neighbours.npy", flags.FLAGS.vectors
+    path, count = user_path(flags.FLAGS.dir) / "neighbours.npy", flags.FLAGS.vectors
     begin = time.perf_counter()
     try:
         vectors = write_features(path, (count, WIDTH), _parts(count))

@@ -38,6 +38,7 @@ from alexnet_jax.data.prepare.convert import CHUNK
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.system import command_line
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.paths import user_path
 from configs import ilsvrc2012
 
 
@@ -140,7 +141,7 @@ def define_flags() -> None:
 def main(_) -> None:
     """Measure the three in turns."""
     workers, validation = flags.FLAGS.workers, flags.FLAGS.validation
-    photos = sorted(pathlib.Path(flags.FLAGS.photos).glob("train/*/*"))
+    photos = sorted(user_path(flags.FLAGS.photos).glob("train/*/*"))
     rounds: dict[str, list[dict[str, float]]] = {"bare": [], "plain": [], "preparation": []}
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)

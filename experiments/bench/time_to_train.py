@@ -16,6 +16,7 @@ import pathlib
 from absl import flags
 
 from alexnet_jax.system import command_line
+from alexnet_jax.system.paths import user_path
 
 RECORD = pathlib.Path(__file__).parents[1] / "records" / "bench_step_cpu.json"
 EPOCHS, TRAIN, VALIDATION = 90, 1_281_167, 50_000
@@ -42,7 +43,7 @@ def define_flags() -> None:
 
 def main(_) -> None:
     """Print the arithmetic."""
-    run, loader = rates(pathlib.Path(flags.FLAGS.step)), flags.FLAGS.loader
+    run, loader = rates(user_path(flags.FLAGS.step)), flags.FLAGS.loader
     train, infer = (run[kind]["images_per_second"] for kind in ("train", "inference"))
     total = hours(train, infer, loader)
     limiter = "the loader" if loader < train else "the training step"

@@ -10,8 +10,6 @@ the sweeps (experiments/sweeps/sweep.py). The last line is one JSON object.
 """
 
 import dataclasses
-import json
-import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -26,11 +24,9 @@ from experiments.miniature import layout, page, records, tables
 from experiments.miniature.one import FROM
 from experiments.miniature.pictures import lay_out
 from experiments.miniature.protocol import BASELINE, ENTRIES, PRETRAINED, PRETRAINING, RECIPE
-from experiments.support.environment import with_kept_memory
 from experiments.support.terminal import say
-from experiments.sweeps import local
+from experiments.sweeps.command import define_where, end, runner
 from experiments.sweeps.runs import Run, plan
-from experiments.sweeps.slurm import Slurm, options
 
 ONE = (sys.executable, "-m", "experiments.miniature.one")
 
@@ -41,8 +37,7 @@ def define_flags() -> None:
     flags.DEFINE_string("out", None, "Folder of pictures, runs, records and results.")
     flags.DEFINE_list("only", [], f"Of {', '.join(entry.name for entry in ENTRIES)}.")
     flags.DEFINE_integer("jobs", 1, "Runs at once.", lower_bound=1)
-    flags.DEFINE_enum("where", "local", ["local", "slurm"], "Where the runs are made.")
-    flags.DEFINE_list("slurm", [], "Of each job: timeout_min=600,gpus_per_node=1,...")
+    define_where()
 
 
 def main(_) -> None:
@@ -57,12 +52,8 @@ def main(_) -> None:
     todo = [run for run in runs if not run.finished()]
     write_results(out)
     say(state(out, todo, FLAGS.jobs))
-    failed = _runner(out, lambda: write_results(out))(todo) if todo else {}
-    for name, why in failed.items():
-        say(f"failed: {name}: {why}")
-    print(json.dumps({"runs": len(runs), "failed": failed, "page": str(out / page.NAME)}))
-    if failed:
-        sys.exit(1)
+    failed = runner(out, ONE, lambda: write_results(out))(todo) if todo else {}
+    end({"runs": len(runs), "failed": failed, "page": str(out / page.NAME)})
 
 
 def planned(out: pathlib.Path, only: Sequence[str]) -> list[Run]:
@@ -112,15 +103,6 @@ def write_results(out: pathlib.Path) -> None:
     folder = out / layout.RECORDS
     write_atomic(out / tables.NAME, tables.markdown(folder))
     write_atomic(out / page.NAME, page.html(folder))
-
-
-def _runner(out: pathlib.Path, ended):
-    FLAGS = flags.FLAGS
-    if FLAGS.where == "slurm":
-        return Slurm(out, FLAGS.jobs, options(FLAGS.slurm), say, ONE, ended)
-    environment = with_kept_memory(os.environ)
-    devices = local.devices(FLAGS.jobs, local.gpus())
-    return local.Local([{**environment, **one} for one in devices], say, ONE, ended)
 
 
 if __name__ == "__main__":

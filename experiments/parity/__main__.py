@@ -29,6 +29,7 @@ from alexnet_jax.errors import UserError
 from alexnet_jax.net import architecture, architectures
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.paths import user_path
 from experiments.parity import cases, numpy_code2012, torch_references
 from experiments.parity.cases import Tensors, relative_error
 from experiments.parity.program_layers import FILES
@@ -42,7 +43,7 @@ def images_for(arch: architecture.Architecture, noise: np.ndarray) -> np.ndarray
     """Return the photographs that --images names, or the noise."""
     if flags.FLAGS.images is None:
         return noise
-    return cases.photographs(pathlib.Path(flags.FLAGS.images), arch.image_size)
+    return cases.photographs(user_path(flags.FLAGS.images), arch.image_size)
 
 
 def chosen_seed(arch: architecture.Architecture) -> int:
@@ -64,7 +65,7 @@ def references(name: str, params, images, labels) -> Iterator[tuple[str, Answer]
     yield f"PyTorch {torch.__version__}, float64", exact
     if flags.FLAGS.layers and name in FILES:
         file = f"layers-{FILES[name]}.cfg"
-        layers = pathlib.Path(flags.FLAGS.layers)
+        layers = user_path(flags.FLAGS.layers)
         answer = torch_references.answer(name, params, images, labels, layers=layers)
         yield f"released {file} by PyTorch {torch.__version__}, float64", answer
     if name == "code2012":

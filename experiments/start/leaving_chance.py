@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.paths import user_path
 from experiments.start.first_steps import WINDOW, left_at, losses, windows
 from experiments.support import pictures
 from experiments.support.recipe import digest, read_config
@@ -80,7 +81,7 @@ def define_flags() -> None:
 
 def main(_) -> None:
     """Make the missing runs, the recipes in turns, and sum up."""
-    given, out = flags.FLAGS, pathlib.Path(flags.FLAGS.out)
+    given, out = flags.FLAGS, user_path(flags.FLAGS.out)
     curves, runs = {}, {}
     for seed in map(int, given.seeds):
         for recipe in given.recipes:

@@ -30,6 +30,7 @@ from rich.table import Table
 
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.paths import user_path
 from experiments.start.first_steps import start
 from experiments.start.plateau_recipes import MAPS, Map, map_of
 from experiments.support import pictures
@@ -158,7 +159,7 @@ def define_flags() -> None:
 
 def main(_) -> None:
     """Make the missing runs, and sum up."""
-    name, out = flags.FLAGS.map, pathlib.Path(flags.FLAGS.out)
+    name, out = flags.FLAGS.map, user_path(flags.FLAGS.out)
     drawn = map_of(name, flags.FLAGS.config)
     settings = drawn.settings()
     runs = RunLines(out / f"{name}.jsonl")

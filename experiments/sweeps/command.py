@@ -13,10 +13,12 @@ from absl import flags
 from alexnet_jax.errors import UserError
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.paths import user_path
 from experiments.support.environment import with_kept_memory
 from experiments.support.recipe import given
 from experiments.support.terminal import say, show
 from experiments.sweeps import crossed, local, results
+from experiments.sweeps.local import MAIN
 from experiments.sweeps.runs import Run, Setting, plan
 from experiments.sweeps.slurm import Slurm, options
 
@@ -28,13 +30,14 @@ def define_flags() -> None:
     command_line.define_config_flag()
     flags.DEFINE_string("out", None, "Folder of the runs' folders.")
     flags.DEFINE_integer("seeds", 3, "Runs of each setting.", lower_bound=1)
+    text = "Runs at once; 0: one for each GPU, one on a CPU, or SLURM's choice."
+    flags.DEFINE_integer("jobs", 0, text, lower_bound=0)
+    define_where()
+
+
+def define_where() -> None:
+    """Define where the runs are made, for `runner`."""
     flags.DEFINE_enum("where", "local", ["local", "slurm"], "Where the runs are made.")
-    flags.DEFINE_integer(
-        "jobs",
-        0,
-        "Runs at once; 0: one for each GPU, one on a CPU, or SLURM's choice.",
-        lower_bound=0,
-    )
     flags.DEFINE_list("slurm", [], "Of each job: timeout_min=600,gpus_per_node=1,...")
 
 
@@ -46,9 +49,9 @@ def sweep(settings: Sequence[Setting]) -> dict[str, Any]:
     """
     if not flags.FLAGS.out:
         raise UserError("give --out=FOLDER for the runs' folders")
-    out = pathlib.Path(flags.FLAGS.out)
+    out = user_path(flags.FLAGS.out)
     runs = plan(settings, given(), flags.FLAGS.seeds, out)
-    run_all = _runner(out)
+    run_all = runner(out)
     todo = [run for run in runs if not run.finished()]
     say(f"{len(runs)} runs of {len(settings)} settings; {len(runs) - len(todo)} are finished")
     out.mkdir(parents=True, exist_ok=True)
@@ -67,12 +70,21 @@ def sweep(settings: Sequence[Setting]) -> dict[str, Any]:
     return result
 
 
-def _runner(out: pathlib.Path) -> Callable[[Sequence[Run]], dict[str, str]]:
+def runner(
+    out: pathlib.Path, command: Sequence[str] = MAIN, ended: Callable[[], object] = lambda: None
+) -> Callable[[Sequence[Run]], dict[str, str]]:
+    """Return what does runs where the flags say, and returns why some have failed, by name.
+
+    Args:
+      out: the sweep's folder.
+      command: the command line before a run's flags.
+      ended: called after each run.
+    """
     if flags.FLAGS.where == "slurm":
-        return Slurm(out, flags.FLAGS.jobs, options(flags.FLAGS.slurm), say)
+        return Slurm(out, flags.FLAGS.jobs, options(flags.FLAGS.slurm), say, command, ended)
     environment = with_kept_memory(os.environ)
     devices = local.devices(flags.FLAGS.jobs, local.gpus())
-    return local.Local([{**environment, **one} for one in devices], say)
+    return local.Local([{**environment, **one} for one in devices], say, command, ended)
 
 
 def end(result: dict[str, Any]) -> None:
