@@ -35,6 +35,7 @@ def make_train_step(config: ConfigDict, arch: Architecture, mesh: Mesh):
 
     batch: image (B, size, size, 3) uint8 and label (B,) int32, over "data".
     pixel_stats: what `make_pixel_stats` gave.
+    loss: () float32, the mean over the whole batch, nats.
     """
     batch = batch_sharding(mesh)
     return _compiled(
