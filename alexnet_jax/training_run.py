@@ -235,6 +235,7 @@ class TrainingRun:
     def save(self, validation: dict | None = None) -> None:
         """Begin to write a checkpoint, but never of a state whose loss was not finite."""
         self.check_finite()
+        self.log.sync()
         self.checkpoints.save(self.state, validation)
         self.saved, self.saved_at = self.step, time.monotonic()
 

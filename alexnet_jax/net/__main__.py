@@ -18,6 +18,7 @@ from rich.table import Table
 from alexnet_jax.errors import UserError
 from alexnet_jax.net import figure, listing
 from alexnet_jax.net.architectures import ARCHITECTURES
+from alexnet_jax.system.atomic_file import write_atomic
 
 WIDTH = 120  # characters, if the output is no terminal
 
@@ -54,7 +55,7 @@ def show(arguments) -> None:
         path = pathlib.Path(arguments.figure)
         if path.suffix != ".svg":
             raise UserError(f"--figure is an .svg file; got {path}")
-        path.write_text(figure.svg(arch))
+        write_atomic(path, figure.svg(arch))
         result["figure"] = str(path)
     print(json.dumps(result))
 

@@ -18,6 +18,7 @@ from alexnet_jax.errors import CheckpointError
 from alexnet_jax.run import checkpoint_metadata
 from alexnet_jax.run.checkpoint_trial import check_directory, reason_of
 from alexnet_jax.step.state import NetState, State, TrainState
+from alexnet_jax.system.atomic_file import sync, sync_tree
 from alexnet_jax.system.paths import user_path
 
 LATEST = 2
@@ -47,7 +48,7 @@ class Checkpoints:
     ):
         self.directory = user_path(directory or user_path(workdir) / "checkpoints").resolve()
         self.config_hash = config_hash
-        self._writing: int | None = None  # the step of the save that was begun last
+        self._writing: int | None = None  # the step of the save that has begun and not ended
         if read_only:  # other values of the last two make Orbax warn
             options = ocp.CheckpointManagerOptions(
                 read_only=True,
@@ -117,13 +118,19 @@ class Checkpoints:
     def wait(self) -> None:
         """Wait until the save that has begun is on disk.
 
+        Orbax brings the arrays there, but not its own small files, without which they are lost.
+
         Raises:
           CheckpointError: it could not be written.
         """
+        step, self._writing = self._writing, None
         try:
             self._manager.wait_until_finished()
+            if step is not None and jax.process_index() == 0:
+                sync_tree(self.directory / str(step))
+                sync(self.directory)
         except (OSError, ValueError) as error:
-            raise CheckpointError(_not_written(self.directory, self._writing, error)) from error
+            raise CheckpointError(_not_written(self.directory, step, error)) from error
 
     def restore(self, like: State, which: str | int = "latest") -> State | None:
         """Return a saved state with the shardings of `like`, or None if nothing is saved.

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alexnet_jax.errors import TrainingError
 from alexnet_jax.run.metrics_file import Line, parse
-from alexnet_jax.system.atomic_file import atomic_file, write_atomic
+from alexnet_jax.system.atomic_file import atomic_file, sync, write_atomic
 from alexnet_jax.system.progress import duration
 
 if TYPE_CHECKING:
@@ -129,6 +129,11 @@ class Logger:
             self.say(
                 f"step {line['step']}/{self._steps} epoch {line['epoch']} {figures} {top5}{left}"
             )
+
+    def sync(self) -> None:
+        """Let the lines survive a power loss: a checkpoint that comes after them would."""
+        with _written(self.path):
+            sync(self.path)
 
     def _left(self, line: dict[str, Any]) -> float | None:
         """Return the seconds to the end, validations included once there was one; None: unknown."""

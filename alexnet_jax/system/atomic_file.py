@@ -1,13 +1,16 @@
 """Files and folders that are written completely or not at all."""
 
 import contextlib
+import errno
 import glob
 import os
 import pathlib
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent import futures
 
 from alexnet_jax.errors import UserError
 
@@ -18,19 +21,22 @@ _ABANDONED_SECONDS = 24 * 3600  # not written to for so long: its process was ki
 def atomic_file(path: pathlib.Path, error: type[UserError] = UserError) -> Iterator[pathlib.Path]:
     """Yield a path beside `path`, for a file or a folder, which becomes `path` if nothing fails.
 
+    It is on disk before it gets its name, so that a power loss does not leave an empty file there.
     After an error it is removed. If the process is killed, a hidden file stays; it is removed when
-    `path` is written again at least a day later.
+    `path` is written again on the same machine, or on another one at least a day later.
 
     Args:
       path: folders above it are made.
       error: raised, with one line, if the system refuses.
     """
-    half = path.with_name(f".{path.name}.half-{os.getpid()}")
+    half = path.with_name(f".{path.name}.half-{socket.gethostname()}-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear_abandoned(path)
         yield half
+        sync_tree(half)
         half.replace(path)
+        sync(path.parent)
     except OSError as cause:
         raise error(f"{path} could not be written: {cause}") from cause
     finally:
@@ -60,11 +66,46 @@ def check_writable(path: pathlib.Path, error: type[UserError] = UserError) -> No
         raise error(f"{path} cannot be written: {cause}") from cause
 
 
+def sync(path: pathlib.Path) -> None:
+    """Let what a file holds, or which names a folder has, survive a power loss.
+
+    Raises:
+      OSError: it could not be written to disk.
+    """
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network filesystems, of folders
+            raise
+    finally:
+        os.close(number)
+
+
+def sync_tree(path: pathlib.Path) -> None:
+    """Call `sync` for a file, or for a folder and all that is in it; at once, which is faster."""
+    with futures.ThreadPoolExecutor() as threads:
+        list(threads.map(sync, (*path.rglob("*"), path)))
+
+
 def _clear_abandoned(path: pathlib.Path) -> None:
-    for half in path.parent.glob(f".{glob.escape(path.name)}.half-*"):
+    start = f".{path.name}.half-"
+    for half in path.parent.glob(f"{glob.escape(start)}*"):
+        host, _, number = half.name.removeprefix(start).rpartition("-")
+        dead = host == socket.gethostname() and number.isdigit() and not _runs(int(number))
         with contextlib.suppress(OSError):  # another process may clear it too
-            if time.time() - half.stat().st_mtime > _ABANDONED_SECONDS:
+            if dead or time.time() - half.stat().st_mtime > _ABANDONED_SECONDS:
                 _remove(half)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's, or it is no number of a process
+        pass
+    return True
 
 
 def _remove(half: pathlib.Path) -> None:

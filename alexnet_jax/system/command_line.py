@@ -166,3 +166,4 @@ def _unless_abandoned(what: Any) -> None:
 
 def _one_line(message, category, filename, lineno, file=None, line=None) -> None:
     print(f"warning: {message}", file=sys.stderr)
+    compiled.forget_damaged(str(message))

@@ -1,13 +1,16 @@
 """Compiled programs that are kept from one start to the next, by JAX's own cache."""
 
+import glob
 import os
 import pathlib
+import re
 import warnings
 
 import jax
 from absl import flags
 
 DIRECTORY = "JAX_COMPILATION_CACHE_DIR"
+_UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '(.+?)'")
 LEAST_SECONDS = 0.1  # to compile what is kept; JAX's own 1 leaves out half of a start
 
 
@@ -46,6 +49,17 @@ def keep_compiled() -> None:
         )
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def forget_damaged(warning: str) -> None:
+    """Remove the kept programs of which JAX has just warned that it cannot read them.
+
+    A kill or a full disk leaves them half written. JAX compiles again, but replaces no file.
+    """
+    folder: str | None = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    if folder and (found := _UNREADABLE.match(warning)):
+        for path in pathlib.Path(folder).glob(f"{glob.escape(found[1])}-*-cache"):
+            path.unlink(missing_ok=True)
 
 
 def _cache_folder() -> pathlib.Path:

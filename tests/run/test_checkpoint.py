@@ -24,6 +24,7 @@ from alexnet_jax.step import create
 from alexnet_jax.step.state import NetState, TrainState, abstract_net
 from alexnet_jax.system import sharding
 from tests.support import tiny
+from tests.support.power import Synced
 
 # When one read of a damaged checkpoint fails, Orbax abandons the others: the commands hush them.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -76,6 +77,14 @@ def save(workdir, *saves: tuple[int, float | None]) -> list[int]:
 
 def same(a, b) -> bool:
     return tiny.bits(a) == tiny.bits(b)
+
+
+def test_a_saved_checkpoint_is_on_disk(tmp_path, monkeypatch):
+    of_arrays = ("ocdbt.process_0", "d", "manifest.ocdbt")  # TensorStore brings these there
+    synced = Synced(monkeypatch, tmp_path)
+    save(tmp_path, (1, 0.5))
+    lost = [path.relative_to(tmp_path) for path in synced.lost(tmp_path / "checkpoints")]
+    assert not [path for path in lost if not set(path.parts) & set(of_arrays)]
 
 
 def contents(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:

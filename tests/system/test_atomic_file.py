@@ -1,8 +1,11 @@
 """Files that are the old one or the new one, whatever happens."""
 
+import contextlib
 import os
 import pathlib
 import resource
+import socket
+import subprocess
 import time
 
 import numpy as np
@@ -12,6 +15,7 @@ from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import DataError, UserError
 from alexnet_jax.run import dataset_info
 from alexnet_jax.system.atomic_file import atomic_file, check_writable, write_atomic
+from tests.support.power import Synced
 
 
 def refuse(*_, **__):
@@ -42,9 +46,15 @@ def test_what_a_killed_write_left_is_cleared_after_a_day(tmp_path):
     left(".file.half-2-folder", 25)
     left(".file.half-3", 23)  # perhaps of a process that still writes
     left(".file.txt.half-1", 25)  # of another file
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left(f".file.half-{socket.gethostname()}-{ended.pid}", 0)  # of a process that was killed here
+    left(f".file.half-{socket.gethostname()}-1", 1)  # of one that runs
+    left(f".file.half-elsewhere-{ended.pid}", 1)
     write_atomic(tmp_path / "file", "new")
     kept = {path.name for path in tmp_path.iterdir()}
-    assert kept == {"file", ".file.half-3", ".file.txt.half-1"}
+    running = {f".file.half-{socket.gethostname()}-1", f".file.half-elsewhere-{ended.pid}"}
+    assert kept == {"file", ".file.half-3", ".file.txt.half-1", *running}
 
 
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
@@ -59,6 +69,19 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
     assert not list(tmp_path.iterdir())
     write("part")
     assert [path.name for path in tmp_path.rglob("*")] == ["new", "part"]
+
+
+@pytest.mark.parametrize("content", ["a file", "a folder"])
+def test_what_has_its_name_is_on_disk(tmp_path, monkeypatch, content):
+    path = tmp_path / "new"
+    synced = Synced(monkeypatch, path)
+    with atomic_file(path) as half:
+        if content == "a folder":
+            (half / "part").mkdir(parents=True)
+        ((half / "part" / "file") if half.is_dir() else half).write_text("text")
+    assert not synced.lost(tmp_path)
+    of_folder = synced.seen.pop(tmp_path.stat().st_ino)
+    assert of_folder and not any(synced.seen.values())  # the content before, the name after
 
 
 def test_folders_above_are_made_where_they_can_be(tmp_path):
@@ -80,21 +103,24 @@ def test_what_cannot_be_written_is_known_before_the_work(tmp_path):
             check_writable(tmp_path / name, DataError)
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """A system that takes no more than a few bytes in a file."""
+    """A system that takes no more than a few bytes in a file; also in pytest's log."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_what_a_run_keeps_of_its_data_is_one_line_on_a_full_disk(tmp_path, full_disk):
+def test_what_a_run_keeps_of_its_data_is_one_line_on_a_full_disk(tmp_path):
     statistics = Statistics(np.zeros((2, 2, 3), np.float32), np.zeros(3), np.eye(3), 1)
     for name, known in (
         ("classes.json", dataset_info.DatasetInfo(class_names=("ant", "bee"))),
         ("statistics.npz", dataset_info.DatasetInfo(statistics=statistics)),
     ):
-        with pytest.raises(UserError, match=f"{name} could not be written: .*too large"):
+        said = f"{name} could not be written: .*too large"
+        with full_disk(), pytest.raises(UserError, match=said):
             dataset_info.write(tmp_path, known)
     assert not list(tmp_path.iterdir())

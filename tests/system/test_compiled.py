@@ -62,10 +62,12 @@ def test_a_home_that_is_no_folder_is_one_warning(tmp_path):
     assert "give --nokeep_compiled" in warned
 
 
-def test_a_damaged_program_is_compiled_again(tmp_path):
+def test_a_damaged_program_is_compiled_again_and_kept(tmp_path):
     start(tmp_path)
     for file in (tmp_path / "home/.cache/alexnet_jax/compiled").glob("jit_*-cache"):
         file.write_bytes(file.read_bytes()[:100])
     hits, warned = start(tmp_path)
-    assert hits == 0
+    assert hits == 0 and warned
     assert all(line.startswith("warning: ") for line in warned.splitlines())
+    hits, warned = start(tmp_path)
+    assert hits >= 1 and not warned

@@ -29,6 +29,7 @@ from array_record.python import array_record_module
 
 from alexnet_jax.data.prepare.convert import Chunk, Shard
 from alexnet_jax.data.store.statistics import Accumulator
+from alexnet_jax.system.atomic_file import sync, sync_tree
 
 
 @dataclasses.dataclass
@@ -77,7 +78,7 @@ class Partial:
             folder.mkdir(parents=True, exist_ok=True)
         temporary = self._writing / "plan.json"
         temporary.write_text(json.dumps(plan))
-        _sync_file(temporary)
+        sync(temporary)
         temporary.replace(directory / "plan.json")
 
     def note(self, shard: Shard) -> Note | None:
@@ -129,15 +130,15 @@ class Partial:
             os.fsync(file.fileno())
             size = os.fstat(file.fileno()).st_size
         path.replace(self.data / shard.file)
-        _sync_folder(self.data)
+        sync(self.data)
         fields = {f.name: getattr(note, f.name) for f in dataclasses.fields(note)}
         sums = fields.pop("sums")
         temporary = self._writing / "note.npz"
         arrays = sums.arrays() if sums is not None else {}
         np.savez(temporary, text=json.dumps({**fields, "size": size}), **arrays)
-        _sync_file(temporary)
+        sync(temporary)
         temporary.replace(self._note_path(shard))
-        _sync_folder(self._notes)
+        sync(self._notes)
 
     def forget(self, shard: Shard) -> None:
         """Let the next preparation make this shard again."""
@@ -145,11 +146,9 @@ class Partial:
 
     def publish(self, directory: pathlib.Path) -> None:
         """Give the finished data its final name, and remove the rest."""
-        for path in self.data.iterdir():
-            _sync_file(path)
-        _sync_folder(self.data)
+        sync_tree(self.data)
         self.data.rename(directory)
-        _sync_folder(directory.parent)
+        sync(directory.parent)
         shutil.rmtree(self._directory, ignore_errors=True)  # `prepare` removes it too
 
     def _note_path(self, shard: Shard) -> pathlib.Path:
@@ -170,20 +169,3 @@ def _checked(call: Callable[..., None], *arguments: Any) -> None:
     except RuntimeError as error:
         number = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
         raise OSError(number, str(error)) from error
-
-
-def _sync_file(path: pathlib.Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: pathlib.Path) -> None:
-    """Make renames in a folder permanent. Some network filesystems have no such call."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(number)
