@@ -84,11 +84,12 @@ class Block(nnx.Module):
         if self.max_pool and isinstance(self.product, Convolution) and self.name not in activations:
             # A maximum commutes with adding the bias, which then has a quarter of the pixels.
             name, _ = operations.pop(0)
-            xs = keep(name, self.product(xs, self.max_pool))
+            xs = keep(name, self.product(xs, jax.named_scope(name)(self.max_pool)))
         elif self.product is not None:
             xs = keep(self.name, self.product(xs))
         for name, operation in operations:
-            xs = keep(name, operation(xs, call))
+            with jax.named_scope(name):  # for profiles
+                xs = keep(name, operation(xs, call))
         return xs, kept
 
 

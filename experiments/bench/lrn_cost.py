@@ -4,10 +4,12 @@
 
 Alone: milliseconds of the forward pass and of the gradient, of both layers and both columns, for
 windows of 3 to 15 channels, for batch normalization and for none (which reads and writes the
-activations once). In the net: milliseconds of a training step of the full net with each. They are
-measured in turns; a figure is the median of timings, each of --calls calls with one wait at the
-end. On a CPU the process keeps freed memory (support/environment.py). The last line is one JSON
-object.
+activations once), and for the pooling that follows. `over_floor` compares them with the least that
+memory allows, by the time of none: the forward pass reads its input and writes its output, the
+gradient reads the input and the output's gradient and writes one. In the net: milliseconds of a
+training step of the full net with each. They are measured in turns; a figure is the median of
+timings, each of --calls calls with one wait at the end. On a CPU the process keeps freed memory
+(support/environment.py). The last line is one JSON object.
 """
 
 import functools
@@ -20,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from alexnet_jax.net import response_norm
+from alexnet_jax.net import pooling, response_norm
 from alexnet_jax.net.architectures import ARCHITECTURES
 from alexnet_jax.net.layers import Call
 from alexnet_jax.net.norms import BatchNorm
@@ -56,6 +58,7 @@ def contenders(batch: int, dtype: str, calls: int) -> dict[str, Step]:
     training = Call(True, None, jnp.arange(batch), None, range(1), lambda xs: xs[0])
     norms["batch"] = lambda x: BatchNorm(one_column, x.shape[-1])([x], training)[0]
     norms["none"] = lambda x: x * 2
+    norms["pool"] = pooling.max_pool
     mesh = jax.make_mesh((1, 1), (sharding.DATA, sharding.GROUP), devices=jax.devices()[:1])
     jit = functools.partial(jax.jit, compiler_options=sharding.compiler_options(mesh))
     steps = {}
@@ -65,7 +68,8 @@ def contenders(batch: int, dtype: str, calls: int) -> dict[str, Step]:
             return [norm(x) for x in xs]
 
         def gradient(xs, norm=norm):
-            return jax.vjp(functools.partial(forward, norm=norm), xs)[1](xs)
+            ys, back = jax.vjp(functools.partial(forward, norm=norm), xs)
+            return back([x[:, : y.shape[1], : y.shape[2]] for x, y in zip(xs, ys, strict=True)])
 
         for kind, compiled in (("forward", jit(forward)), ("gradient", jit(gradient))):
             run = functools.partial(compiled, xs)
@@ -76,6 +80,16 @@ def contenders(batch: int, dtype: str, calls: int) -> dict[str, Step]:
 def milliseconds(seconds: dict[str, list[float]]) -> dict[str, float]:
     """Return the median of each."""
     return {name: round(1e3 * statistics.median(times), 3) for name, times in seconds.items()}
+
+
+def over_floor(alone: dict[str, float]) -> dict[str, float]:
+    """Return the time of LRN and pooling, in units of what reading and writing alone would take."""
+    maps = sum(size**2 * channels for size, channels in SHAPES)
+    pooled = sum(pooling.pooled(size, 3, 2, False) ** 2 * channels for size, channels in SHAPES)
+    share, once = pooled / maps, alone["none forward"] / 2  # to read, or to write, the maps
+    passes = {"lrn_5 forward": 2.0, "lrn_5 gradient": 3.0}
+    passes |= {"pool forward": 1 + share, "pool gradient": 2 + share}
+    return {name: round(alone[name] / (once * number), 3) for name, number in passes.items()}
 
 
 def define_flags() -> None:
@@ -100,6 +114,7 @@ def main(_) -> None:
         "jax": jax.__version__,
         "alone_ms": alone,
         "n_15_over_n_3": round(both[15] / both[3], 3),
+        "over_floor": over_floor(alone),
     }
     if flags.FLAGS.net:
         nets = {name: OurStep(batch, dtype, **model) for name, model in IN_NET.items()}

@@ -1,6 +1,7 @@
 """Our training step and inference for the benchmarks, compiled as in training, on fixed images."""
 
 import types
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -31,10 +32,21 @@ class OurStep:
       batch: images a step.
       dtype: of the activations.
       arch: paper or small, with the recipe that trains it.
+      devices: one device; None: the first of all.
       model: fields of config.model; lrn__n stands for lrn.n.
+
+    Attributes:
+      state: after the steps that were taken.
     """
 
-    def __init__(self, batch: int, dtype: str, arch: str = "paper", **model: Any):
+    def __init__(
+        self,
+        batch: int,
+        dtype: str,
+        arch: str = "paper",
+        devices: Sequence[jax.Device] | None = None,
+        **model: Any,
+    ):
         config = RECIPES[arch].get_config()
         config.batch_size, config.model.compute_dtype = batch, dtype
         config.model.update_from_flattened_dict(
@@ -42,7 +54,7 @@ class OurStep:
         )
         config.mesh.data = config.mesh.group = 1
         net = resolving.resolve(config.model)
-        mesh = sharding.make_mesh(config.mesh, net.columns, batch)
+        mesh = sharding.make_mesh(config.mesh, net.columns, batch, devices)
         rng, square = np.random.default_rng(0), (config.data.size, config.data.size, 3)
         statistics = types.SimpleNamespace(
             mean_image=np.full(square, MEAN, np.float32),
@@ -60,6 +72,11 @@ class OurStep:
         self._step = make_train_step(config, net, mesh)
         self._predict = make_predict(net, mesh, 1)
         self.state = create_state(config, net, mesh)
+
+    def compile(self) -> str:
+        """Compile the training step, which `train` then uses; return the program's HLO."""
+        self._step = self._step.lower(self.state, self._batch, self._pixel_stats).compile()
+        return self._step.as_text() or ""
 
     def train(self) -> tuple:
         """Begin a training step; return its results, which the caller waits for."""

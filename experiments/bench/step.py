@@ -10,7 +10,8 @@ float images.
 
 PyTorch runs in its own processes (torch_step.py); one that dies, for example for lack of memory, is
 left out. On a CPU all processes keep freed memory (support/environment.py). First start_up.py
-measures how our step starts, its memory, and a checkpoint. The last line is one JSON object.
+measures how our step starts, its memory, and a checkpoint; --nostart leaves that out. The last line
+is one JSON object.
 """
 
 import importlib.util
@@ -78,7 +79,14 @@ def matmul(dtype: str):
 
 
 def operations(name: str) -> tuple[int, int]:
-    """Return the operations of an image, forward and in training; a multiply-add counts as 2."""
+    """Return the operations of an image, forward and in training."""
+    cost = products(name)
+    forward = sum(cost.values())
+    return forward, 3 * forward - cost["conv1"]  # an image has no gradient
+
+
+def products(name: str) -> dict[str, int]:
+    """Return layer -> the operations of its product for an image; a multiply-add counts as 2."""
     config = RECIPES[name].get_config()
     arch = resolving.resolve(config.model)
     names = tuple(layer.name for layer in arch.layers)
@@ -89,9 +97,7 @@ def operations(name: str) -> tuple[int, int]:
 
     images = jax.ShapeDtypeStruct((1, arch.image_size, arch.image_size, 3), jnp.float32)
     shapes = {name: output.shape for name, output in jax.eval_shape(outputs, images).items()}
-    cost = {n: 2 * params[n]["kernel"].size * int(np.prod(shapes[n][2:-1])) for n in names}
-    forward = sum(cost.values())
-    return forward, 3 * forward - cost["conv1"]  # an image has no gradient
+    return {n: 2 * params[n]["kernel"].size * int(np.prod(shapes[n][2:-1])) for n in names}
 
 
 def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:
@@ -112,6 +118,7 @@ def define_flags() -> None:
     turns.define_flags()
     turns.define_turns()
     flags.DEFINE_bool("compile", True, "Also torch.compile.")
+    flags.DEFINE_bool("start", True, "Also how the step starts.")
 
 
 def main(_) -> None:
@@ -121,7 +128,9 @@ def main(_) -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     net = flags.FLAGS.arch, flags.FLAGS.batch, flags.FLAGS.dtype
     arch, batch, dtype = net
-    start = started(*net)  # first: while nothing else uses the device
+    start = (
+        started(*net) if flags.FLAGS.start else None
+    )  # first: while nothing else uses the device
     calls = calls_of(flags.FLAGS.calls)
     ours = OurStep(batch, dtype, arch)
     product, work = matmul(dtype)

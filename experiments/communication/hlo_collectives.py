@@ -13,7 +13,7 @@ _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) (?:\(.*)?\{$")
 _CALL = re.compile(r" call\(.*to_apply=%?([\w.\-]+)")
 _OP = re.compile(rf" = (\(.*?\)|\S+) ({'|'.join(KINDS)})(-start)?\(")
 _NAME = re.compile(r'op_name="([^"]*)"')
-_SHAPE = re.compile(r"([a-z]+\d*(?:e\dm\d\w*)?)\[([\d,]*)\]")
+SHAPE = re.compile(r"([a-z]+\d*(?:e\dm\d\w*)?)\[([\d,]*)\]")
 _LAYER = re.compile(r"/((?:conv|fc)\d|bottleneck)/")
 _DTYPES = {"f": "float", "bf": "bfloat", "s": "int", "u": "uint"}
 
@@ -32,7 +32,7 @@ class Collective:
     @property
     def result_bytes(self) -> int:
         """Bytes of the results on one device."""
-        return sum(_itemsize(dtype) * math.prod(shape) for dtype, shape in self.shapes)
+        return sum(itemsize(dtype) * math.prod(shape) for dtype, shape in self.shapes)
 
     @property
     def received_bytes(self) -> float:
@@ -81,7 +81,7 @@ def _whole_name(inside: str, op_name: str, callers: dict) -> str:
 
 def _collective(op_name: str, op: re.Match, line: str) -> Collective:
     results, kind, start = op.groups()
-    shapes = tuple((dtype, tuple(_numbers(sizes))) for dtype, sizes in _SHAPE.findall(results))
+    shapes = tuple((dtype, tuple(_numbers(sizes))) for dtype, sizes in SHAPE.findall(results))
     if start and kind != "all-reduce":  # (operands, results) of an asynchronous start
         shapes = shapes[len(shapes) // 2 :]
     group = _first_group(line)
@@ -120,7 +120,8 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",") if number]
 
 
-def _itemsize(dtype: str) -> int:
+def itemsize(dtype: str) -> int:
+    """Return the bytes of a number of this HLO type: f32, bf16, pred."""
     if dtype == "pred":
         return 1
     prefix = dtype.rstrip("0123456789")
