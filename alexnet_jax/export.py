@@ -29,7 +29,7 @@ from alexnet_jax.net.values import merge, structure_of
 from alexnet_jax.run import class_names
 from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import atomic_file, write_atomic
+from alexnet_jax.system.atomic_file import atomic_file, check_writable, write_atomic
 from alexnet_jax.system.paths import user_path
 
 FLAGS = flags.FLAGS
@@ -64,6 +64,7 @@ def main(_) -> None:
     if onnx:
         logging.disable(logging.WARNING)  # it lists the packages that it could also convert
         _jax2onnx()
+    check_writable(out, ConfigError)
     split_cpu([FLAGS.workdir])
     restored = restore(FLAGS.workdir, FLAGS.checkpoint, classes=FLAGS.classes)
     views = int(FLAGS.views)

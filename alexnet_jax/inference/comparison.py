@@ -10,6 +10,7 @@ from rich.table import Table
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.ensemble import Tally, averaged, fitted
 from alexnet_jax.inference.predictions import Predictions
+from alexnet_jax.system.progress import counted
 
 TOGETHER, EQUAL, FIT = "together", "equal", "fit"
 WIDTH = 10_000  # characters: a row of the table is one line, however long
@@ -69,7 +70,9 @@ def check_weights(weights: Weights, nets: int) -> None:
     if weights == FIT and nets < 2:
         raise ConfigError(f"--weights=fit needs two nets at least; got {nets}")
     if not isinstance(weights, str) and len(weights) != nets:
-        raise ConfigError(f"--weights has {len(weights)} numbers for {nets} nets")
+        raise ConfigError(
+            f"--weights has {counted(len(weights), 'number')} for {counted(nets, 'net')}"
+        )
 
 
 def _slices(probabilities: np.ndarray, labels: np.ndarray) -> Answers:

@@ -49,7 +49,7 @@ class DatasetInfo:
           DataError: the mean is that of the data, and they are gone.
         """
         if self.statistics is None and data.mean in OF_THE_DATA:
-            raise DataError(f"the run's mean is that of its data, which are gone: {self.missing}")
+            raise self._gone("mean is that")
         return make_pixel_stats(self.statistics, data)
 
     def arch(self, model: ConfigDict) -> architecture.Architecture:
@@ -61,10 +61,14 @@ class DatasetInfo:
         if self.class_names is not None:
             return resolving.resolve(model, len(self.class_names))
         if model.classes == 0:
-            raise DataError(
-                f"the run's classes are those of its data, which are gone: {self.missing}"
-            )
+            raise self._gone("classes are those")
         return resolving.resolve(model)
+
+    def _gone(self, what: str) -> DataError:
+        return DataError(
+            f"the run's {what} of its data, which are gone: {self.missing}; prepare them again "
+            "(python -m alexnet_jax.data.prepare with the run's config.data)"
+        )
 
 
 def of_dataset(dataset: PreparedDataset) -> DatasetInfo:

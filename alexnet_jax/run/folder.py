@@ -185,9 +185,11 @@ def read_config(workdir: pathlib.Path, *, as_it_is: bool = False) -> ConfigDict:
     try:
         config = configs.from_json(path.read_text())
         return config if as_it_is else configs.complete(config)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"{workdir} holds no run: {path} is not there") from None
-    except (OSError, UnicodeDecodeError, ConfigError) as error:
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}; fix that") from error
+    except (UnicodeDecodeError, ConfigError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}; restore it from a copy") from error
 
 

@@ -159,7 +159,9 @@ def restore(
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:
         if not checkpoints.steps():
-            raise CheckpointError(f"{workdir} has no checkpoint yet: train it first")
+            raise CheckpointError(
+                f"{checkpoints.directory} holds no checkpoint: train {workdir} first"
+            )
         info = dataset_info.read(workdir, config.data)
         arch = info.arch(config.model)
         if classes:

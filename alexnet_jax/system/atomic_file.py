@@ -46,7 +46,7 @@ def atomic_file(path: pathlib.Path, error: type[UserError] = UserError) -> Itera
 def write_atomic(path: pathlib.Path, text: str, error: type[UserError] = UserError) -> None:
     """Write a text file; if that fails at any point, the old file is still there."""
     with atomic_file(path, error) as half:
-        half.write_text(text)
+        half.write_text(text, encoding="utf-8")
 
 
 def check_writable(path: pathlib.Path, error: type[UserError] = UserError) -> None:

@@ -3,6 +3,7 @@
 Only a command changes settings of the whole process: signal handlers, logging levels, hooks.
 """
 
+import errno
 import functools
 import inspect
 import logging
@@ -25,6 +26,12 @@ from alexnet_jax.system.interrupt import Stopped, stop_at_once
 USER_ERROR = 2
 # Through absl, Orbax and TFDS log every folder that they open and every error that they also raise;
 # asyncio logs the reads that Orbax abandons.
+WORDS_OF_PYTHON = {
+    "invalid literal for int()": "a whole number",
+    "could not convert string to float": "a number",
+    "Non-boolean argument": "True or False",
+    "Failed to parse": "its fields one by one, as in --config.model.lrn.enabled=False",
+}
 HUSHED = ("absl", "asyncio")
 
 
@@ -51,6 +58,7 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
       main: takes the program's name and the arguments that are not flags.
       words: whether the command takes arguments that are not flags; otherwise they are refused.
     """
+    _open_closed_streams()
     warnings.showwarning = _one_line
     warnings.filterwarnings("ignore", module=r"PIL\.")  # strange metadata, large images
     sys.unraisablehook = _unless_abandoned
@@ -68,10 +76,23 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
 
     def keeping_compiled(argv: list[str]) -> Any:
         compiled.keep_compiled()
-        return main(argv)
+        result = main(argv)
+        if sys.stdout:  # None where the shell closed it
+            sys.stdout.flush()
+        return result
 
     guarded = functools.partial(_guarded, keeping_compiled)
     app.run(guarded, flags_parser=functools.partial(_parse, words=words))
+
+
+def _open_closed_streams() -> None:
+    """Let nothing be opened as stdin, stdout or stderr where the shell closed them (>&-).
+
+    What libraries print would go into that file.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
 
 
 def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
@@ -82,9 +103,15 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
     except Stopped as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
-    except BrokenPipeError:  # whoever reads has enough, as in `| head`
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename:
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to flush
-        distributed.leave(128 + signal.SIGPIPE)
+        if error.errno == errno.EPIPE:  # whoever reads has enough, as in `| head`
+            distributed.leave(128 + signal.SIGPIPE)
+        distributed.leave(
+            _print_error(f"stdout cannot be written: {error.strerror}; free the disk")
+        )
     except jax.errors.JaxRuntimeError as error:
         if (line := _of_the_device(str(error))) is None:
             raise
@@ -123,7 +150,7 @@ def _parse(argv: list[str], words: bool) -> list[str]:
         of_config = error.flagname.startswith("config.") and "config" in flags.FLAGS
         sys.exit(_print_error(_no_config(error.flagname) if of_config else error))
     except (flags.Error, UserError, TypeError, ValueError, OSError) as error:  # any wrong value
-        sys.exit(_print_error(error))
+        sys.exit(_print_error(_expected(str(error))))
     if rest[1:] and not words:
         sys.exit(_print_error(_unexpected(rest[1], argv)))
     return rest
@@ -134,7 +161,22 @@ def not_in_config(given: Sequence[str], error: AttributeError | KeyError) -> str
     why: object = error
     while isinstance(why, Exception):  # an AttributeError of a KeyError, whose str() is quoted
         why = why.args[0]
+    if refused := re.search(r"'(\w+)'", str(why)):
+        named = [flag for flag in given if refused[1] in re.split("[.=]", flag.partition("=")[0])]
+        given = named or given
     return f"a name in {' '.join(given)} is not in the config: {' '.join(str(why).split())}"
+
+
+def _expected(error: str) -> str:
+    """Return the error of a flag's value with what was expected in place of Python's words."""
+    error = re.sub(
+        r"flag (--\w+)=None: Flag .* other than None\.", r"\1 is missing (see --help)", error
+    )
+    for words, expected in WORDS_OF_PYTHON.items():
+        before, found, _ = error.partition(words)
+        if found:
+            return before.rstrip(" ('") + f" expected {expected}"
+    return error
 
 
 def _no_config(field: str) -> str:

@@ -14,6 +14,8 @@ def user_path(text: str | os.PathLike) -> pathlib.Path:
       ConfigError: it is the address of an object store, or ~ is nobody's home.
     """
     text = os.fspath(text)
+    if re.match("(https?|ftp)://", text):
+        raise ConfigError(f"{text} is no path of this machine: download it and give the file")
     if match := re.match(r"([A-Za-z][\w+.-]+):/", text):
         raise ConfigError(
             f"{text} is no path of this machine: mount {match[1]}:// as a folder (gcsfuse for gs, "

@@ -27,14 +27,19 @@ def find(recipe: str) -> str:
         get_config.
 
     Raises:
-      ConfigError: there is no such recipe.
+      ConfigError: there is no such recipe, or it is no Python file.
     """
     file, colon, argument = recipe.partition(":")
     path = pathlib.Path(file)
-    if path.is_file():
+    if path.is_file() and path.suffix != ".json":
         return recipe
     if re.fullmatch(r"\w+", file) and file in names():
         return f"{folder() / file}.py{colon}{argument}"
+    if path.exists():
+        raise ConfigError(
+            f"a recipe is a Python file with get_config; got {file!r} (a run goes on with "
+            "the recipe and the flags that it began with)"
+        )
     known = ", ".join(names())
     raise ConfigError(f"no recipe {file}: give the path of a file, or one of {known}")
 

@@ -68,6 +68,10 @@ def _format(path: pathlib.Path) -> tuple[str, Callable[[pathlib.Path], Weights]]
         start = file.read(9)
     if not start:
         raise ValueError("the file is empty")
+    if start.lower().startswith((b"<!", b"<html", b"<?xml")):
+        raise ValueError("it is a web page: the download did not succeed; download it again")
+    if start == b"version h":
+        raise ValueError("it is a pointer of Git LFS: fetch the file with git lfs pull")
     # The header's length, whose first bytes may be those of any other format, and the header.
     if start[5:] == b"\0\0\0{" or path.suffix == ".safetensors":
         return "safetensors", _safetensors

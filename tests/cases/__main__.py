@@ -5,6 +5,27 @@ import sys
 
 import pytest
 
+TESTS = pathlib.Path(__file__).parents[1]
+# Cases that are tested with their module.
+ELSEWHERE = (
+    "analysis/report/test_page.py",
+    "doctor/test_remedy.py",
+    "doctor/test_signal.py",
+    "experiments/test_sweep.py",
+    "net/test_width.py",
+    "run/test_class_names.py",
+    "run/test_config.py",
+    "run/test_folder.py",
+    "runs/test_analysis.py::test_the_picture_is_there_and_features_are_computed_once",
+    "runs/test_by_hand.py",
+    "system/test_interrupt.py",
+    "system/test_progress.py",
+    "weights/test_init_from.py",
+    "weights/test_pytorch.py::test_the_lines_of_the_readme",
+    "weights/test_runs.py::test_an_exported_file_has_the_mode_of_the_umask",
+    "weights/test_wrapped.py",
+)
+
 
 class Lines:
     """Prints a line for each case, and the whole report of one that fails."""
@@ -26,5 +47,5 @@ class Lines:
 
 
 if __name__ == "__main__":
-    here = str(pathlib.Path(__file__).parent)
-    sys.exit(pytest.main(["-p", "no:terminal", here, *sys.argv[1:]], plugins=[Lines()]))
+    places = [str(TESTS / name) for name in ("cases", *ELSEWHERE)]
+    sys.exit(pytest.main(["-p", "no:terminal", *places, *sys.argv[1:]], plugins=[Lines()]))

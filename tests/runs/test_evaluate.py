@@ -185,7 +185,7 @@ def test_other_images_are_asked_for_only_where_the_runs_own_are_gone(net, tmp_pa
         (["--resize=warp", "--workdir={a}"], "aspect|warp/area|bilinear|lanczos"),
         (["--weights=fit", "--workdir={a}"], "--weights=fit needs two nets at least; got 1"),
         # Before the nets are looked for.
-        (["--weights=1,2", "--workdir=nowhere"], "--weights has 2 numbers for 1 nets"),
+        (["--weights=1,2", "--workdir=nowhere"], "--weights has 2 numbers for 1 net"),
         (
             ["--predictions={a}/kept.npz", "--views=10", "--out=there.npz"],
             "--predictions runs no net, so it takes no --views, --out",
