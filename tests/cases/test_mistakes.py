@@ -29,7 +29,7 @@ CONFIG = "--config=tests/support/narrow_recipe.py"
         ("data.crop=maybe", "flag --config.data.crop=maybe: expected True or False"),
         ("model.lrn=False", "expected its fields one by one"),
         ("data.mean_values=1", "data.mean_values is three numbers; got [1]"),
-        ("epoch=3", "a name in --config.epoch=3 is not in the config: 'epoch' Did you mean epochs"),
+        ("epoch=3", "a name in --config.epoch=3 is not in the config: 'epoch' Did you mean"),
         ("data.dirs=x", "a name in --config.data.dirs=x is not in the config: 'dirs' Did you mean"),
     ],
 )

@@ -44,13 +44,13 @@ def parsed(monkeypatch, *given: str, words: bool = False) -> list[str]:
         ),
         (
             [CONFIG, "--config.modle.width=0.1"],
-            "a name in --config.modle.width=0.1 is not in the config: 'modle' Did you mean model "
-            "instead of modle?",
+            "a name in --config.modle.width=0.1 is not in the config: 'modle' Did you mean "
+            '"model" instead of "modle"?',
         ),
         (
             [CONFIG, "--config.model.widht=0.1"],
-            "a name in --config.model.widht=0.1 is not in the config: 'widht' Did you mean width "
-            "instead of widht?",
+            "a name in --config.model.widht=0.1 is not in the config: 'widht' Did you mean "
+            '"width" instead of "widht"?',
         ),
         (["--colour=red"], "Unknown command line flag 'colour'"),
     ],
