@@ -29,6 +29,7 @@ from absl import flags
 
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.paths import user_path
 from experiments.bench import time_to_train
 from experiments.bench.turns import REPOSITORY
 from experiments.support.terminal import say
@@ -184,7 +185,7 @@ def define_flags() -> None:
 
 def main(_) -> int:
     """Run all parts; return 1 if the record has an error."""
-    path, smoke = pathlib.Path(flags.FLAGS.out), flags.FLAGS.smoke
+    path, smoke = user_path(flags.FLAGS.out), flags.FLAGS.smoke
     end = time.monotonic() + 60 * flags.FLAGS.minutes
     record = {"smoke": smoke, "gpu": gpu(), "parts": {}}
     if path.exists():

@@ -133,7 +133,8 @@ def _part(scopes: list[str], product: bool) -> str:
     last = scopes[-1]
     if not (of := _SCOPE.search(last)):
         if "jvp(" in last:
-            return "augment" if "vmap(" in last else "loss"
+            views = any("vmap(" in scope and not _SCOPE.search(scope) for scope in scopes)
+            return "augment" if views else "loss"
         return "update" if last else "other"
     layer = of.group(1)
     inner = {match.group(2) for scope in scopes if (match := _SCOPE.search(scope))} - {None}

@@ -24,6 +24,7 @@ from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.values import params_of
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.paths import user_path
 from configs import ilsvrc2012
 from experiments.bench.gpu.hlo_traffic import Operation, operations
 from experiments.bench.gpu.layers import work_of
@@ -162,7 +163,7 @@ def main(_) -> None:
         for batch in map(int, flags.FLAGS.batches):
             found = predicted(batch, dtype)
             record["programs"].append(found)
-            write_atomic(pathlib.Path(flags.FLAGS.out), json.dumps(record, indent=1) + "\n")
+            write_atomic(user_path(flags.FLAGS.out), json.dumps(record, indent=1) + "\n")
             show(table(found))
             say(json.dumps({k: v for k, v in found.items() if k not in ("megabytes", "largest")}))
 
