@@ -26,13 +26,14 @@ def calls_of(asked: int | None) -> int:
 
 
 class OurStep:
-    """A net on one device, from its initial parameters.
+    """A net on one device, or on more, from its initial parameters.
 
     Args:
       batch: images a step.
       dtype: of the activations.
       arch: paper or small, with the recipe that trains it.
-      devices: one device; None: the first of all.
+      devices: as many as the mesh has, or more; None: all.
+      mesh: data x group.
       model: fields of config.model; lrn__n stands for lrn.n.
 
     Attributes:
@@ -45,6 +46,7 @@ class OurStep:
         dtype: str,
         arch: str = "paper",
         devices: Sequence[jax.Device] | None = None,
+        mesh: tuple[int, int] = (1, 1),
         **model: Any,
     ):
         config = RECIPES[arch].get_config()
@@ -52,9 +54,9 @@ class OurStep:
         config.model.update_from_flattened_dict(
             {name.replace("__", "."): value for name, value in model.items()}
         )
-        config.mesh.data = config.mesh.group = 1
+        config.mesh.data, config.mesh.group = mesh
         net = resolving.resolve(config.model)
-        mesh = sharding.make_mesh(config.mesh, net.columns, batch, devices)
+        placed = sharding.make_mesh(config.mesh, net.columns, batch, devices)
         rng, square = np.random.default_rng(0), (config.data.size, config.data.size, 3)
         statistics = types.SimpleNamespace(
             mean_image=np.full(square, MEAN, np.float32),
@@ -62,16 +64,16 @@ class OurStep:
             eigenvectors=np.eye(3),
         )
         pixel_stats = make_pixel_stats(statistics, config.data)
-        self._pixel_stats = sharding.put_everywhere(mesh, pixel_stats)  # like the training loop
+        self._pixel_stats = sharding.put_everywhere(placed, pixel_stats)  # like the training loop
         data = {
             "image": rng.integers(0, 256, (batch, *square), np.uint8),
             "label": rng.integers(0, net.classes, batch, np.int32),
         }
         self._size = net.image_size
-        self._batch = sharding.put_batch(mesh, data)
-        self._step = make_train_step(config, net, mesh)
-        self._predict = make_predict(net, mesh, 1)
-        self.state = create_state(config, net, mesh)
+        self._batch = sharding.put_batch(placed, data)
+        self._step = make_train_step(config, net, placed)
+        self._predict = make_predict(net, placed, 1)
+        self.state = create_state(config, net, placed)
 
     def compile(self) -> str:
         """Compile the training step, which `train` then uses; return the program's HLO."""
