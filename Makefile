@@ -2,7 +2,7 @@
 # make test         the tests
 # make test-fast    those that take no more than two seconds each: what a change needs
 # make test-isa     the numerical tests again, with the instructions of processors without AVX-512
-# make lint         checks format, style, types, and the pages of docs/: each link and docstring
+# make lint         checks format, style, types, and that the pages of docs/ make a site: each link
 # make docs         opens these pages as a site
 # Each makes .venv with what it needs. PYTHON=python3.12 chooses the interpreter.
 
