@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -147,3 +149,29 @@ def test_a_class_of_any_name(tmp_path, name):
     assert (made["train"], made["validation"], made["classes"]) == (tiny.TRAIN, tiny.VALIDATION, 3)
     labels = [path.read_text() for path in tmp_path.rglob("label.labels.txt")]
     assert labels == ["".join(f"{label}\n" for label in sorted([name, "bee", "cow"]))]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+@pytest.mark.parametrize(
+    ("lacks", "said"),
+    [
+        ("ensurepip", f"apt install python3.{sys.version_info[1]}-venv"),
+        ("version_info <", "Python 3.11 or newer is needed"),
+    ],
+)
+def test_a_python_that_cannot_make_an_environment(tmp_path, lacks, said):
+    """`make` names the package of Debian that a Python lacks, or the version that is needed."""
+    python = tmp_path / "python"
+    python.write_text(
+        f"""#!/bin/sh\ncase "$2" in *"{lacks}"*) exit 1;; esac\nexec {sys.executable} "$@"\n"""
+    )
+    python.chmod(0o755)
+    venv = tmp_path / "venv"
+    done = subprocess.run(
+        ["make", "--silent", f"PYTHON={python}", f"VENV={venv}", f"{venv}/pip"],
+        cwd=tiny.REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and said in done.stdout and not venv.exists()
+    assert done.stdout.startswith("error: ") and "Traceback" not in done.stderr

@@ -171,7 +171,9 @@ def test_the_picture_is_there_and_features_are_computed_once(run, dataset, figur
     pictures = {f"figure4.{form}" for form in ("png", "svg", "pdf")}
     others = {"features", "neighbours.json", "predictions.json"}
     assert {path.name for path in folder.iterdir()} == pictures | others
-    assert "<svg" in (folder / "figure4.svg").read_text()
+    svg = (folder / "figure4.svg").read_text()
+    assert "<!-- the right class -->" in svg  # of the legend, which has a green patch
+    assert svg.count("fill: #8fd19e") == 8 + 1  # a bar for each image: of three classes all show
     assert (folder / "figure4.pdf").read_bytes().startswith(b"%PDF")
     with Image.open(folder / "figure4.png") as picture:
         assert picture.width > 1000 and len(picture.convert("RGB").getcolors(1 << 24)) > 1000

@@ -72,6 +72,15 @@ def test_charts_can_be_read_on_a_phone(tab, pages):
     assert len(sizes) > 40 and min(sizes) >= 9  # pixels
 
 
+def test_captions_of_columns_are_apart_on_a_phone(tab, pages):
+    tab.open(pages["one"][0], 390)
+    boxes = tab.value(
+        "[...document.querySelectorAll('.names span')].map(x => x.getBoundingClientRect())"
+        ".map(box => [box.top, box.bottom])"
+    )
+    assert len(boxes) == 2 and boxes[0][1] <= boxes[1][0]
+
+
 def test_folded_parts_open_without_a_script(tab, pages):
     tab.open(pages["one"][0], 1280)
     shown = f"[...document.querySelectorAll('details table')].{SEEN}.length"
