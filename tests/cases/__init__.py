@@ -25,7 +25,8 @@ all tests of a file are. Files not in this folder are named from tests/.
 18  runs of older versions: test_old_runs, run/test_config, run/test_folder
 19  waiting is explained: test_waiting, test_folders
 20  names of classes in every command: test_class_names, run/test_class_names
-21  a sweep's picture and effects: experiments/test_sweep
+21  a sweep's picture, intervals and effects: experiments/test_sweep,
+    experiments/test_seed_statistics
 22  small: modes of files (weights/test_runs), "1 step" (system/test_progress), figure 4's colours
     (runs/test_analysis), PyTorch of any width (weights/test_pytorch), the report on a phone
     (analysis/report/test_page)

@@ -11,6 +11,7 @@ ELSEWHERE = (
     "analysis/report/test_page.py",
     "doctor/test_remedy.py",
     "doctor/test_signal.py",
+    "experiments/test_seed_statistics.py",
     "experiments/test_sweep.py",
     "net/test_width.py",
     "run/test_class_names.py",

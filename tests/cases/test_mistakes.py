@@ -134,7 +134,7 @@ def test_a_picture_of_any_name_in_a_run_of_any_name(folder):
 
 @pytest.mark.parametrize("name", ["a=b", "#1,2", "100%", "[x]", "-dash"])
 def test_a_class_of_any_name(tmp_path, name):
-    """Signs in the name of a class, and folders that are links, change nothing."""
+    """Signs in the names of a class and of data.prepared_dir, and links, change nothing."""
     tiny.write_images(tmp_path)
     for split in ("train", "val"):
         (tmp_path / "linked" / split).mkdir(parents=True)
@@ -142,13 +142,22 @@ def test_a_class_of_any_name(tmp_path, name):
             target = tmp_path / "images" / split / given
             (tmp_path / "linked" / split / kept).symlink_to(target)
     flags = ["--config=image_folder", f"--config.data.dir={tmp_path / 'linked'}"]
-    flags += [f"--config.data.prepared_dir={tmp_path / 'prepared'}", "--config.data.size=32"]
+    flags += [f"--config.data.prepared_dir={tmp_path / f'in {name}'}", "--config.data.size=32"]
     done = commands.run("data.prepare", *flags)
     assert done.code == 0, done.err
     made = json.loads(done.out.splitlines()[-1])
     assert (made["train"], made["validation"], made["classes"]) == (tiny.TRAIN, tiny.VALIDATION, 3)
     labels = [path.read_text() for path in tmp_path.rglob("label.labels.txt")]
     assert labels == ["".join(f"{label}\n" for label in sorted([name, "bee", "cow"]))]
+
+
+def test_a_prepared_dir_that_is_not_utf_8_is_refused_first(folder):
+    """ArrayRecord takes no path that is not UTF-8: one line, and nothing is made."""
+    prepared = folder / "latin\udce9"
+    flags = ["--config=image_folder", f"--config.data.dir={folder / 'images'}"]
+    flags.append(f"--config.data.prepared_dir={prepared}")
+    commands.assert_refused("is not UTF-8", "data.prepare", *flags)
+    assert not prepared.exists()
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")

@@ -147,7 +147,10 @@ def _other_builder(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _root(data: ConfigDict) -> pathlib.Path:
-    return user_path(data.prepared_dir or "~/tensorflow_datasets").absolute()
+    root = user_path(data.prepared_dir or "~/tensorflow_datasets").absolute()
+    if re.search("[\\udc80-\\udcff]", str(root)):  # bytes that are no letters
+        raise DataError(f"{str(root)!r} is not UTF-8, as ArrayRecord needs: set data.prepared_dir")
+    return root
 
 
 def _tfds_copy(data: ConfigDict) -> pathlib.Path | None:
