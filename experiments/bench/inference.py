@@ -19,12 +19,11 @@ import jax
 import numpy as np
 from absl import flags
 
-from alexnet_jax.run.folder import environment
 from alexnet_jax.system import command_line
 from experiments.bench import turns
 from experiments.bench.our_step import OurStep, calls_of
 from experiments.bench.turns import Process, take_turns, timed
-from experiments.support.environment import restart_with_kept_memory
+from experiments.support.environment import machine, restart_with_kept_memory
 
 ENGINES = ("onnxruntime", "openvino")
 
@@ -63,8 +62,7 @@ def main(_) -> None:
         }
         for name, took in seconds.items()
     }
-    machine = {name: environment()[name] for name in ("devices", "cores", "vector_bits")}
-    head = {"arch": f.arch, "batch": f.batch, "calls": calls, "jax": jax.__version__, **machine}
+    head = {"arch": f.arch, "batch": f.batch, "calls": calls, "jax": jax.__version__, **machine()}
     print(json.dumps({**head, "inference": result}))
 
 

@@ -34,7 +34,7 @@ from alexnet_jax.system import command_line
 from experiments.bench import turns
 from experiments.bench.our_step import RECIPES, OurStep, calls_of
 from experiments.bench.turns import Process, take_turns, timed
-from experiments.support.environment import restart_with_kept_memory
+from experiments.support.environment import machine, restart_with_kept_memory
 
 TO_FIRST_STEP = ("seconds_to_first_step", "compile_and_first_step_seconds")
 MATMUL = 16384  # size of the product that measures the machine's rate, on an accelerator
@@ -152,7 +152,7 @@ def main(_) -> None:
         "inference": report(infer_seconds, batch, forward, rate),
         "matmul_gflops": rate / 1e9,
         "start": start,
-        "device": f"{jax.devices()[0].platform}:{jax.devices()[0].device_kind}",
+        **machine(),
         "arch": arch,
         "dtype": dtype,
         "calls": calls,

@@ -60,7 +60,7 @@ def main(_) -> None:
     print(
         json.dumps(
             {
-                "device": run["device"],
+                "devices": run["devices"],
                 "train_images_per_second": train,
                 "inference_images_per_second": infer,
                 "loader_images_per_second": loader if loader < math.inf else None,

@@ -1,4 +1,4 @@
-"""Environment variables for a process that computes on a CPU, so that malloc keeps freed memory."""
+"""Where a benchmark runs: the machine, and the variables by which malloc keeps freed memory."""
 
 import importlib.metadata
 import importlib.util
@@ -31,6 +31,13 @@ def restart_with_kept_memory() -> None:
     environment = with_kept_memory(os.environ)
     if environment != os.environ:
         os.execve(sys.executable, sys.orig_argv, environment)
+
+
+def machine() -> dict:
+    """Return the devices, the cores and the width of the processor's vectors, in bits."""
+    from alexnet_jax.run.folder import environment  # PyTorch's processes do not load JAX
+
+    return {name: environment()[name] for name in ("devices", "cores", "vector_bits")}
 
 
 def only_cpu(environment: Mapping[str, str]) -> bool:
