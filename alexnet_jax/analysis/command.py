@@ -51,12 +51,16 @@ def load(*, train: bool = False) -> tuple[Restored, PreparedDataset]:
 
 
 def output_folder(workdir: pathlib.Path) -> pathlib.Path:
-    """Return the folder for the files of the analysis; it is made if it is missing.
+    """Return the folder for the files of the analysis; see `make_folder`."""
+    return make_folder(workdir / FOLDER)
+
+
+def make_folder(folder: pathlib.Path) -> pathlib.Path:
+    """Return the folder; it is made if it is missing.
 
     Raises:
       ConfigError: it cannot be made or written.
     """
-    folder = workdir / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

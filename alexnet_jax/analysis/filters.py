@@ -29,6 +29,29 @@ LABEL, GAP = 30, 14  # pixels high
 INK, PAPER = "black", "white"
 
 
+def grids(kernels: np.ndarray) -> list[np.ndarray]:
+    """Return the filters of each column as a picture, (H, W, 3) uint8.
+
+    Args:
+      kernels: (columns, kh, kw, 3, channels); all are scaled jointly.
+    """
+    grid = filter_grid(kernels)
+    height = (len(grid) - 1) // len(kernels)  # of a column, without the line below it
+    return [grid[c * height : (c + 1) * height + 1] for c in range(len(kernels))]
+
+
+def labels(kernels: np.ndarray) -> list[str]:
+    """Return what to write above each column's filters.
+
+    Args:
+      kernels: (columns, kh, kw, 3, channels), as they act on RGB 0-255.
+    """
+    return [
+        f"column {c + 1}: {share:.0%} of the energy is colour"
+        for c, share in enumerate(shares(kernels)["columns"])
+    ]
+
+
 def picture(kernels: np.ndarray, labels: list[str], magnification: int) -> Image.Image:
     """Return the filters, each column below its label.
 
@@ -37,11 +60,8 @@ def picture(kernels: np.ndarray, labels: list[str], magnification: int) -> Image
       labels: one for each column.
       magnification: pixels for each weight.
     """
-    grid = filter_grid(kernels)
     columns = kernels.shape[0]
-    height = (len(grid) - 1) // columns  # of a column, without the line below it
-    parts = [grid[c * height : (c + 1) * height + 1] for c in range(columns)]
-    parts = [part.repeat(magnification, 0).repeat(magnification, 1) for part in parts]
+    parts = [p.repeat(magnification, 0).repeat(magnification, 1) for p in grids(kernels)]
     each = parts[0].shape[0] + LABEL
     font = ImageFont.load_default(18)
     width = max(parts[0].shape[1], *(math.ceil(font.getlength(label)) for label in labels))
@@ -74,11 +94,8 @@ def filters(
 ) -> dict[str, Any]:
     """Draw analysis/filters.png of a run and return its file, step, columns and filters."""
     step, kernels = read_kernels(workdir, checkpoint)
-    labels = [
-        f"column {c + 1}: {share:.0%} of the energy is colour"
-        for c, share in enumerate(shares(kernels)["columns"])
-    ]
-    made = picture(standardized(kernels) if each else kernels, labels, magnification)
+    shown = standardized(kernels) if each else kernels
+    made = picture(shown, labels(kernels), magnification)
     path = command.output_folder(workdir) / "filters.png"
     with atomic_file(path) as half:
         made.save(half, format="PNG", optimize=True)

@@ -16,9 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.net import figure, listing
+from alexnet_jax.net import listing
 from alexnet_jax.net.architectures import ARCHITECTURES
-from alexnet_jax.system.atomic_file import write_atomic
 
 WIDTH = 120  # characters, if the output is no terminal
 
@@ -55,7 +54,10 @@ def show(arguments) -> None:
         path = pathlib.Path(arguments.figure)
         if path.suffix != ".svg":
             raise UserError(f"--figure is an .svg file; got {path}")
-        write_atomic(path, figure.svg(arch))
+        from alexnet_jax.net import figure  # imports matplotlib, which is slow
+        from alexnet_jax.system import pictures
+
+        pictures.save(figure.draw(arch), path)
         result["figure"] = str(path)
     print(json.dumps(result))
 

@@ -23,6 +23,7 @@ from typing import Any
 from absl import flags
 from matplotlib import pyplot
 
+from alexnet_jax.analysis.figures import TARGET, race
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
@@ -32,10 +33,8 @@ from experiments.support.seed_statistics import mean_and_deviation
 from experiments.sweeps import command
 from experiments.sweeps.runs import Run, Setting, plan
 
-TARGET = 0.25  # training error
 PAPER = 6.0  # times faster
 BIAS_RATE = 2.0  # layer-params-18pct.cfg: epsB over epsW
-STYLES = {"relu": "-", "tanh": "--", "sigmoid": ":"}  # the first two as in the paper's figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,16 +140,11 @@ def summary(curves: dict[Racer, Curves]) -> dict[str, Any]:
 
 
 def draw(curves: dict[Racer, Curves], path: pathlib.Path) -> None:
-    """Draw training error by epoch as the paper does: ReLU solid, tanh dashed."""
+    """Draw training error by epoch, the first activation solid, the second dashed."""
     figure, axes = pyplot.subplots(figsize=(6, 4.5), layout="constrained")
-    for activation, racer in fastest(curves).items():
-        for k, points in enumerate(curves[racer]):
-            label = f"{activation}, rate {racer.rate:g}" if k == 0 else None
-            style = STYLES.get(activation, "-.")
-            axes.plot(*zip(*points, strict=True), style, color="black", linewidth=1, label=label)
-    axes.axhline(TARGET, color="grey", linewidth=0.5)
-    axes.set(xlabel="epochs", ylabel="training error rate", ylim=(0.2, 0.95), xlim=(0, None))
-    axes.legend()
+    labels = {f"{name}, rate {racer.rate:g}": racer for name, racer in fastest(curves).items()}
+    race(axes, {label: curves[racer] for label, racer in labels.items()})
+    axes.set_ylim(0.2, 0.95)
     pictures.save(figure, path)
 
 

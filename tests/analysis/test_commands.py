@@ -17,6 +17,7 @@ COMMANDS = {
     "analysis.figure4.__main__": {
         *(*RUN, "data_dir", "seed", "images", "queries", "classes", "features_dir")
     },
+    "analysis.figures": {*RUN, "data_dir", "out", "figures"},
     "analysis.filters": {*RUN, "each", "magnification"},
     "analysis.report.__main__": {"workdir", "out"},
     "weights.__main__": {*RUN, "out", "arch", "mean", "config"},

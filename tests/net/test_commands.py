@@ -42,7 +42,7 @@ def test_show_draws_and_ends_with_the_totals(tmp_path):
     [
         (("show", "lenet"), "model.arch is one of paper, code2012"),
         (("show", "owt", "--figure=net.png"), "an .svg file; got net.png"),
-        (("show", "owt", "--figure=/nowhere/net.svg"), "/nowhere/net.svg"),
+        (("show", "owt", "--figure=/dev/null/net.svg"), "/dev/null/net.svg"),
     ],
 )
 def test_what_cannot_be_is_one_line(arguments, message):
@@ -88,13 +88,19 @@ def test_a_dropped_layer_is_listed_with_what_it_reads():
     assert listing.operations(net, conv5.layer) == "dropped, pool 3/2"
 
 
-@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
-def test_the_figure_marks_norms_and_crossings(name):
+@pytest.mark.parametrize(
+    ("name", "down"), [("paper", True), *((name, False) for name in architectures.ARCHITECTURES)]
+)
+def test_the_figure_marks_norms_and_crossings_and_says_sizes(name, down):
     net = listing.net_of(name)
-    picture = figure.svg(net)
-    ElementTree.fromstring(picture)
+    (axes,) = figure.draw(net, down=down).axes
+    texts = [text.get_text() for text in axes.texts]
     norms = sum(op == "norm" for layer in net.layers for op in layer.then)
-    assert picture.count(">LRN<") == norms * net.columns
+    assert texts.count("LRN") == norms  # once for both columns
     crossing = [row for row in listing.rows(net) if row.received]
     lines = sum(2 for row in crossing)  # both ways, or both into the sum
-    assert picture.count(figure.CROSS) == lines
+    assert [line.get_color() for line in axes.lines].count(figure.CROSS) == lines
+    if name == "paper":  # figure 2 and section 3.5
+        sizes = {"55x55x48": 2, "27x27x128": 2, "13x13x192": 4, "13x13x128": 2, "2,048": 4}
+        assert {size: texts.count(size) for size in sizes} == sizes
+        assert texts.count("224x224x3") == texts.count("1,000") == 1

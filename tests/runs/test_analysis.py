@@ -15,7 +15,7 @@ from array_record.python import array_record_module
 from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
-from alexnet_jax.analysis import classes, colour, command, filters
+from alexnet_jax.analysis import classes, colour, command, figures, filters
 from alexnet_jax.analysis.features import extraction
 from alexnet_jax.analysis.features.export import export_features, with_names
 from alexnet_jax.analysis.features.extraction import extractor, split_batches
@@ -26,6 +26,8 @@ from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 from alexnet_jax.net import resolving
+from alexnet_jax.net.filters import colour_shares, filter_grid
+from alexnet_jax.net.listing import rows
 from alexnet_jax.run import config, dataset_info
 from alexnet_jax.run import folder as run_folder
 from alexnet_jax.run.checkpoint import Checkpoints
@@ -189,6 +191,49 @@ def test_the_picture_is_there_and_features_are_computed_once(run, dataset, figur
     other = dataclasses.replace(run, state=dataclasses.replace(run.state, params=params))
     with pytest.raises(TypeError, match="NoneType"):
         similar.neighbours(other, dataset, numbers, names, folder / "features")
+
+
+def test_the_paper_s_figures_from_the_run(run, dataset, figure, tmp_path):
+    slide, column = figures.SIZES
+    runs = figures.Runs([run.workdir], "best")
+    (axes,) = runs.figure2()["figure2"](slide).axes
+    texts = [text.get_text() for text in axes.texts]
+    for row in rows(run.arch):
+        if len(row.product) == 3:
+            assert "x".join(map(str, row.product)) in texts
+    assert texts.count("3") == 1  # classes, of both columns
+
+    columns = runs.figure3()["figure3"](column).axes
+    kernels = jax.device_get(run.state.params["conv1"]["kernel"])
+    assert len(columns) == len(kernels) == 2
+    grid = np.concatenate([axes.images[0].get_array()[:-1] for axes in columns])
+    np.testing.assert_array_equal(grid, filter_grid(kernels)[:-1])
+    shares = colour_shares(kernels)
+    for axes, share in zip(columns, shares, strict=True):
+        assert f"{share:.0%} of the energy is colour" in axes.get_title("left")
+
+    left, right = (draw(column) for draw in runs.figure4().values())  # as the fixture left them
+    content = of_folder(run, "predictions.json")
+    bars = [[text.get_text() for text in axes.texts] for axes in left.axes if axes.texts]
+    assert bars == [[line["class"] for line in image["top"]] for image in content["images"]]
+    content = of_folder(run, "neighbours.json")
+    assert sum(len(axes.images) for axes in right.axes) == 3 * (1 + 6)
+    same = [near["label"] == x["label"] for x in content["images"] for near in x["neighbours"]]
+    assert sum(len(axes.patches) for axes in right.axes) == sum(same)  # frames
+
+
+def test_figures_that_cannot_be_drawn_are_named(folder, tmp_path):
+    flags = (f"--workdir={folder / 'run'}", f"--out={tmp_path / 'new'}", "--figures=1,2")
+    done = commands.run("analysis.figures", *flags)
+    assert done.code == 0 and done.err.count("\n") == 1, done
+    assert done.err.startswith("figure 1 is not drawn: ")
+    result = json.loads(done.out.splitlines()[-1])
+    assert list(result["not_drawn"]) == ["1"]
+    names = {f"figure2-{size}.{form}" for size in ("slide", "column") for form in ("svg", "pdf")}
+    assert {path.name for path in (tmp_path / "new").iterdir()} == names
+    assert result["files"] == [
+        str(tmp_path / "new" / pathlib.Path(x).name) for x in result["files"]
+    ]
 
 
 @pytest.mark.parametrize("asked", [{"images": [16]}, {"queries": [0, 99]}])
