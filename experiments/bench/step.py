@@ -58,6 +58,7 @@ def torchs(arch: str, batch: int, dtype: str, calls: int, *, compiled: bool) -> 
         return {}
     program = ["-m", "experiments.bench.torch_step", f"--arch={arch}"]
     program += [f"--batch={batch}", f"--dtype={dtype}", f"--calls={calls}"]
+    program += ["--gpu"] if jax.default_backend() == "gpu" else []
     programs = {"torch_eager": program}
     if compiled:
         programs["torch_compiled"] = [*program, "--compiled"]

@@ -7,6 +7,7 @@ Serves "train" and "infer" (turns.py).
 """
 
 import functools
+import sys
 
 import torch
 from absl import app, flags
@@ -55,12 +56,15 @@ def define_flags() -> None:
     """Define the command line."""
     turns.define_flags()
     flags.DEFINE_bool("compiled", False, "With torch.compile.")
+    flags.DEFINE_bool("gpu", False, "End if PyTorch finds no GPU.")
     flags.DEFINE_integer("calls", 1, "Calls of a timing.")
 
 
 def main(_) -> None:
     """Serve what the flags describe."""
     f = flags.FLAGS
+    if f.gpu and not torch.cuda.is_available():
+        sys.exit(f"PyTorch {torch.__version__} finds no GPU: install one with CUDA")
     train, infer, wait = steps(f.arch, f.batch, f.dtype, compiled=f.compiled)
     runs = {"train": train, "infer": infer}
     timings = {name: turns.timed(run, wait, f.calls) for name, run in runs.items()}

@@ -52,8 +52,9 @@ def seconds_of(folder: pathlib.Path) -> dict[str, float]:
     """Return operation -> seconds, from the profile in a folder; on CPU those of all threads."""
     (path,) = folder.rglob("*.xplane.pb")
     seconds: dict[str, float] = collections.defaultdict(float)
-    for plane in jax.profiler.ProfileData.from_file(str(path)).planes:
-        on_gpu = plane.name.startswith("/device:GPU")
+    planes = list(jax.profiler.ProfileData.from_file(str(path)).planes)
+    on_gpu = [plane for plane in planes if plane.name.startswith("/device:GPU")]
+    for plane in on_gpu or planes:
         for line in plane.lines:
             if on_gpu and not line.name.startswith("Stream"):
                 continue  # sums over the streams
