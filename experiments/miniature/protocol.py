@@ -15,7 +15,7 @@ images. The interval of 95 % is Student's, with the degrees of freedom of the po
 
 Verdict. The paper's sign counts, not its size, since the scale is far below the paper's. agrees:
 the interval has the paper's sign only. disagrees: it has the other sign only. too small to see: it
-has both. not run: fewer than two seeds.
+has both. too few seeds: one. not run: none.
 """
 
 import dataclasses
