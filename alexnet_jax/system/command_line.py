@@ -63,6 +63,7 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")  # strange metadata, large images
     sys.unraisablehook = _unless_abandoned
     logging.getLogger("jax").setLevel(logging.WARNING)  # INFO lists the backends that are missing
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # INFO lists the glyphs of a PDF
     for name in HUSHED:  # a filter, since reading the flags sets absl's level
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.CRITICAL)
     for stream in (sys.stdout, sys.stderr):  # names that the terminal's encoding lacks are escaped

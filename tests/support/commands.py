@@ -53,7 +53,7 @@ def run(module: str, *arguments: str) -> Done:
 @contextlib.contextmanager
 def _as_it_was() -> Iterator[None]:
     """Take back what a command changes of its process: flags, warnings, signals, hooks, logging."""
-    loggers = [logging.getLogger(name) for name in ("", "jax", *HUSHED)]
+    loggers = [logging.getLogger(name) for name in ("", "jax", "fontTools", *HUSHED)]
     before = [(x.level, x.handlers[:], x.filters[:]) for x in loggers]
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     parsed = flags.FLAGS.is_parsed()
