@@ -174,7 +174,7 @@ def test_the_picture_is_there_and_features_are_computed_once(run, dataset, figur
     others = {"features", "neighbours.json", "predictions.json"}
     assert {path.name for path in folder.iterdir()} == pictures | others
     svg = (folder / "figure4.svg").read_text()
-    assert "<!-- the right class -->" in svg  # of the legend, which has a green patch
+    assert ">the right class<" in svg  # of the legend, which has a green patch
     assert svg.count("fill: #8fd19e") == 8 + 1  # a bar for each image: of three classes all show
     assert (folder / "figure4.pdf").read_bytes().startswith(b"%PDF")
     with Image.open(folder / "figure4.png") as picture:
