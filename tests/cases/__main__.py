@@ -17,13 +17,13 @@ ELSEWHERE = (
     "run/test_class_names.py",
     "run/test_config.py",
     "run/test_folder.py",
-    "runs/test_analysis.py::test_the_picture_is_there_and_features_are_computed_once",
+    "runs/test_analysis.py",
     "runs/test_by_hand.py",
     "system/test_interrupt.py",
     "system/test_progress.py",
     "weights/test_init_from.py",
-    "weights/test_pytorch.py::test_the_lines_of_the_readme",
-    "weights/test_runs.py::test_an_exported_file_has_the_mode_of_the_umask",
+    "weights/test_pytorch.py",
+    "weights/test_runs.py",
     "weights/test_wrapped.py",
 )
 
