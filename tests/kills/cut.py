@@ -97,6 +97,14 @@ def after_lines(count: int):
     return stop
 
 
+def last_line(log) -> tuple[str, str]:
+    """Return what a process said, and its last line; its companion says why it ended after it."""
+    limit = time.monotonic() + 20
+    while TOLD not in (said := log.read_text()) and time.monotonic() < limit:
+        time.sleep(0.1)
+    return said, said.splitlines()[-1]
+
+
 def moved(trial) -> int:
     """Kill a run, move its folder, and go on with one core; return whether that went wrong."""
     trial.afresh()
@@ -129,8 +137,8 @@ def disturb(trial, command: Command, ends: list, first: Callable | None = None) 
         of_process = isinstance(how, signal.Signals)
         os.kill(processes[k], how) if of_process else how(k)
         for other in set(range(len(processes))) - ({k} if of_process else set()):
-            code, said = trial.end(processes[other]), trial.log(other).read_text()
-            seconds, last = time.monotonic() - begun, said.splitlines()[-1]
+            code, seconds = trial.end(processes[other]), time.monotonic() - begun
+            said, last = last_line(trial.log(other))
             for kept in re.findall(r"in (\S+) says otherwise", last):
                 os.unlink(kept)
             bad += not (code and last.startswith(TOLD) and "Traceback" not in said)
