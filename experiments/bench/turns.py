@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -82,6 +83,9 @@ def serve(hello: dict, steps: dict[str, Step]) -> None:
 class Process:
     """A Python program that serves: a contender with threads and memory of its own.
 
+    It is stopped between its steps: idle threads of some engines wait in a loop, and would take
+    cores from the others.
+
     Args:
       arguments: of the interpreter: -m, the module, its flags. The program's first line is JSON.
       environment: its variables; None: those of this process.
@@ -110,15 +114,19 @@ class Process:
 
         def step() -> float:
             assert self._process.stdin is not None
+            self._process.send_signal(signal.SIGCONT)
             with contextlib.suppress(BrokenPipeError):  # reading says that it has ended
                 self._process.stdin.write(f"{name}\n")
                 self._process.stdin.flush()
-            return float(self._line())
+            seconds = float(self._line())
+            self._process.send_signal(signal.SIGSTOP)
+            return seconds
 
         return step
 
     def close(self) -> dict:
         """End the program; return its hello."""
+        self._process.send_signal(signal.SIGCONT)
         self._process.communicate()
         return self.hello
 

@@ -48,22 +48,26 @@ def parity() -> list[tuple[str, str]]:
 
 
 def speed() -> list[tuple[str, str]]:
-    """Return images/s and the ratios to PyTorch, of training and inference, by batch."""
-    runs = read("bench_step_cpu.json")["runs"]
-    torch = runs[0]["versions"]["torch"].partition("+")[0].rpartition(".")[0]
+    """Return images/s and the ratios to other programs, of training and inference, by batch."""
+    record = read("bench_step_cpu.json")
     rows = []
-    for kind, name in (("train", "training"), ("inference", "inference")):
-        for batch in sorted({run[kind]["batch"] for run in runs}, reverse=True):
-            these = [run[kind] for run in runs if run[kind]["batch"] == batch]
-            rate = figures.low_to_high([one["images_per_second"] for one in these], ".0f")
-            ratios = [
-                figures.low_to_high([one[f"ratio_to_torch_{form}"] for one in these], ".2f") + "x"
-                for form in ("eager", "compiled")
-            ]
-            times = f", {len(these)} runs" if len(these) > 1 else ""
-            what = f"{name} on 2 CPU cores, batch {batch}{times}, beside PyTorch {torch} eager"
-            rows.append((f"{what}; compiled", f"{rate} images/s: {'; '.join(ratios)}"))
+    for run in (*record["runs"], *record["small"]):
+        trained, torch = run["train"], run["versions"]["torch"].partition("+")[0]
+        net = "the paper's net" if run["arch"] == "paper" else "the net of 64-pixel pictures"
+        what = f"training {net}, batch {trained['batch']}, beside PyTorch {torch} eager; compiled"
+        ratios = (trained[f"ratio_to_torch_{form}"] for form in ("eager", "compiled"))
+        rows.append((what, _rate_and_ratios(trained["images_per_second"], *ratios)))
+    for run in record["inference"]:
+        rates, rivals = run["inference"], ("torch_compiled", "onnxruntime", "openvino")
+        what = f"inference of the paper's net, batch {run['batch']}, beside PyTorch compiled; ONNX "
+        what += "Runtime {}; OpenVINO {}".format(*(rates[name]["version"] for name in rivals[1:]))
+        ratios = (rates[name]["ratio"] for name in rivals)
+        rows.append((what, _rate_and_ratios(rates["ours"]["images_per_second"], *ratios)))
     return rows
+
+
+def _rate_and_ratios(rate: float, *ratios: float) -> str:
+    return f"{rate:.0f} images/s: {'; '.join(f'{ratio:.2f}x' for ratio in ratios)}"
 
 
 def loader() -> list[tuple[str, str]]:
