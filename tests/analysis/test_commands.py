@@ -12,7 +12,7 @@ RUN = {"workdir", "checkpoint"}
 COMMANDS = {
     "analysis.classes": {*RUN, "data_dir", "views", "classes", "rows"},
     "analysis.colour": RUN,
-    "analysis.explore.__main__": {*RUN, "out", "classes"},
+    "analysis.explore.__main__": {*RUN, "out", "classes", "training_images"},
     "analysis.features.__main__": {*RUN, "data_dir", "classes", "layer", "split", "out"},
     "analysis.figure4.__main__": {
         *(*RUN, "data_dir", "seed", "images", "queries", "classes", "features_dir")

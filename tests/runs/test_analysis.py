@@ -370,7 +370,9 @@ def test_explore_writes_a_page_of_pictures_and_names_what_cannot_be_read(folder,
     out = tmp_path / "explore.html"
     images = [folder / "images/val/ant/0.jpg", folder / "images/val/bee/0.jpg", tmp_path / "no.jpg"]
     done = commands.run("analysis.explore", f"--workdir={folder / 'run'}", f"--out={out}", *images)
-    assert done.code == 1 and done.err.count("\n") == 1 and "no.jpg" in done.err, done
+    about, bad = done.err.splitlines()
+    assert done.code == 1 and about.startswith("data: ") and "no.jpg" in bad, done
     result = json.loads(done.out.splitlines()[-1])
     assert result == {"file": str(out), "images": 2, "bad": 1, "bytes": out.stat().st_size}
+    assert '"training">{"searched":' in out.read_text()
     assert out.read_text().count('id="values-1-') == out.read_text().count('id="values-0-') > 8

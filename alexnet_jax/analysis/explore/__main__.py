@@ -1,11 +1,14 @@
 """Look inside a trained net: its maps on your pictures, layer by layer, on one page.
 
-    python -m alexnet_jax.analysis.explore --workdir=DIR IMAGE... [--out=explore.html]
+    python -m alexnet_jax.analysis.explore --workdir=DIR IMAGE... [--out=explore.html] \
+        [--training_images=5000]
 
 Writes DIR/explore.html, or the file that --out names. The page needs no network. It steps through
 the net as figure 2 of the paper has it, and shows at each step the maps of both columns, what
-crosses between them, and the numbers of normalization and pooling under the pointer. Five pictures
-and the paper's net make about 12 MB. A file that cannot be read is named on stderr and left out.
+crosses between them, and the numbers of normalization and pooling under the pointer. Below a unit
+of conv5 or fc7 are the nine training images that drive it most, of as many as --training_images
+says (pieces.py); none, if they are no longer prepared. Five pictures and the paper's net make about
+14 MB. A file that cannot be read is named on stderr and left out.
 
 The values in the page are rounded to half precision (packing.py). The last line is one JSON object:
 file, images, bad, bytes. The exit code is 0, or 1 if a file could not be read.
@@ -18,7 +21,7 @@ import sys
 from absl import flags
 
 from alexnet_jax.analysis import command
-from alexnet_jax.analysis.explore import content, page
+from alexnet_jax.analysis.explore import content, page, pieces
 from alexnet_jax.analysis.explore.activations import looker
 from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import Resize
@@ -31,12 +34,15 @@ from alexnet_jax.system.paths import user_path
 
 FILE = "explore.html"
 MOST = 5  # pictures
+SEARCHED = 5000  # training images: half a minute of the paper's net on two cores
 
 
 def define_flags() -> None:
     """Define the command line."""
     command.define_run_flags(images=False, classes=True)
     flags.DEFINE_string("out", None, f"The file; by default DIR/{FILE}.")
+    text = "How many training images to look at for those that drive a unit most; 0: none."
+    flags.DEFINE_integer("training_images", SEARCHED, text, lower_bound=0)
 
 
 def main(argv: list[str]) -> int:
@@ -51,17 +57,22 @@ def main(argv: list[str]) -> int:
     restored = restore(values.workdir, values.checkpoint, classes=values.classes)
     out = user_path(values.out) if values.out else restored.workdir / FILE
     check_writable(out, ConfigError)
-    look, pictures, bad = looker(restored), [], 0
+    dataset = pieces.training_images(restored, values.training_images)
+    look, pictures, seen, bad = looker(restored), [], [], 0
     config = restored.config.data
     for path, pixels in squares(paths, Resize.of(config), config.workers):
         if isinstance(pixels, BadImageError):
             bad += 1
             print(f"error: {pixels}", file=sys.stderr, flush=True)
             continue
-        pictures.append(content.picture(restored, path, pixels, look(pixels)))
+        seen.append(look(pixels))
+        pictures.append(content.picture(restored, path, pixels, seen[-1]))
     if not pictures:
         raise DataError(f"{out} is not written: not one image could be read")
-    page.write(out, content.net(restored), pictures)
+    of_training = None
+    if dataset is not None:
+        of_training = pieces.pieces(restored, dataset, values.training_images, seen)
+    page.write(out, content.net(restored), pictures, of_training)
     result = {"file": str(out), "images": len(pictures), "bad": bad}
     print(json.dumps({**result, "bytes": os.path.getsize(out)}))
     return 1 if bad else 0

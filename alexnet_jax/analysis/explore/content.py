@@ -153,7 +153,7 @@ def picture(
     params = {name: restored.state.params[name] for name in crossing.needed(arch)}
     return {
         "file": path.name,
-        "jpeg": _jpeg(pixels),
+        "jpeg": jpeg(pixels),
         "answer": {**answer, "central": [names[k] for k in labels]},
         "crossing": {
             layer.name: pack(crossing.of_picture(arch, layer, params, seen.activations))
@@ -194,7 +194,8 @@ def _best(probabilities: np.ndarray) -> list[int]:
     return np.argsort(-probabilities, kind="stable")[:TOP].tolist()
 
 
-def _jpeg(pixels: np.ndarray) -> str:
+def jpeg(pixels: np.ndarray) -> str:
+    """Return (H, W, 3) uint8 as the base64 of a JPEG."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)
     return base64.b64encode(file.getvalue()).decode()

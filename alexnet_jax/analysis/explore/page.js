@@ -14,13 +14,14 @@ async function render(anew) {
   const tensor = has ? await activation(state.picture, step.name) : undefined;
   if (tensor && anew) choose(tensor, step);
   const sheet = has ? sheets(tensor, state, select) : undefined;
-  const [ofLens, ofPanel] = await Promise.all([has ? lens(step, state) : undefined, panel(step, state)]);
+  const [ofLens, ofPanel, nine] = await Promise.all([has ? lens(step, state) : undefined, panel(step, state), pieces(step, state)]);
   if (mine !== shown) return;
   show("figure", figure(state.step, go));
   scrollToHere();
   showWords(step);
   show("lens", ofLens ?? []);
   show("panel", ofPanel ?? []);
+  show("nine", nine ?? []);
   show("maps", sheet ? [h("h2", {}, `The ${tensor.shape.length === 2 ? "units" : "maps"} of ${step.name}`), orders(), sheet.element] : []);
   marks = sheet?.mark ?? (() => {});
   marks(state.column, state.channel);
@@ -52,9 +53,11 @@ async function select(column, channel, byPointer) {
   Object.assign(state, { column, channel });
   marks(column, channel);
   const step = net.steps[state.step], mine = ++shown;
-  const [ofLens, ofPanel] = await Promise.all([lens(step, state), step.kind.endsWith("_crosses") ? panel(step, state) : undefined]);
+  const [ofLens, ofPanel, nine] = await Promise.all([
+    lens(step, state), step.kind.endsWith("_crosses") ? panel(step, state) : undefined, pieces(step, state)]);
   if (mine !== shown) return;
   show("lens", ofLens);
+  show("nine", nine ?? []);
   if (ofPanel) show("panel", ofPanel);
   if (byPointer && innerWidth < 1000) document.getElementById("lens").scrollIntoView({ block: "center" });
 }
@@ -90,7 +93,9 @@ function listen() {
     state.language = state.language === "en" ? "ko" : "en";
     event.target.textContent = state.language === "en" ? "한국어" : "English";
     event.target.lang = state.language === "en" ? "ko" : "en";
-    showWords(net.steps[state.step]);
+    const step = net.steps[state.step];
+    showWords(step);
+    if (kept()?.layers[step.layer]) select(state.column, state.channel, false);
   });
   addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

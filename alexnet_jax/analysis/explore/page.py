@@ -12,13 +12,25 @@ from alexnet_jax.analysis.report.markup import Markup, element, markup
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.atomic_file import write_atomic
 
-SCRIPTS = ("data.js", "draw.js", "net.js", "maps.js", "lenses.js", "panels.js", "page.js")
+SCRIPTS = (
+    "data.js",
+    "draw.js",
+    "net.js",
+    "maps.js",
+    "lenses.js",
+    "pieces.js",
+    "panels.js",
+    "page.js",
+)
 
 Packed = Mapping[str, dict[str, Any]]  # name of an activation -> its values
 
 
 def write(
-    path: pathlib.Path, net: dict[str, Any], pictures: Sequence[tuple[dict[str, Any], Packed]]
+    path: pathlib.Path,
+    net: dict[str, Any],
+    pictures: Sequence[tuple[dict[str, Any], Packed]],
+    pieces: dict[str, Any] | None = None,
 ) -> None:
     """Write the page.
 
@@ -26,21 +38,26 @@ def write(
       path: the file.
       net: what content.net gave.
       pictures: what content.picture gave for each.
+      pieces: what pieces.pieces gave; None: the page has no training images.
 
     Raises:
       DataError: the file cannot be written.
     """
-    write_atomic(path, page(net, pictures), DataError)
+    write_atomic(path, page(net, pictures, pieces), DataError)
 
 
-def page(net: dict[str, Any], pictures: Sequence[tuple[dict[str, Any], Packed]]) -> str:
+def page(
+    net: dict[str, Any],
+    pictures: Sequence[tuple[dict[str, Any], Packed]],
+    pieces: dict[str, Any] | None = None,
+) -> str:
     """Return the whole page.
 
     Values are in elements of their own, so that a browser reads those of a step when it is shown.
     """
     program = "\n".join(_source(name) for name in SCRIPTS)
     content = {"net": net, "pictures": [about for about, _ in pictures]}
-    data = [_data("content", content)]
+    data = [_data("content", content), _data("training", pieces)]
     for index, (_, stored) in enumerate(pictures):
         data += [_data(f"values-{index}-{name}", packed) for name, packed in stored.items()]
     parts = {
@@ -66,7 +83,7 @@ def policy(program: str) -> str:
     )
 
 
-def _data(name: str, content: dict[str, Any]) -> Markup:
+def _data(name: str, content: Any) -> Markup:
     """Return an element with JSON in it. No name in it can end the element."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return element("script", Markup(text), type="application/json", id=name)

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from alexnet_jax.analysis.explore import content, page
+from alexnet_jax.analysis.explore import content, page, pieces
 from alexnet_jax.analysis.explore.activations import looker
 from alexnet_jax.net.response_norm import local_response_norm
 from tests.support import chromium, explored
@@ -29,7 +29,9 @@ def net():
 
 @pytest.fixture(scope="module")
 def text(net):
-    return page.page(content.net(net), explored.pictures(net, FILES))
+    about = content.net(net), explored.pictures(net, FILES)
+    seen = [looker(net)(explored.picture(0))]
+    return page.page(*about, pieces.pieces(net, explored.Training(), 12, seen))
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +179,34 @@ def test_normalization_and_pooling_under_the_pointer_are_those_of_the_net(tab, p
         expected = seen["pool1"][column, 5, min(x // 2, 10), channel]
         np.testing.assert_allclose(largest, expected, rtol=2e-3)
         tab.value(right)
+
+
+@in_a_browser
+def test_a_unit_has_its_nine_training_images(tab, path, text, tmp_path):
+    (kept,) = re.findall(r'<script type="application/json" id="training">(.*?)</script>', text)
+    layers = json.loads(kept)["layers"]
+    tab.open(path, 390)
+    for layer, name in (("conv5", "conv5 3x3"), ("conv5", "conv5: pool"), ("fc7", "fc7: dropout")):
+        step(tab, name)
+        title = tab.value("document.querySelector('#lens h2').textContent")
+        unit, column = (int(number) - 1 for number in re.findall(r"\d+", title)[-2:])
+        nine = layers[layer][f"{column} {unit}"]
+        said = tab.value("[...document.querySelectorAll('.pieces figure')].map(x => x.innerText)")
+        values = [float(line.rpartition("\n")[2]) for line in said]
+        np.testing.assert_allclose(values, [entry["value"] for entry in nine], rtol=1e-4)
+        assert all(line.startswith('<script>alert("x")</script>') for line in said)
+        framed = tab.value("document.querySelectorAll('.pieces .mark').length")
+        assert framed == (9 if layer == "conv5" else 0)
+    pictures = "[...document.querySelectorAll('.pieces img')]"
+    assert tab.value(f"{pictures}.every(x => x.naturalWidth === 96 && x.width >= 96)")
+    tab.value("document.getElementById('language').click()")
+    wait(tab, "document.querySelector('#nine h2').textContent.includes('학습 이미지 9장')")
+    assert tab.value(f"{pictures}[0].alt").startswith("학습 이미지 1: <script>")
+    assert tab.complaints() == []
+
+    other = tmp_path / "without.html"
+    other.write_text(text.replace(kept, "null"))
+    tab.open(other, 390)
+    step(tab, "conv5 3x3")
+    assert tab.value("document.querySelectorAll('.pieces').length") == 0
+    assert tab.complaints() == []
