@@ -18,7 +18,7 @@ from alexnet_jax.doctor.signal import ChanceWatch
 from alexnet_jax.errors import TrainingError
 from alexnet_jax.inference.predictor import batch_size_for, evaluate, make_evaluate_step
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.filters import colour_shares, filter_grid
+from alexnet_jax.net.conv1_filters import colour_shares, filter_grid
 from alexnet_jax.run.by_hand import Rates
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.clock import Clock

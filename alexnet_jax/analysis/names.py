@@ -2,7 +2,7 @@
 
 import collections
 
-from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.run.restore import Restored
 
@@ -19,7 +19,7 @@ def class_names(restored: Restored, dataset: PreparedDataset) -> list[str]:
       dataset: its images.
     """
     classes = dataset.class_names
-    words = restored.dataset_info.words or map(ilsvrc2012.words_of, classes)
+    words = restored.dataset_info.words or map(ilsvrc2012_words.words_of, classes)
     first = [text.split(",")[0].strip() for text in words]
     count = collections.Counter(first)
     return [

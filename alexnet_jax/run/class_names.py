@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.paths import user_path
 
@@ -34,7 +34,7 @@ def outputs_of(
         return outputs
     if len(theirs) == classes:
         numbers = _values(theirs)[0]
-        if numbers and (ours is None or set(ours) == set(ilsvrc2012.words())):
+        if numbers and (ours is None or set(ours) == set(ilsvrc2012_words.words())):
             return tuple(sorted(numbers).index(number) for number in numbers)
         if ours is None and all(re.fullmatch(r"n\d{8}", name) for name in theirs):
             return tuple(sorted(theirs).index(name) for name in theirs)
@@ -115,7 +115,7 @@ def read(path: str, classes: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"--classes={path} has {twice!r} more than once: give each class its name")
-    words = (text or ilsvrc2012.words_of(name) for name, _, text in rows)
+    words = (text or ilsvrc2012_words.words_of(name) for name, _, text in rows)
     return tuple(names), tuple(words)
 
 

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.input.pixel_stats import OF_A_FILE, OF_THE_DATA, make_pixel_stats, read_mean
 from alexnet_jax.data.prepare.prepare import prepared_directory
-from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import CheckpointError, DataError
@@ -76,7 +76,7 @@ def of_dataset(dataset: PreparedDataset) -> DatasetInfo:
     rows = dataset.classes or [{} for _ in dataset.class_names]
     names = dataset.class_names
     words = tuple(
-        str(row.get("words") or ilsvrc2012.words_of(name))
+        str(row.get("words") or ilsvrc2012_words.words_of(name))
         for row, name in zip(rows, names, strict=True)
     )
     return DatasetInfo(names, words, dataset.statistics)
@@ -223,7 +223,7 @@ def _classes(path: pathlib.Path) -> tuple[tuple[str, ...] | None, tuple[str, ...
         rows = json.loads(path.read_text())
         names, words = (tuple(row[key] for row in rows) for key in ("name", "words"))
         # Of wnids the older versions did not know the words.
-        return names, tuple(ilsvrc2012.words_of(text) for text in words)
+        return names, tuple(ilsvrc2012_words.words_of(text) for text in words)
     except FileNotFoundError:
         return None, None
     except (OSError, ValueError, KeyError, TypeError) as error:

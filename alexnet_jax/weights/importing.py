@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.input.pixel_stats import OF_A_FILE
-from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.net import architecture, architectures, resolving
 from alexnet_jax.run import dataset_info
@@ -101,13 +101,13 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
 
 def classes_of(weights: Weights, arch: architecture.Architecture) -> DatasetInfo:
     """Return the names of the classes: those in the file, or ILSVRC's of another program's net."""
-    words = ilsvrc2012.words()
+    words = ilsvrc2012_words.words()
     names = tuple(json.loads(weights.extra.get("class_names", "[]")))
     if not (names or weights.extra) and arch.classes == len(words):
         names = tuple(words)
     if len(names) != arch.classes:
         return DatasetInfo()
-    return DatasetInfo(names, tuple(ilsvrc2012.words_of(name) for name in names))
+    return DatasetInfo(names, tuple(ilsvrc2012_words.words_of(name) for name in names))
 
 
 def _only(weights: Weights) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.analysis import colour, filters
-from alexnet_jax.net.filters import energies, filter_grid
+from alexnet_jax.net.conv1_filters import energies, filter_grid
 
 GREY, RED = np.array([1.0, 1, 1]), np.array([1.0, 0, 0])
 OPPONENT = np.array([1.0, -1, 0])  # red against green: no brightness at all

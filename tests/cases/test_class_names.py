@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from alexnet_jax.data.sources.ilsvrc2012 import words
+from alexnet_jax.data.sources.ilsvrc2012_words import words
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference import predictions
 from alexnet_jax.net import resolving

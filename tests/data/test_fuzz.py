@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet_jax.data.decode.images import BadImageError, to_square
-from alexnet_jax.data.sources.archives import images_of
+from alexnet_jax.data.sources.tar_images import images_of
 from alexnet_jax.errors import DataError
 from tests.support.fuzzing import fuzzed
 from tests.support.zoo import encoded, halves

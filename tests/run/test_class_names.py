@@ -2,11 +2,11 @@
 
 import pytest
 
-from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.errors import DataError
 from alexnet_jax.run import class_names
 
-WNIDS = tuple(ilsvrc2012.words())
+WNIDS = tuple(ilsvrc2012_words.words())
 TEXT_ORDER = tuple(sorted(str(k) for k in range(1000)))  # 0, 1, 10, 100, 101, ...
 
 

@@ -26,7 +26,7 @@ from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 from alexnet_jax.net import resolving
-from alexnet_jax.net.filters import colour_shares, filter_grid
+from alexnet_jax.net.conv1_filters import colour_shares, filter_grid
 from alexnet_jax.net.listing import rows
 from alexnet_jax.run import config, dataset_info
 from alexnet_jax.run import folder as run_folder

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.net import resolving
 from alexnet_jax.weights.container import Weights
 from alexnet_jax.weights.importing import classes_of
 
 
 def test_the_words_of_ilsvrc_are_in_the_order_of_the_labels():
-    words = ilsvrc2012.words()
+    words = ilsvrc2012_words.words()
     assert len(words) == 1000 and list(words) == sorted(words)
     names = list(words.values())
     assert (names[0], names[1]) == ("tench, Tinca tinca", "goldfish, Carassius auratus")
@@ -36,5 +36,5 @@ def test_an_imported_net_knows_its_classes(classes, extra, first):
     arch = resolving.resolve(model)
     info = classes_of(Weights("file", {}, mean=np.zeros(3), extra=extra), arch)
     assert (info.class_names or [None])[0] == first
-    if first in ilsvrc2012.words():
-        assert info.words[0] == ilsvrc2012.words()[first]
+    if first in ilsvrc2012_words.words():
+        assert info.words[0] == ilsvrc2012_words.words()[first]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_jax.net.architecture import Architecture, Layer
-from alexnet_jax.net.filters import share
+from alexnet_jax.net.conv1_filters import share
 
 
 def crossing_layers(arch: Architecture) -> list[Layer]:

@@ -13,11 +13,11 @@ import pathlib
 import re
 import sys
 
-from alexnet_jax.data.sources import ilsvrc2012
-from alexnet_jax.data.sources.archives import Member, TarImages, images_in_order
+from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, class_folders, images, is_image_name
 from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
+from alexnet_jax.data.sources.tar_images import Member, TarImages, images_in_order
 from alexnet_jax.errors import DataError
 
 _STEMS = {"train": "train_images", "validation": "val_images"}
@@ -86,7 +86,7 @@ def flat_source(files: dict[str, list[pathlib.Path]], only: str | None = None) -
         splits[split] = _split(files[split][0], pairs, names, labels)
         parts += [(split, *pair) for pair in zip(names, labels, strict=True)]
     classes: list[dict[str, str | int]] = [
-        {"wnid": wnid, "words": ilsvrc2012.words_of(wnid)} for wnid in class_names
+        {"wnid": wnid, "words": ilsvrc2012_words.words_of(wnid)} for wnid in class_names
     ]
     digest = listing_digest([*class_names, *parts])
     return Source(class_names, splits, digest, tuple(classes), left_out)

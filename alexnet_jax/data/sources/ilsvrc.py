@@ -24,12 +24,12 @@ import pathlib
 import re
 
 from alexnet_jax.data.sources import flat, kaggle, parquet
-from alexnet_jax.data.sources.archives import TarImages, images_of
 from alexnet_jax.data.sources.devkit import Devkit, find_devkit
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, class_folders, images, is_image_name
 from alexnet_jax.data.sources.source import Item, Source, Split, held_out, listing_digest
 from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets, words_of
+from alexnet_jax.data.sources.tar_images import TarImages, images_of
 from alexnet_jax.errors import DataError
 
 _TRAIN = {

@@ -11,7 +11,7 @@ import csv
 import pathlib
 import re
 
-from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.sources.devkit import Devkit, Synset
 from alexnet_jax.errors import DataError
 
@@ -45,7 +45,9 @@ def _kit(path: pathlib.Path) -> Devkit:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
         mapping = path.with_name(_MAPPING)
-        words = _words(mapping.read_text("utf-8")) if mapping.is_file() else ilsvrc2012.words()
+        words = (
+            _words(mapping.read_text("utf-8")) if mapping.is_file() else ilsvrc2012_words.words()
+        )
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path} or {_MAPPING} cannot be read ({error}); fix that") from error
     ids = {wnid: number for number, wnid in enumerate(sorted(words), 1)}

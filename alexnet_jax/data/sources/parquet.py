@@ -16,7 +16,7 @@ from typing import Any
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.sources import ilsvrc2012
+from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.sources.flat import official_name, wnid_in
 from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
 from alexnet_jax.errors import DataError
@@ -60,7 +60,7 @@ def parquet_source(files: dict[str, list[pathlib.Path]], only: str | None = None
         splits[split] = Split(len(listed), item, [label for _, label in listed], in_order=True)
         parts += [(split, *pair) for pair in listed]
     classes: list[dict[str, str | int]] = [
-        {"wnid": wnid, "words": ilsvrc2012.words_of(wnid)} for wnid in class_names
+        {"wnid": wnid, "words": ilsvrc2012_words.words_of(wnid)} for wnid in class_names
     ]
     return Source(class_names, splits, listing_digest([*class_names, *parts]), tuple(classes))
 
@@ -139,7 +139,7 @@ def _wnids(listed: list[tuple[str, int]], folder: pathlib.Path) -> dict[int, str
       DataError: a path and its label say different things, or a label is none.
     """
     wnids: dict[int, str] = {}
-    order = list(ilsvrc2012.words())
+    order = list(ilsvrc2012_words.words())
     for path, label in listed:
         carried = wnid_in(path)
         if carried is None and not 0 <= label < len(order):

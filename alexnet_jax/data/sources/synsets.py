@@ -5,10 +5,10 @@ import pathlib
 import re
 from typing import NamedTuple
 
-from alexnet_jax.data.sources.archives import TarImages, images_of, members
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, class_folders, images
 from alexnet_jax.data.sources.source import Item, Split
+from alexnet_jax.data.sources.tar_images import TarImages, images_of, members
 from alexnet_jax.errors import DataError
 
 _WNID = re.compile(r"n\d{8}")

@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from alexnet_jax.data.decode.images import BadImageError, read_square, to_square
 from alexnet_jax.data.decode.resize import PAPER
-from alexnet_jax.data.sources.archives import TarImages, images_of
+from alexnet_jax.data.sources.tar_images import TarImages, images_of
 from tests.support.zoo import encoded
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8))

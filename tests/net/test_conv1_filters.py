@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet_jax.net.filters import filter_grid
+from alexnet_jax.net.conv1_filters import filter_grid
 
 
 @pytest.mark.parametrize(("filters", "rows", "per_row"), [(48, 3, 16), (16, 1, 16), (5, 1, 5)])
