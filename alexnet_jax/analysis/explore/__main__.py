@@ -8,7 +8,7 @@ the net as figure 2 of the paper has it, and shows at each step the maps of both
 crosses between them, and the numbers of normalization and pooling under the pointer. Below a unit
 of conv5 or fc7 are the nine training images that drive it most, of as many as --training_images
 says (pieces.py); none, if they are no longer prepared. Five pictures and the paper's net make about
-14 MB. A file that cannot be read is named on stderr and left out.
+13 MB. A file that cannot be read is named on stderr and left out.
 
 The values in the page are rounded to half precision (packing.py). The last line is one JSON object:
 file, images, bad, bytes. The exit code is 0, or 1 if a file could not be read.

@@ -31,7 +31,7 @@ from alexnet_jax.system.sharding import compiler_options, data_axis, group_axis
 
 MOST = 9  # images of a unit
 SIDE = 96  # pixels of an image on the page
-ROOM = 2_000_000  # characters for all of it: five pictures of the paper's net take 12 MB beside
+ROOM = 2_000_000  # characters for all of it: five pictures of the paper's net take 11 MB beside
 ENTRY = 60  # characters of one image's entry below a unit
 
 
