@@ -11,7 +11,7 @@ from alexnet_jax.system.paths import user_path
 from alexnet_jax.train import train
 from tests.support import tiny
 
-STORES = ["gs://bucket/run", "s3://bucket/run", "hdfs://host/run"]
+STORES = ["gs://b/run", "s3://b/run", "hdfs://host/run", "abfs://b@account/run", "hf://org/run"]
 
 
 @pytest.mark.parametrize("address", STORES)
