@@ -112,12 +112,14 @@ def moved(trial) -> int:
     expected = tiny.lines(trial.work / "new")
     trial.afresh()
     (process,) = trial.start(training(**on(1, 1)))
-    trial.watch([process], after_lines(8))
+    finished = re.compile(r"new/checkpoints/\d+/")
+    trial.watch([process], lambda _, __, last: any(map(finished.match, last)))
     os.kill(process, signal.SIGKILL)
     trial.end(process)
     (trial.work / "new").rename(trial.work / "moved")
     trial.to_the_end(training(workdir="moved", **on(1, 1)), lambda _: os.sched_setaffinity(0, {0}))
-    said = [line for line in trial.said().splitlines() if "another environment" in line]
+    lines = trial.log(0).read_text().splitlines()
+    said = [line for line in lines if "another environment" in line]
     found = tiny.lines(trial.work / "moved")
     apart = max(abs(a["loss"] / b["loss"] - 1) for a, b in zip(found, expected, strict=True))
     print(f"moved, with one core: {said}; losses apart by {apart:.1g}", flush=True)
