@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from alexnet_jax import recipe
-from alexnet_jax.net.operations import NORMS, Each
+from alexnet_jax.net.operations import NORMS, PerColumn
 from alexnet_jax.train import train
 
 runs = pathlib.Path(tempfile.mkdtemp())
@@ -29,7 +29,7 @@ def rms_norm(x):
     return x * lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-5)
 
 
-NORMS["rms"] = lambda arch, channels: Each(rms_norm)
+NORMS["rms"] = lambda arch, channels: PerColumn(rms_norm)
 
 
 # %%

@@ -59,7 +59,8 @@ def test_the_report(tmp_path):
         assert done.stderr.count(said) == 1
     assert all(len(values) == 2 and min(values) > 0 for values in found["rounds"].values())
     assert found["loader_to_decode"] > 0 and found["threads"] == FLAGS["data.workers"]
-    assert 0 < found["training_to_step"] < 2 and found["data_wait_ms"] >= 0
+    # Near 1; a machine that does other work may give the two turns other cores.
+    assert 0 < found["training_to_step"] < 4 and found["data_wait_ms"] >= 0
     slowest = min(("loader", "transfer", "step"), key=rates.get)
     named = found["limiter"].partition(":")[0]
     assert named in {"loader": ("loader", "decode")}.get(slowest, (slowest,))

@@ -244,7 +244,10 @@ def test_evaluate_refuses_in_one_line(folder, unbroken, tmp_path):
     ]
     refuse("evaluate", cases)
     shutil.copy(unbroken / "config.json", tmp_path)
-    refuse("evaluate", [([f"--workdir={tmp_path}", "--checkpoint=latest"], "train it")])
+    refuse(
+        "evaluate",
+        [([f"--workdir={tmp_path}", "--checkpoint=latest"], "holds no checkpoint: train ")],
+    )
     newer = json.loads((unbroken / "config.json").read_text())
     newer["data"]["zoom"] = 1
     (tmp_path / "config.json").write_text(json.dumps(newer))
