@@ -83,6 +83,9 @@ class TrainingRun:
             f"({feed.split_bytes(dataset) / 1e6:,.0f} MB) {where}"
         )
 
+        if slower := _slower_here(arch, jax.default_backend()):
+            self.log.say(slower)
+
     def restore_or_create(self) -> tuple[TrainState, int]:
         """Return the latest checkpoint's state and its step, or a new state and -1."""
         like = abstract_state(self.config, self.arch, self.mesh)
@@ -259,3 +262,13 @@ class TrainingRun:
             f"the {what} was not finite at step {step}; {last}. A lower optimizer.learning_rate is "
             "the usual remedy"
         )
+
+
+def _slower_here(arch: Architecture, platform: str) -> str:
+    """Return a warning if the net's activations would be faster in float32, or ""."""
+    if platform != "cpu" or arch.compute_dtype == "float32":
+        return ""
+    return (
+        f"model.compute_dtype={arch.compute_dtype} is slower than float32 on a CPU: 0.7x on one "
+        "with AVX512-BF16 (docs/performance.md)"
+    )

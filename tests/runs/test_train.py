@@ -9,6 +9,7 @@ import types
 import numpy as np
 import pytest
 
+from alexnet_jax import training_run
 from alexnet_jax.errors import ConfigError, DataError, TrainingError
 from alexnet_jax.inference import predictor
 from alexnet_jax.net import resolving
@@ -18,6 +19,7 @@ from alexnet_jax.step import create, train_step
 from alexnet_jax.system import sharding
 from alexnet_jax.train import train
 from tests.support import tiny
+from tests.support.narrow_nets import make_arch
 
 
 @pytest.fixture(scope="module")
@@ -339,3 +341,10 @@ def test_losses_at_chance_now_and_then_are_no_plateau(folder, unbroken, tmp_path
     assert together < at_chance.sum()
     train(config(folder, log__plateau_steps=together + 1), tmp_path)
     assert "warning" not in capsys.readouterr().err
+
+
+def test_a_dtype_that_is_slower_here_is_said():
+    paper = make_arch(compute_dtype="bfloat16")
+    assert "bfloat16 is slower than float32 on a CPU" in training_run._slower_here(paper, "cpu")
+    assert not training_run._slower_here(paper, "gpu")
+    assert not training_run._slower_here(make_arch(), "cpu")
