@@ -7,7 +7,7 @@ import json
 import shutil
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alexnet_jax.analysis.report import page
@@ -86,6 +86,7 @@ def edit(values: dict, name: str, value: object, what: str) -> None:
     ),
     BYTES,
 )
+@example([("log.every_steps", [1], "set")], [])  # that the report wrote as it was
 def test_any_config(workdir, edits, raw):
     values = json.loads(json.dumps(CONFIG))
     for name, value, what in edits:

@@ -100,7 +100,7 @@ def _levels(records: Sequence[Record], name: str) -> list[tuple[float, str]]:
 
 def _legend(records: Sequence[Record], *, marked: bool) -> Markup:
     if len(records) == 1:
-        every = records[0].setting("log.every_steps")
+        every = records[0].number("log.every_steps")
         means = f" (means of {counted(every, 'step')})" if every else ""
         train = swatch(0, "train"), f"train{means}"
         keys: list[tuple[str, str]] = [train, (swatch(1), "validation")]

@@ -63,7 +63,8 @@ class Record:
         """Return a setting, or `default` if the run's version had none of that name."""
         return self.settings.get(name, default)
 
-    def _number(self, name: str) -> float | None:
+    def number(self, name: str) -> float | None:
+        """Return a setting that is a number; None if it is missing, or damaged."""
         value = self.setting(name)
         return value if is_number(value) else None
 
@@ -89,7 +90,7 @@ class Record:
     @property
     def epochs(self) -> float | None:
         """Epochs to do."""
-        return self._number("epochs")
+        return self.number("epochs")
 
     @property
     def finished(self) -> bool:
@@ -119,7 +120,7 @@ class Record:
             return next((int(x["images"]) for x in self.validations if "images" in x), None)
         if self.train_images is not None:
             return self.train_images
-        batch, last = self._number("batch_size"), self.lines[-1] if self.lines else None
+        batch, last = self.number("batch_size"), self.lines[-1] if self.lines else None
         if not batch or not last or not last["epoch"]:
             return None
         return round(last["step"] * batch / last["epoch"])  # epoch has four decimals
@@ -129,7 +130,7 @@ class Record:
         if split == "val":
             timed = [x for x in self.validations if x.get("images_per_second")]
             return sum(x.get("images", 0) / x["images_per_second"] for x in timed)
-        total, batch = 0.0, self._number("batch_size") or 0
+        total, batch = 0.0, self.number("batch_size") or 0
         train = [x for x in self.lines if x["split"] == "train"]
         for before, line in itertools.pairwise([{"step": 0}, *train]):
             if rate := line.get("images_per_second"):
