@@ -60,7 +60,7 @@ def effects_figure(seen: Found) -> Figure:
             axes.plot(entry.paper[0], i, "x", color="black")
     axes.set_yticks(range(len(entries)), [entry.name for entry in entries])
     axes.invert_yaxis()
-    axes.set_xlabel("more top-1 error, points (cross: the paper)")
+    axes.set_xlabel("points more (cross: the paper)")
     return figure
 
 
