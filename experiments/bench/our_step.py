@@ -70,7 +70,8 @@ class OurStep:
             "label": rng.integers(0, net.classes, batch, np.int32),
         }
         self._size = net.image_size
-        self._batch = sharding.put_batch(placed, data)
+        mine = sharding.local_rows(placed, batch)
+        self._batch = sharding.put_batch(placed, {name: x[mine] for name, x in data.items()})
         self._step = make_train_step(config, net, placed)
         self._predict = make_predict(net, placed, 1)
         self.state = create_state(config, net, placed)

@@ -8,31 +8,22 @@ gradients; nothing overlaps. The work is a + b x (images of a device), through t
 in milliseconds (default: experiments.bench.gpu.predicted, an H100), halved where the columns are on
 two devices. Columns receive what `communication` counts; gradients are reduced by rings, first
 inside a machine, then between machines, where each device sends its share of them. Links have the
-data sheet's rate in one direction, and a latency that we assume.
+data sheet's rate in one direction, and a latency that we assume; each device has one of its own.
 
---check measures a small net on virtual CPU devices beside the model, with the rate and latency of
-this machine's own reductions. The devices share its cores, so all work takes as long as on one.
+--check measures a small net in two and four processes of this machine beside the model
+(scaling_check.py).
 """
 
 import dataclasses
 import json
 import math
-import os
 import pathlib
-import statistics
 
-import jax
-import jax.numpy as jnp
 from absl import flags
-from jax.sharding import NamedSharding
-from jax.sharding import PartitionSpec as P
 from rich.table import Table
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import command_line
-from experiments.bench.our_step import OurStep
-from experiments.bench.turns import take_turns, timed
-from experiments.communication.hlo_collectives import Collective, collectives
 from experiments.support.terminal import show
 
 RECORD = pathlib.Path(__file__).parents[1] / "records" / "gpu_predicted.json"
@@ -44,7 +35,6 @@ GRADIENT_BYTES = 4 * PARAMETERS  # float32 in either dtype
 IMAGES_90_EPOCHS = 90 * 1_281_167
 IN_MACHINE = 8
 ENOUGH = 0.8  # of the ideal rate
-CHECKED = ((1, 1), (1, 2), (2, 1), (2, 2))  # data x group
 DEVICES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -168,12 +158,12 @@ def best_mesh(
     )
 
 
-def many_devices(work: Work, dtype: str, between: str) -> Table:
+def many_devices(work: Work, dtype: str, inside: str, between: str) -> Table:
     """Return the best mesh of each number of devices for the batch of 128, for 128 on each device,
     and for as many on each as make the devices ENOUGH of the ideal.
     """
-    where = (dtype, LINKS["NVLink (H100)"], LINKS[between])
-    title = f"machines of {IN_MACHINE} by NVLink, {between} between them, {dtype}"
+    where = (dtype, LINKS[inside], LINKS[between])
+    title = f"machines of {IN_MACHINE} by {inside}, {between} between them, {dtype}"
     names = (
         "devices",
         "batch",
@@ -205,67 +195,47 @@ def many_devices(work: Work, dtype: str, between: str) -> Table:
     return shown
 
 
-def reduced(devices: int, size: int):
-    """Return a call that sums `size` bytes over virtual devices."""
-    mesh = jax.make_mesh((devices,), ("d",), devices=jax.devices()[:devices])
-    x = jax.device_put(jnp.ones((devices, size // 4)), NamedSharding(mesh, P("d")))
-    total = jax.jit(
-        jax.shard_map(lambda x: jax.lax.psum(x, "d"), mesh=mesh, in_specs=P("d"), out_specs=P())
-    )
-    return lambda: total(x)
-
-
-def check() -> dict:
-    """Return measured steps of a small net on virtual devices, beside the model's."""
-    small, large = 1 << 16, 1 << 24
-    runs = {f"sum {n}": timed(reduced(2, n), jax.block_until_ready) for n in (small, large)}
-    crossing: dict[str, list[Collective]] = {}
-    for data, group in CHECKED:
-        devices = jax.devices()[: data * group]
-        ours = OurStep(16, "float32", "small", devices, (data, group), width=0.25)
-        crossing[f"{data}x{group}"] = collectives(ours.compile())
-        runs[f"{data}x{group}"] = timed(ours.train, jax.block_until_ready)
-    seconds = {name: statistics.median(times) for name, times in take_turns(runs, 5).items()}
-    # On two devices a sum is a ring of two: `size` bytes received and two exchanges.
-    rate = (large - small) / max(1e-9, seconds[f"sum {large}"] - seconds[f"sum {small}"])
-    latency = max(0.0, seconds[f"sum {small}"] - small / rate) / 2
-    steps = {}
-    for (data, group), (name, made) in zip(CHECKED, crossing.items(), strict=True):
-        received = sum(one.received_bytes for one in made) * data * group / 2
-        model = seconds["1x1"] + received / rate + 2 * len(made) * latency
-        steps[name] = {
-            "megabytes_received": round(sum(one.received_bytes for one in made) / 1e6, 3),
-            "transfers": len(made),
-            "measured_ms": round(1e3 * seconds[name], 1),
-            "model_ms": round(1e3 * model, 1),
-        }
-    return {
-        "gb_per_second": round(rate / 1e9, 2),
-        "latency_us": round(latency * 1e6, 1),
-        "load_average": round(os.getloadavg()[0], 1),
-        "steps": steps,
-    }
+def show_check(found: dict) -> None:
+    """Print the measured steps beside the model's."""
+    title = f"processes of one CPU device on this machine, batch {found['batch']}"
+    names = ("data x group", "MB received", "transfers", "work", "crossing", "model", "measured")
+    shown = Table(*names, "ratio", title=title, title_justify="left")
+    for run in found["runs"]:
+        for name, step in run["steps"].items():
+            times = (f"{step[f'{key}_ms']:,.1f} ms" for key in names[3:])
+            shown.add_row(
+                name.replace("x", " x "),
+                f"{step['megabytes_received']:.2f}",
+                str(step["transfers"]),
+                *times,
+                f"{step['measured_to_model']:.2f}",
+            )
+    show(shown)
 
 
 def define_flags() -> None:
     """Define the command line."""
     flags.DEFINE_enum("dtype", "float32", list(CROSSING), "Of the activations.")
     flags.DEFINE_string("step", None, "Two steps of one device: images:ms,images:ms.")
+    flags.DEFINE_enum("inside", "NVLink (H100)", list(LINKS), "Link inside a machine.")
     flags.DEFINE_enum("between", "InfiniBand 400 Gb/s", list(LINKS), "Link between machines.")
-    flags.DEFINE_bool("check", False, "Measure on virtual devices of this machine.")
+    flags.DEFINE_bool("check", False, "Measure two and four processes of this machine.")
 
 
 def main(_) -> None:
     """Print the tables, or the check."""
     f = flags.FLAGS
     if f.check:
-        jax.config.update("jax_num_cpu_devices", 4)
-        print(json.dumps(check()))
+        from experiments.communication import scaling_check  # which imports this module
+
+        found = scaling_check.check()
+        show_check(found)
+        print(json.dumps(found))
         return
     work = work_of(steps_of(f.step, f.dtype))
     print(f"one device: {1e3 * work.fixed:.2f} ms + {1e6 * work.per_image:.2f} us an image")
     show(two_devices(work, f.dtype))
-    show(many_devices(work, f.dtype, f.between))
+    show(many_devices(work, f.dtype, f.inside, f.between))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """The model of a step on many devices, against cases computed by hand."""
 
+import jax
 import pytest
 
 from alexnet_jax.errors import ConfigError
 from experiments.communication import scaling
+from experiments.communication import scaling_check as check
+from experiments.communication.hlo_collectives import Collective
 from experiments.communication.scaling import Link, Work
 
 LINK = Link(rate=25e9, latency=1e-5)
@@ -70,3 +73,34 @@ def test_the_faster_mesh():
     rate, _, _ = scaling.best_mesh(work, 128, 2, "float32", fast, fast)
     assert rate == pytest.approx(200_000, rel=1e-3)
     assert scaling.best_mesh(work, 128, 1024, "float32", fast, fast)[0] == 0
+
+
+def test_a_link_from_two_sums_of_a_ring():
+    # Three exchanges to scatter and three to gather, each of a quarter of the bytes.
+    small, large = (scaling.reduction(n, 4, LINK) for n in (check.SMALL, check.LARGE))
+    found = check.link_of(4, small, large)
+    assert (found.rate, found.latency) == pytest.approx((LINK.rate, LINK.latency))
+
+
+def test_a_checked_step_is_the_work_of_all_processes_and_what_crosses():
+    forms = (("f32", (100,)), ("f32", (25,)))
+    made = {
+        # Two processes sum 100 and 25 numbers, each array by itself: two exchanges for each.
+        (2, 1): [Collective("all-reduce", "", True, 2, 1, forms)],
+        # Each receives half of a gathered array, in one exchange.
+        (1, 2): [Collective("all-gather", "conv3", False, 2, 1, forms[:1])],
+    }
+    link = Link(1e6, 1e-3)
+    seconds = {f"sum 2 {n}": scaling.reduction(n, 2, link) for n in (check.SMALL, check.LARGE)}
+    # 10 ms + 1 ms an image; two parts of a batch of 16 take the 10 ms twice.
+    seconds |= {"alone 8": 0.018, "alone 16": 0.026, "2x1": 0.0405 * 2, "1x2": 0.0272}
+    steps = check.report(2, seconds, made)["steps"]
+    assert steps["2x1"]["work_ms"] == 36 and steps["2x1"]["crossing_ms"] == 4.5
+    assert steps["2x1"]["measured_to_model"] == 2 and steps["2x1"]["transfers"] == 2
+    assert steps["1x2"]["model_ms"] == 27.2 and steps["1x2"]["measured_to_model"] == 1
+
+
+def test_groups_of_devices_sum():
+    count = jax.device_count()
+    total = check.summed(2, 8)()
+    assert total.shape == (count // 2, 2) and (total == 2).all()
