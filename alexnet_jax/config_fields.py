@@ -12,7 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.architectures import ARCHITECTURES
+from alexnet_jax.net.variants import ARCHITECTURES
 from alexnet_jax.schema import Bound, Field, at_least, check, field, fields, is_number
 
 _SHARE = Bound(lambda value: 0 < value < 1, "above 0 and below 1")

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from alexnet_jax.errors import UserError
 from alexnet_jax.net import listing
-from alexnet_jax.net.architectures import ARCHITECTURES
+from alexnet_jax.net.variants import ARCHITECTURES
 
 WIDTH = 120  # characters, if the output is no terminal
 

@@ -1,6 +1,6 @@
 """AlexNet (NIPS 2012): one forward pass for one device or two.
 
-A row of `architectures.py` says which blocks a net has, `blocks.py` builds them from `layers.py`
+A row of `variants.py` says which blocks a net has, `blocks.py` builds them from `layers.py`
 and `operations.py`, and this file runs them.
 """
 

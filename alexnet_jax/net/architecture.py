@@ -159,8 +159,8 @@ class Architecture:
     widths: Mapping[int, Mapping[str, int]]  # columns -> layer -> channels or neurons per column
     name: str = field(
         "paper",
-        "The row of alexnet_jax/net/architectures.py.",
-        choices="alexnet_jax.net.architectures:ARCHITECTURES",
+        "The row of alexnet_jax/net/variants.py.",
+        choices="alexnet_jax.net.variants:ARCHITECTURES",
         name="arch",
     )
     columns: int = field(2, "Columns: the paper's two GPUs.", choices=(1, 2))

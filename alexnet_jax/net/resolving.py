@@ -14,7 +14,7 @@ from ml_collections.config_dict import placeholder
 from alexnet_jax import schema
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.architecture import Architecture, Layer
-from alexnet_jax.net.architectures import ARCHITECTURES
+from alexnet_jax.net.variants import ARCHITECTURES
 
 
 def overrides(name: str) -> ConfigDict:

@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net import architectures
+from alexnet_jax.net import variants
 from alexnet_jax.system import command_line, recipes
 from alexnet_jax.system.paths import user_path
 from alexnet_jax.weights import files
@@ -30,7 +30,7 @@ _USAGE = "import FILE --out=DIR, or export --workdir=DIR --out=FILE.safetensors"
 
 def define_flags() -> None:
     """Define the flags of both commands."""
-    archs = list(architectures.ARCHITECTURES)
+    archs = list(variants.ARCHITECTURES)
     flags.DEFINE_string("out", None, "The run's folder, or the file.", required=True)
     flags.DEFINE_enum("arch", None, archs, "import: the net, if the file does not name it.")
     flags.DEFINE_string("mean", None, "import: the net's mean, .binaryproto or .npy.")

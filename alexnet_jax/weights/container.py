@@ -22,7 +22,7 @@ class Weights:
     Attributes:
       source: the file or folder, for messages.
       tensors: "conv1.weight" (out, in, kh, kw), "conv1.bias" (out,), ...
-      archs: the rows of net/architectures.py that it can be; (): the source does not say.
+      archs: the rows of net/variants.py that it can be; (): the source does not say.
       model: the fields of config.model that the source sets.
       names: our name of a tensor -> the source's name, where they differ.
       bgr: whether the source's channels, and so its mean files, are blue, green, red.

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.data.input.pixel_stats import OF_A_FILE
 from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.errors import WeightsError
-from alexnet_jax.net import architecture, architectures, resolving
+from alexnet_jax.net import architecture, resolving, variants
 from alexnet_jax.run import dataset_info
 from alexnet_jax.run import folder as run_folder
 from alexnet_jax.run.checkpoint import Checkpoints
@@ -35,7 +35,7 @@ def import_weights(
       weights: what `files.read` gave.
       recipe: a config; its model and data are changed to those of the weights.
       out: the folder; it appears only when it is complete.
-      name: the row of net/architectures.py; "": the weights name it.
+      name: the row of net/variants.py; "": the weights name it.
 
     Returns:
       The run's config and net.
@@ -113,5 +113,5 @@ def classes_of(weights: Weights, arch: architecture.Architecture) -> DatasetInfo
 def _only(weights: Weights) -> str:
     if len(weights.archs) == 1:
         return weights.archs[0]
-    which = " or ".join(f"--arch={name}" for name in weights.archs or architectures.ARCHITECTURES)
+    which = " or ".join(f"--arch={name}" for name in weights.archs or variants.ARCHITECTURES)
     raise WeightsError(f"{weights.source} does not say which net it is: give {which}")

@@ -23,9 +23,9 @@ import jax.numpy as jnp
 from absl import flags
 
 from alexnet_jax.net import pooling, response_norm
-from alexnet_jax.net.architectures import ARCHITECTURES
 from alexnet_jax.net.layers import Call
 from alexnet_jax.net.norms import BatchNorm
+from alexnet_jax.net.variants import ARCHITECTURES
 from alexnet_jax.system import command_line, sharding
 from experiments.bench import turns
 from experiments.bench.our_step import OurStep, calls_of

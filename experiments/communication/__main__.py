@@ -16,7 +16,7 @@ from absl import flags
 from rich.table import Table
 
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net.architectures import ARCHITECTURES
+from alexnet_jax.net.variants import ARCHITECTURES
 from alexnet_jax.system import command_line
 from experiments.communication import described_gpu
 from experiments.communication.hlo_collectives import Collective, added, collectives

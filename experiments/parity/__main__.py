@@ -26,7 +26,7 @@ import torch
 from absl import flags
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.net import architecture, architectures
+from alexnet_jax.net import architecture, variants
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
 from alexnet_jax.system.paths import user_path
@@ -104,7 +104,7 @@ def store(arch: architecture.Architecture, inputs, answer: Answer) -> None:
 def record(row: dict, *, within: bool) -> None:
     """Put a row into the record; it replaces an older one of the same net and images."""
     kept = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    names = list(architectures.ARCHITECTURES)
+    names = list(variants.ARCHITECTURES)
 
     def key(row):
         return (row["images"], names.index(row["arch"]), -row["columns"])
@@ -130,7 +130,7 @@ def record(row: dict, *, within: bool) -> None:
 
 def define_flags() -> None:
     """Define the command line."""
-    names = list(architectures.ARCHITECTURES)
+    names = list(variants.ARCHITECTURES)
     flags.DEFINE_enum("arch", "code2012", names, "Architecture.")
     flags.DEFINE_integer("columns", None, "Of the net; default: the architecture's.")
     flags.DEFINE_string("images", None, "Folder of JPEGs, at any depth; default: noise.")

@@ -3,7 +3,7 @@
 import pytest
 
 from alexnet_jax.net import resolving
-from alexnet_jax.net.architectures import ARCHITECTURES
+from alexnet_jax.net.variants import ARCHITECTURES
 from tests.support import commands, tiny
 
 

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from alexnet_jax.net import architectures, figure, listing, resolving
+from alexnet_jax.net import figure, listing, resolving, variants
 from alexnet_jax.net.values import merge, params_of, structure_of
-from tests.net.test_architectures import COUNTS
+from tests.net.test_variants import COUNTS
 from tests.support import commands
 
 
@@ -52,7 +52,7 @@ def test_what_cannot_be_is_one_line(arguments, message):
     assert line.startswith("error: ") and message in line
 
 
-@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("name", variants.ARCHITECTURES)
 def test_flops_are_those_that_the_compiler_counts(name):
     """XLA leaves out products with padding and counts what is between the products: 7 % less.
 
@@ -89,7 +89,7 @@ def test_a_dropped_layer_is_listed_with_what_it_reads():
 
 
 @pytest.mark.parametrize(
-    ("name", "down"), [("paper", True), *((name, False) for name in architectures.ARCHITECTURES)]
+    ("name", "down"), [("paper", True), *((name, False) for name in variants.ARCHITECTURES)]
 )
 def test_the_figure_marks_norms_and_crossings_and_says_sizes(name, down):
     net = listing.net_of(name)

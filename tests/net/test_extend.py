@@ -10,9 +10,9 @@ from jax import lax
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import listing
-from alexnet_jax.net.architectures import ARCHITECTURES
 from alexnet_jax.net.operations import ACTIVATIONS, NORMS, POOLS, PerColumn
 from alexnet_jax.net.resolving import architecture, resolve
+from alexnet_jax.net.variants import ARCHITECTURES
 from alexnet_jax.train import train
 from tests.support import tiny
 from tests.support.narrow_nets import draw_images, draw_params, make_arch, run, shapes

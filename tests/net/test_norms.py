@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from alexnet_jax.net.architectures import ARCHITECTURES
 from alexnet_jax.net.layers import Call
 from alexnet_jax.net.operations import NORMS
+from alexnet_jax.net.variants import ARCHITECTURES
 from tests.support.narrow_nets import fast_jit
 
 COLUMNS, CHANNELS, EPSILON = 2, 12, 1e-5

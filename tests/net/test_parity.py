@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from alexnet_jax.net import architecture, architectures
+from alexnet_jax.net import architecture, variants
 from experiments.parity import cases, numpy_code2012
 
 pytestmark = pytest.mark.slow
 
 LIMIT = cases.LIMIT
 # Those of small pictures are compared with NumPy in test_small_pictures.py.
-ROWS = [pair for pair in cases.SEEDS if pair[0] in architectures.ARCHITECTURES]
+ROWS = [pair for pair in cases.SEEDS if pair[0] in variants.ARCHITECTURES]
 
 
 @functools.lru_cache(maxsize=1)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net import architectures, resolving
+from alexnet_jax.net import resolving, variants
 from alexnet_jax.net.resolving import architecture
 
 
@@ -23,7 +23,7 @@ def resolve(found=None, **fields):
 
 def test_an_untouched_config_is_the_papers_row():
     paper = resolve()
-    assert paper == dataclasses.replace(architectures.ARCHITECTURES["paper"], drop_layers=())
+    assert paper == dataclasses.replace(variants.ARCHITECTURES["paper"], drop_layers=())
 
 
 def test_the_papers_numbers():
@@ -215,7 +215,7 @@ def test_an_architecture_from_python_is_that_of_the_config(name, changes):
 
 
 def test_an_architecture_from_python_has_the_deviations_that_were_given():
-    init = architectures.ARCHITECTURES["paper"].init
+    init = variants.ARCHITECTURES["paper"].init
     assert architecture("paper", init=init, width=0.25).init == init
     assert architecture("paper", width=0.25).init.std.fc7 == pytest.approx(0.01 * 2)
 

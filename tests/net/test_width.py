@@ -10,8 +10,8 @@ import pytest
 
 from alexnet_jax.net import resolving
 from alexnet_jax.net.alexnet import AlexNet
-from alexnet_jax.net.architectures import ARCHITECTURES
 from alexnet_jax.net.values import merge, params_of, structure_of
+from alexnet_jax.net.variants import ARCHITECTURES
 from tests.support.narrow_nets import fast_jit
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.data.sources import shapes
-from alexnet_jax.net.architectures import ARCHITECTURES
+from alexnet_jax.net.variants import ARCHITECTURES
 from alexnet_jax.train import train
 from tests.support import tiny
 

@@ -14,7 +14,7 @@ from alexnet_jax.analysis.explore.activations import looker
 from alexnet_jax.analysis.explore.packing import pack, unpack
 from alexnet_jax.analysis.features.extraction import activation_names
 from alexnet_jax.errors import DataError
-from alexnet_jax.net import architectures, listing
+from alexnet_jax.net import listing, variants
 from experiments.claims import miniature
 from tests.support import commands, explored
 from tests.support.narrow_nets import SIZE, make_arch
@@ -73,7 +73,7 @@ def test_a_page_holds_what_the_net_gives_to_eleven_bits(net, seen):
     }
 
 
-@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("name", variants.ARCHITECTURES)
 def test_the_steps_of_every_net_are_its_activations(name):
     arch = listing.net_of(name)
     steps = content.steps(arch)[1:-1]

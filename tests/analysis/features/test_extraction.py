@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.analysis.features.extraction import activation_names, last_hidden, make_extract
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net import architectures, resolving
+from alexnet_jax.net import resolving, variants
 from alexnet_jax.system import sharding
 from tests.support.narrow_nets import draw_params, make_arch, names, run
 
@@ -69,7 +69,7 @@ def test_names_are_those_of_the_net():
     assert last_hidden(NET) == ("fc7", "relu7")
     assert last_hidden(make_arch(activation="tanh")) == ("fc7", "tanh7")
     assert last_hidden(make_arch(drop_layers="fc7"))[0] == "fc6"
-    for name in architectures.ARCHITECTURES:
+    for name in variants.ARCHITECTURES:
         assert last_hidden(resolving.resolve(resolving.overrides(name)))[0] in activation_names(
             resolving.resolve(resolving.overrides(name))
         )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net import architecture, architectures, resolving
+from alexnet_jax.net import architecture, resolving, variants
 from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.net.values import params_of, structure_of
 
@@ -100,8 +100,8 @@ def shapes_of(net: architecture.Architecture) -> dict:
 
 
 def test_the_table_holds_these():
-    assert list(architectures.ARCHITECTURES) == list(COUNTS)
-    assert all(row.name == name and row.source for name, row in architectures.ARCHITECTURES.items())
+    assert list(variants.ARCHITECTURES) == list(COUNTS)
+    assert all(row.name == name and row.source for name, row in variants.ARCHITECTURES.items())
 
 
 @pytest.mark.parametrize("name", COUNTS)
