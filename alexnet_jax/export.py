@@ -25,7 +25,7 @@ from jax import Array, export, lax
 
 from alexnet_jax.data.input import ten_crops
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.net.values import merge, structure_of
+from alexnet_jax.net.parameters import merge, structure_of
 from alexnet_jax.run import class_names
 from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system import command_line

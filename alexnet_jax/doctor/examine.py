@@ -19,7 +19,7 @@ from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.doctor.signal import LOOKED_AT, first_dead_layer, spreads
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architecture, resolving
-from alexnet_jax.net.values import merge, structure_of
+from alexnet_jax.net.parameters import merge, structure_of
 from alexnet_jax.run import config as configs
 from alexnet_jax.step import optimizer, schedule
 from alexnet_jax.step.create import create_state

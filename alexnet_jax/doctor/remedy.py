@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.doctor.examine import examine, judge
 from alexnet_jax.net import resolving
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.values import params_of, structure_of
+from alexnet_jax.net.parameters import params_of, structure_of
 
 HOPELESS = ("does not start", "not known to start")  # verdicts of `judge`
 PIXELS = 60.0  # the usual deviation of pixels of 0-255

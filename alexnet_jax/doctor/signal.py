@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.input import ten_crops
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.values import merge, structure_of
+from alexnet_jax.net.parameters import merge, structure_of
 from alexnet_jax.run.restore import SPLIT
 from alexnet_jax.step.state import NetState
 

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.values import merge, structure_of
+from alexnet_jax.net.parameters import merge, structure_of
 from alexnet_jax.system.sharding import data_axis, group_axis, local_specs
 
 

@@ -10,8 +10,8 @@ from rich.table import Table
 from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.net.architecture import Architecture, Layer, PerLayer
 from alexnet_jax.net.blocks import IMAGE_CHANNELS
+from alexnet_jax.net.parameters import params_of
 from alexnet_jax.net.resolving import overrides, resolve
-from alexnet_jax.net.values import params_of
 from alexnet_jax.system.random_streams import root_key
 
 

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.values import params_of, stats_of
+from alexnet_jax.net.parameters import params_of, stats_of
 from alexnet_jax.system.random_streams import root_key
 from alexnet_jax.system.sharding import param_specs, placed
 

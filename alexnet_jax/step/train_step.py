@@ -15,7 +15,7 @@ from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.feed import gather
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.forward import make_forward, mesh_axes
-from alexnet_jax.net.values import stats_of
+from alexnet_jax.net.parameters import stats_of
 from alexnet_jax.step import metrics
 from alexnet_jax.step.create import abstract_state
 from alexnet_jax.step.optimizer import make_optimizer

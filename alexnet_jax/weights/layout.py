@@ -13,7 +13,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from alexnet_jax.net.architecture import Architecture, Layer
-from alexnet_jax.net.values import params_of, stats_of, structure_of
+from alexnet_jax.net.parameters import params_of, stats_of, structure_of
 
 Tensors = dict[str, np.ndarray]  # "conv1.weight", "conv1.bias", ...
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from alexnet_jax.data.decode.images import to_square
 from alexnet_jax.net import architecture, resolving
-from alexnet_jax.net.values import merge, params_of, structure_of
+from alexnet_jax.net.parameters import merge, params_of, structure_of
 
 IMAGES = 2
 GREY = 118  # subtracted from every level, in place of a mean

@@ -15,7 +15,7 @@ from alexnet_jax.doctor import __main__ as command
 from alexnet_jax.doctor import examine
 from alexnet_jax.errors import ConfigError, WeightsError
 from alexnet_jax.net import resolving
-from alexnet_jax.net.values import merge, structure_of
+from alexnet_jax.net.parameters import merge, structure_of
 from alexnet_jax.step import create
 from alexnet_jax.system import sharding
 from alexnet_jax.system.random_streams import stream

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.doctor import signal
 from alexnet_jax.net import resolving
-from alexnet_jax.net.values import merge, structure_of
+from alexnet_jax.net.parameters import merge, structure_of
 from alexnet_jax.step import create
 from tests.support import tiny
 

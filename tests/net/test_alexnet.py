@@ -10,7 +10,7 @@ import pytest
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.alexnet import AlexNet
-from alexnet_jax.net.values import params_of, structure_of
+from alexnet_jax.net.parameters import params_of, structure_of
 from alexnet_jax.net.variants import ARCHITECTURES
 from tests.support import slow_net
 from tests.support.narrow_nets import (

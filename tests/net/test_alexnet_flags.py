@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from alexnet_jax.net.values import merge, params_of, structure_of
+from alexnet_jax.net.parameters import merge, params_of, structure_of
 from tests.support.narrow_nets import draw_images, draw_params, fast_jit, make_arch, run
 
 SMALL = 67  # pixels: 15 -> 7 -> 3 -> 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.net import figure, listing, resolving, variants
-from alexnet_jax.net.values import merge, params_of, structure_of
+from alexnet_jax.net.parameters import merge, params_of, structure_of
 from tests.net.test_variants import COUNTS
 from tests.support import commands
 

@@ -6,8 +6,8 @@ import pytest
 
 from alexnet_jax.net import resolving
 from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net.parameters import params_of
 from alexnet_jax.net.pooling import avg_pool
-from alexnet_jax.net.values import params_of
 
 RNG = np.random.default_rng(0)
 ACTIVE = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh}

@@ -9,7 +9,7 @@ import pytest
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architecture, resolving, variants
 from alexnet_jax.net.alexnet import AlexNet
-from alexnet_jax.net.values import params_of, structure_of
+from alexnet_jax.net.parameters import params_of, structure_of
 
 # Parameters at the row's own classes: original_2012 files (layers-145.cfg and its like) by their
 # filters, channels and outputs; caffe and caffenet by their prototxt; owt by torchvision.

@@ -10,7 +10,7 @@ import pytest
 
 from alexnet_jax.net import resolving
 from alexnet_jax.net.alexnet import AlexNet
-from alexnet_jax.net.values import merge, params_of, structure_of
+from alexnet_jax.net.parameters import merge, params_of, structure_of
 from alexnet_jax.net.variants import ARCHITECTURES
 from tests.support.narrow_nets import fast_jit
 

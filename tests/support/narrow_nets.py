@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from alexnet_jax.net import architecture, resolving
-from alexnet_jax.net.values import merge, params_of, stats_of, structure_of
+from alexnet_jax.net.parameters import merge, params_of, stats_of, structure_of
 
 # Compiles in half the time; these nets are small, so what it makes may be slow.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}

@@ -16,7 +16,7 @@ from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
-from alexnet_jax.net.values import merge, structure_of
+from alexnet_jax.net.parameters import merge, structure_of
 from alexnet_jax.step import create, optimizer, schedule, train_step
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding

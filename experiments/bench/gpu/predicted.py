@@ -21,7 +21,7 @@ from rich.table import Table
 
 from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.values import params_of
+from alexnet_jax.net.parameters import params_of
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
 from alexnet_jax.system.paths import user_path
