@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from alexnet_jax.analysis.explore import crossing, kernels
+from alexnet_jax.analysis.explore import column_energy, kernels
 from alexnet_jax.analysis.explore.activations import VIEWS, Seen
 from alexnet_jax.analysis.explore.packing import pack
 from alexnet_jax.data.input import ten_crops
@@ -53,7 +53,7 @@ def net(restored: Restored) -> dict[str, Any]:
                 "reads": row.layer.reads,
                 "parameters": row.parameters,
                 "received": row.received,
-                "bytes": row.received * jnp.dtype(crossing.dtype_of(arch, row.layer)).itemsize,
+                "bytes": row.received * jnp.dtype(column_energy.dtype_of(arch, row.layer)).itemsize,
             }
             for row in listed
             if row.layer.then or not row.layer.identity
@@ -69,8 +69,8 @@ def net(restored: Restored) -> dict[str, Any]:
             if not row.layer.identity
         },
         "crossing": {
-            layer.name: pack(crossing.shares(values[layer.name], arch.columns))
-            for layer in crossing.crossing_layers(arch)
+            layer.name: pack(column_energy.shares(values[layer.name], arch.columns))
+            for layer in column_energy.crossing_layers(arch)
         },
         "views": ten_crops.view_corners(VIEWS, arch.image_size, restored.config.data.size),
     }
@@ -150,16 +150,16 @@ def picture(
     answer = answers(seen.probabilities, names)
     logits = seen.activations[arch.layers[-1].name][0]
     labels = _best(logits)
-    params = {name: restored.state.params[name] for name in crossing.needed(arch)}
+    params = {name: restored.state.params[name] for name in column_energy.needed(arch)}
     return {
         "file": path.name,
         "jpeg": jpeg(pixels),
         "answer": {**answer, "central": [names[k] for k in labels]},
         "crossing": {
-            layer.name: pack(crossing.of_picture(arch, layer, params, seen.activations))
-            for layer in crossing.crossing_layers(arch)
+            layer.name: pack(column_energy.of_picture(arch, layer, params, seen.activations))
+            for layer in column_energy.crossing_layers(arch)
         },
-        "sum": crossing.summed(arch, params, seen.activations, labels),
+        "sum": column_energy.summed(arch, params, seen.activations, labels),
     }, stored
 
 

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from alexnet_jax.analysis.explore import content, crossing
+from alexnet_jax.analysis.explore import column_energy, content
 from alexnet_jax.analysis.explore.activations import looker
 from alexnet_jax.analysis.explore.packing import pack, unpack
 from alexnet_jax.analysis.features.extraction import activation_names
@@ -101,21 +101,21 @@ def test_packing_keeps_large_tiny_and_no_values():
 def test_shares_of_the_other_column():
     """Column 0's unit reads 3 of its own and 4 of the other; column 1's reads only its own."""
     kernel = np.array([[[3.0], [4.0]], [[0.0], [2.0]]])  # (columns, in, units)
-    np.testing.assert_allclose(crossing.shares(kernel, 2), [[16 / 25], [0]])
-    np.testing.assert_allclose(crossing.shares(kernel, 2, np.array([4.0, 0.25])), [[0.1], [0]])
+    np.testing.assert_allclose(column_energy.shares(kernel, 2), [[16 / 25], [0]])
+    np.testing.assert_allclose(column_energy.shares(kernel, 2, np.array([4.0, 0.25])), [[0.1], [0]])
 
 
 def test_shares_and_sums_on_a_picture(net, seen):
     params, arch = net.state.params, net.arch
     fc6 = next(layer for layer in arch.layers if layer.name == "fc6")
-    assert [x.name for x in crossing.crossing_layers(arch)] == ["conv3", "fc6", "fc7"]
+    assert [x.name for x in column_energy.crossing_layers(arch)] == ["conv3", "fc6", "fc7"]
     inputs = seen.activations["pool5"].astype(np.float64).reshape(2, -1)
     kernel = np.asarray(params["fc6"]["kernel"], np.float64)[1]  # column 1's
     energy = (kernel * inputs.ravel()[:, None]) ** 2
     expected = energy[: inputs.shape[1]].sum(0) / energy.sum(0)
-    found = crossing.of_picture(arch, fc6, params, seen.activations)[1]
+    found = column_energy.of_picture(arch, fc6, params, seen.activations)[1]
     np.testing.assert_allclose(found, expected, rtol=1e-4)
-    for line in crossing.summed(arch, params, seen.activations, range(10)):
+    for line in column_energy.summed(arch, params, seen.activations, range(10)):
         assert math.isclose(sum(line["columns"]) + line["bias"], line["logit"], abs_tol=1e-4)
 
 
@@ -158,5 +158,5 @@ def test_no_image_or_too_many_are_one_line(tmp_path):
 
 def test_one_column_has_nothing_that_crosses():
     arch = make_arch(columns=1)
-    assert crossing.crossing_layers(arch) == []
+    assert column_energy.crossing_layers(arch) == []
     assert not any(step["kind"].endswith("_crosses") for step in content.steps(arch))
