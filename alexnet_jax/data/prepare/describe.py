@@ -6,7 +6,7 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from alexnet_jax.data.prepare.convert import Shard
-from alexnet_jax.data.prepare.shards import Note
+from alexnet_jax.data.prepare.unfinished import Note
 from alexnet_jax.data.sources.source import Source
 from alexnet_jax.data.store import layout
 from alexnet_jax.data.store.layout import Layout

@@ -1,7 +1,7 @@
 """Make a prepared copy of a source, shard by shard.
 
 A shard is a fixed range of items. So the files do not depend on the number of threads or on how
-often the preparation was stopped, and finished shards are not made again (shards.py).
+often the preparation was stopped, and finished shards are not made again (unfinished.py).
 """
 
 import collections
@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterable, Iterator
 from alexnet_jax.data.prepare.convert import Chunk, Shard, convert
 from alexnet_jax.data.prepare.describe import describe
 from alexnet_jax.data.prepare.disk import check_space
-from alexnet_jax.data.prepare.shards import Note, Partial
+from alexnet_jax.data.prepare.unfinished import Note, Partial
 from alexnet_jax.data.sources.source import Source
 from alexnet_jax.data.store.layout import VERSION, Layout
 from alexnet_jax.data.store.statistics import Accumulator
