@@ -14,7 +14,7 @@ from alexnet_jax.data.input import feed
 from alexnet_jax.data.input.loader import Batch, eval_batches, train_batches
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.store.prepared import PreparedDataset
-from alexnet_jax.doctor.signal import ChanceWatch
+from alexnet_jax.doctor.dead_layers import ChanceWatch
 from alexnet_jax.errors import TrainingError
 from alexnet_jax.inference.predictor import batch_size_for, evaluate, make_evaluate_step
 from alexnet_jax.net.architecture import Architecture

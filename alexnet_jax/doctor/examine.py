@@ -16,7 +16,7 @@ from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.loader import train_batches
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
 from alexnet_jax.data.prepare.prepare import prepare
-from alexnet_jax.doctor.signal import LOOKED_AT, first_dead_layer, spreads
+from alexnet_jax.doctor.dead_layers import LOOKED_AT, first_dead_layer, spreads
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architecture, resolving
 from alexnet_jax.net.parameters import merge, structure_of
@@ -49,7 +49,7 @@ WIDTH = 120  # characters, if the output is no terminal
 class Layer:
     """One layer before the first step. Sizes are root mean squares."""
 
-    spread: float  # how much images differ in its output (signal.spreads)
+    spread: float  # how much images differ in its output (dead_layers.spreads)
     weights: float
     gradient: float  # of the loss, with respect to the weights
     move: float  # the first step of the weights, divided by the weights

@@ -19,7 +19,7 @@ all tests of a file are. Files not in this folder are named from tests/.
 13  containers, pipes, encodings, proxies: test_cpu_quota, test_terminals, test_proxies
 14  the exported net elsewhere: test_onnx
 15  devices that copy zeros: test_faulty_devices
-16  a first run that would fail quietly: test_first_run, net/test_width, doctor/test_signal,
+16  a first run that would fail quietly: test_first_run, net/test_width, doctor/test_dead_layers,
     doctor/test_remedy
 17  refused before the preparation: test_before_preparation
 18  runs of older versions: test_old_runs, run/test_config, run/test_folder

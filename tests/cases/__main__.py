@@ -10,7 +10,7 @@ TESTS = pathlib.Path(__file__).parents[1]
 ELSEWHERE = (
     "analysis/report/test_page.py",
     "doctor/test_remedy.py",
-    "doctor/test_signal.py",
+    "doctor/test_dead_layers.py",
     "experiments/test_seed_statistics.py",
     "experiments/test_sweep.py",
     "net/test_width.py",

@@ -150,7 +150,7 @@ def tiny_length(workdir: pathlib.Path) -> int:
     return len((workdir / "metrics.jsonl").read_text().splitlines())
 
 
-def test_signals_save_say_so_in_one_line_and_change_no_bit(folder, unbroken):
+def test_dead_layerss_save_say_so_in_one_line_and_change_no_bit(folder, unbroken):
     workdir, read = folder / "stopped", {"data__resident": "off"}  # others have resident images
     for moment, number, code in (
         (in_a_step, signal.SIGTERM, 143),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from alexnet_jax.doctor import signal
+from alexnet_jax.doctor import dead_layers
 from alexnet_jax.net import resolving
 from alexnet_jax.net.parameters import merge, structure_of
 from alexnet_jax.step import create
@@ -55,7 +55,7 @@ def without_weights(state, *layers: str, factor: float = 0.0):
 
 def test_spread_is_that_of_the_activations(healthy):
     net, state, images = healthy
-    found = signal.spreads(net, state, images)
+    found = dead_layers.spreads(net, state, images)
     assert tuple(found) == LAYERS
     model = merge(structure_of(net), state.params, state.batch_stats)
     _, kept = model(images, activations=tuple(PASSED_ON.values()))
@@ -67,36 +67,36 @@ def test_spread_is_that_of_the_activations(healthy):
 
 
 def test_a_healthy_net_has_no_dead_layer(healthy):
-    assert signal.first_dead_layer(signal.spreads(*healthy)) is None
+    assert dead_layers.first_dead_layer(dead_layers.spreads(*healthy)) is None
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv4", "fc7", "fc8"])
 def test_a_layer_without_weights_is_the_first_dead_one(healthy, layer):
     net, state, images = healthy
-    sizes = signal.spreads(net, without_weights(state, layer), images)
+    sizes = dead_layers.spreads(net, without_weights(state, layer), images)
     assert sizes[layer] < 1e-6
-    assert signal.first_dead_layer(sizes) == layer
+    assert dead_layers.first_dead_layer(sizes) == layer
 
 
 def test_tiny_weights_under_a_bias_are_dead_and_the_first_layer_is_named(healthy):
     net, state, images = healthy
     tiny_weights = without_weights(state, "conv4", "fc6", factor=1e-6)
-    sizes = signal.spreads(net, tiny_weights, images)
-    assert 1e-12 < sizes["conv4"] < signal.DEAD
-    assert signal.first_dead_layer(sizes) == "conv4"
+    sizes = dead_layers.spreads(net, tiny_weights, images)
+    assert 1e-12 < sizes["conv4"] < dead_layers.DEAD
+    assert dead_layers.first_dead_layer(sizes) == "conv4"
 
 
 def test_images_that_are_all_alike_say_nothing(healthy):
     net, state, images = healthy
     alike = jnp.broadcast_to(images[:1], images.shape)
-    assert signal.first_dead_layer(signal.spreads(net, state, alike)) == "conv1"
+    assert dead_layers.first_dead_layer(dead_layers.spreads(net, state, alike)) == "conv1"
 
 
 def test_a_signal_that_vanishes_is_dead_though_images_differ_in_it(healthy):
     net, state, images = healthy
     faint = without_weights(state, "conv3", factor=1e-6)
     faint.params["conv3"]["bias"] = jnp.zeros_like(faint.params["conv3"]["bias"])
-    assert signal.first_dead_layer(signal.spreads(net, faint, images)) == "conv3"
+    assert dead_layers.first_dead_layer(dead_layers.spreads(net, faint, images)) == "conv3"
 
 
 def test_before_training_batch_normalization_has_the_statistics_of_the_images(healthy):
@@ -106,7 +106,7 @@ def test_before_training_batch_normalization_has_the_statistics_of_the_images(he
     state = jax.jit(lambda: create.initial_state(config, net))()
     key = jax.random.key(0)
     found, of_less = (
-        signal.spreads(net, without_weights(state, "conv1", factor=factor), images, key)
+        dead_layers.spreads(net, without_weights(state, "conv1", factor=factor), images, key)
         for factor in (1.0, 0.5)
     )
     assert found["conv1"] > 0.3  # of what has a deviation of 1 before ReLU and pooling
@@ -117,9 +117,11 @@ def watch_of(steps: int, classes: int = 10, plateau: int = 2000, monkeypatch=Non
     model = resolving.overrides("paper")
     model.classes = classes
     log = ConfigDict({"every_steps": 100, "plateau_steps": plateau})
-    watch = signal.ChanceWatch(resolving.resolve(model), None, {}, log, steps)
+    watch = dead_layers.ChanceWatch(resolving.resolve(model), None, {}, log, steps)
     watch._views = lambda: None
-    monkeypatch.setattr(signal, "spreads", lambda *_: {"conv1": 1.0, dead: 0.0} if dead else {})
+    monkeypatch.setattr(
+        dead_layers, "spreads", lambda *_: {"conv1": 1.0, dead: 0.0} if dead else {}
+    )
     return watch
 
 
