@@ -44,7 +44,7 @@ from alexnet_jax.inference.comparison import (
 )
 from alexnet_jax.inference.predictions import Predictions, joined
 from alexnet_jax.inference.predictor import Predictor, batch_size_for, make_predict, predicted
-from alexnet_jax.run import class_names, evaluations
+from alexnet_jax.run import class_matching, evaluations
 from alexnet_jax.run.folder import REPORT_FILE
 from alexnet_jax.run.restore import SPLIT, Restored, restore, split_cpu
 from alexnet_jax.system import command_line
@@ -68,7 +68,7 @@ def define_flags() -> None:
     text = "Of the images; ILSVRC-2010 has a test split (table 1)."
     flags.DEFINE_enum("split", SPLIT, [SPLIT, "test"], text)
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
-    flags.DEFINE_string("classes", "", class_names.FLAG)
+    flags.DEFINE_string("classes", "", class_matching.FLAG)
     text = "Of a net on images of some of its classes: over all of them, or over these only."
     flags.DEFINE_enum("softmax", "all", ["all", "these"], text)
     flags.DEFINE_string("out", "", "An .npz that keeps the probabilities of each image.")

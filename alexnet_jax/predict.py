@@ -21,7 +21,7 @@ from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import batch_size_for, predicted, predictor
-from alexnet_jax.run import class_names
+from alexnet_jax.run import class_matching
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
 
@@ -35,7 +35,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("top", 5, "Classes to name for each picture.", lower_bound=1)
     views = [str(views) for views in ten_crops.VIEWS]
     flags.DEFINE_enum("views", "1", views, "Views of each picture (paper 4.1).")
-    flags.DEFINE_string("classes", "", class_names.FLAG)
+    flags.DEFINE_string("classes", "", class_matching.FLAG)
     flags.DEFINE_bool("json", False, "Print a line of JSON for each picture.")
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 

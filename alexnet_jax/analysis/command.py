@@ -11,7 +11,7 @@ from rich.console import Console
 
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.run import class_names
+from alexnet_jax.run import class_matching
 from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system.atomic_file import write_atomic
 
@@ -39,7 +39,7 @@ def define_run_flags(*, several: bool = False, images: bool = True, classes: boo
         text = "Images, train/<class>/<file> and val/<class>/<file>, in place of the run's."
         flags.DEFINE_string("data_dir", "", text)
     if classes:
-        flags.DEFINE_string("classes", "", class_names.FLAG)
+        flags.DEFINE_string("classes", "", class_matching.FLAG)
 
 
 def load(*, train: bool = False) -> tuple[Restored, PreparedDataset]:

@@ -8,7 +8,7 @@ import numpy as np
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.comparison import Answers
-from alexnet_jax.run import class_names
+from alexnet_jax.run import class_matching
 from alexnet_jax.run.restore import Restored
 
 
@@ -53,7 +53,7 @@ def of_these(answers: Answers, outputs: Sequence[Sequence[int]]) -> Answers:
 def say(restored: Restored, dataset: PreparedDataset, outputs: Sequence[int], softmax: str) -> None:
     """Print how the classes of the images were matched with the net's, unless they are the same."""
     theirs, ours = dataset.class_names, restored.dataset_info.class_names
-    text = class_names.line(ours, theirs, outputs[: len(theirs)])
+    text = class_matching.line(ours, theirs, outputs[: len(theirs)])
     if len(theirs) < restored.arch.classes:
         other = "these" if softmax == "all" else "all"
         text += (

@@ -16,8 +16,7 @@ from alexnet_jax.data.sources import cifar10, folders, ilsvrc, layouts, tiny_ima
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.run import class_names as class_names_of
-from alexnet_jax.run import dataset_info
+from alexnet_jax.run import class_matching, dataset_info
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import check, fingerprint
 from alexnet_jax.run.dataset_info import DatasetInfo
@@ -121,13 +120,13 @@ class Restored:
         return self.dataset_info.words or tuple(numbers)
 
     def outputs(self, class_names: Sequence[str], where: object) -> tuple[int, ...]:
-        """Return the net's output for each class of some images; see `class_names.outputs_of`.
+        """Return the net's output for each class of some images; see `class_matching.outputs_of`.
 
         Raises:
           DataError: the images, which `where` names, have other classes.
         """
         ours = self.dataset_info.class_names
-        return class_names_of.outputs_of(ours, class_names, self.arch.classes, self.workdir, where)
+        return class_matching.outputs_of(ours, class_names, self.arch.classes, self.workdir, where)
 
 
 def restore(
@@ -165,7 +164,7 @@ def restore(
         info = dataset_info.read(workdir, config.data)
         arch = info.arch(config.model)
         if classes:
-            names, words = class_names_of.read(classes, arch.classes)
+            names, words = class_matching.read(classes, arch.classes)
             info = dataclasses.replace(info, class_names=names, words=words)
         mesh = mesh or _mesh(config.mesh, arch.columns)
         state = checkpoints.restore(abstract_net(arch, mesh), checkpoint)

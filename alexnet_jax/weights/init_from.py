@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.errors import ConfigError, DataError, WeightsError
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.run import dataset_info, folder
-from alexnet_jax.run.class_names import outputs_of, some
+from alexnet_jax.run.class_matching import outputs_of, some
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from alexnet_jax.system.paths import user_path

@@ -5,7 +5,7 @@ prints that line. A test called test_item_N... is of number N of this list; of t
 all tests of a file are. Files not in this folder are named from tests/.
 
  1  a path or a version that a checkpoint does not survive: test_checkpoint_paths
- 2  nets without names of classes, some of a net's classes: test_class_names, run/test_class_names
+ 2  nets without class names, some of a net's classes: test_class_names, run/test_class_matching
  3  what a listing leaves out: test_folders
  4  wrapped folders, names like splits, one class: test_folders
  5  the held-out part of each class: test_folders
@@ -24,7 +24,7 @@ all tests of a file are. Files not in this folder are named from tests/.
 17  refused before the preparation: test_before_preparation
 18  runs of older versions: test_old_runs, run/test_config, run/test_folder
 19  waiting is explained: test_waiting, test_folders
-20  names of classes in every command: test_class_names, run/test_class_names
+20  names of classes in every command: test_class_names, run/test_class_matching
 21  a sweep's picture, intervals and effects: experiments/test_sweep,
     experiments/test_seed_statistics
 22  small: modes of files (weights/test_runs), "1 step" (system/test_progress), figure 4's colours

@@ -14,7 +14,7 @@ ELSEWHERE = (
     "experiments/test_seed_statistics.py",
     "experiments/test_sweep.py",
     "net/test_width.py",
-    "run/test_class_names.py",
+    "run/test_class_matching.py",
     "run/test_config.py",
     "run/test_folder.py",
     "runs/test_analysis.py",

@@ -4,7 +4,7 @@ import pytest
 
 from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.errors import DataError
-from alexnet_jax.run import class_names
+from alexnet_jax.run import class_matching
 
 WNIDS = tuple(ilsvrc2012_words.words())
 TEXT_ORDER = tuple(sorted(str(k) for k in range(1000)))  # 0, 1, 10, 100, 101, ...
@@ -29,15 +29,14 @@ TEXT_ORDER = tuple(sorted(str(k) for k in range(1000)))  # 0, 1, 10, 100, 101, .
     ],
 )
 def test_items_2_and_20_names_numbers_or_wnids_decide(ours, theirs, classes, expected):
-    assert class_names.outputs_of(ours, theirs, classes, "net", "images") == expected
+    assert class_matching.outputs_of(ours, theirs, classes, "net", "images") == expected
 
 
 def test_numbers_that_are_names_are_said():
     ours, theirs = ("01", "02", "10"), ("2", "10")
-    outputs = class_names.outputs_of(ours, theirs, 3, "net", "images")
-    assert (
-        class_names.line(ours, theirs, outputs) == "2 classes by the numbers that are their names"
-    )
+    outputs = class_matching.outputs_of(ours, theirs, 3, "net", "images")
+    line = class_matching.line(ours, theirs, outputs)
+    assert line == "2 classes by the numbers that are their names"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,7 @@ def test_numbers_that_are_names_are_said():
 )
 def test_items_2_and_20_anything_else_is_refused_with_what_helps(ours, theirs, classes, said):
     with pytest.raises(DataError) as error:
-        class_names.outputs_of(ours, theirs, classes, "net", "images")
+        class_matching.outputs_of(ours, theirs, classes, "net", "images")
     assert said in str(error.value) and "\n" not in str(error.value)
     assert ("--classes=FILE" in str(error.value)) is (ours is None)
 
@@ -74,13 +73,13 @@ def test_items_2_and_20_anything_else_is_refused_with_what_helps(ours, theirs, c
 )
 def test_a_file_of_names_as_editors_write_it(tmp_path, text):
     (tmp_path / "names.txt").write_bytes(text.encode())
-    names, words = class_names.read(str(tmp_path / "names.txt"), 2)
+    names, words = class_matching.read(str(tmp_path / "names.txt"), 2)
     assert names == words == ("ant", "bee")
 
 
 def test_a_file_of_wnids_has_ilsvrcs_words(tmp_path):
     (tmp_path / "names.txt").write_text("n01440764\nn01498041\tray, a fish\n")
-    names, words = class_names.read(str(tmp_path / "names.txt"), 2)
+    names, words = class_matching.read(str(tmp_path / "names.txt"), 2)
     assert names == ("n01440764", "n01498041") and words == ("tench, Tinca tinca", "ray, a fish")
 
 
@@ -97,4 +96,4 @@ def test_a_file_of_names_that_does_not_fit_is_refused(tmp_path, content, said):
     if content is not None:
         (tmp_path / "names.txt").write_bytes(content)
     with pytest.raises(DataError, match=said):
-        class_names.read(str(tmp_path / "names.txt"), 2)
+        class_matching.read(str(tmp_path / "names.txt"), 2)
