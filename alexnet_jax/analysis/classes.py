@@ -20,7 +20,7 @@ from rich.table import Table
 
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.features.extraction import split_batches
-from alexnet_jax.analysis.names import class_names
+from alexnet_jax.analysis.short_names import short_names
 from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.inference.ensemble import ranks
@@ -64,7 +64,7 @@ class Tally:
 
 def classes(restored: Restored, dataset: PreparedDataset, *, views: int = 1) -> dict[str, Any]:
     """Return the content of classes.json for a net and its validation split."""
-    names = class_names(restored, dataset)
+    names = short_names(restored, dataset)
     predictor = Predictor(restored, make_predict(restored.arch, restored.mesh, views))
     tally = Tally(len(names))
     for (probabilities,), batch in predicted([predictor], split_batches(restored, dataset, SPLIT)):

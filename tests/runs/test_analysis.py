@@ -21,7 +21,7 @@ from alexnet_jax.analysis.features.export import export_features, with_names
 from alexnet_jax.analysis.features.extraction import extractor, split_batches
 from alexnet_jax.analysis.figure4 import similar
 from alexnet_jax.analysis.figure4.figure import choose, make_figure
-from alexnet_jax.analysis.names import class_names
+from alexnet_jax.analysis.short_names import short_names
 from alexnet_jax.data.input.files import batches, image_files, squares
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.errors import CheckpointError, ConfigError, DataError
@@ -316,11 +316,11 @@ def test_features_that_cannot_be(run, tmp_path):
 
 
 def test_words_name_the_classes(run, dataset, tmp_path):
-    assert class_names(run, dataset) == ["ant", "bee", "cow"]
+    assert short_names(run, dataset) == ["ant", "bee", "cow"]
     words = tmp_path / "words.tsv"
     words.write_text("ant\tcrane, lifting device\nbee\thoney bee\ncow\tcrane\n")
     named = restore(run.workdir, classes=str(words))
-    assert class_names(named, dataset) == ["crane (ant)", "honey bee", "crane (cow)"]
+    assert short_names(named, dataset) == ["crane (ant)", "honey bee", "crane (cow)"]
 
 
 def test_colour_and_filters_of_the_run(folder, run):

@@ -9,7 +9,7 @@ import numpy as np
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.features import extraction
 from alexnet_jax.analysis.figure4.similar import neighbours, thumbnail
-from alexnet_jax.analysis.names import class_names
+from alexnet_jax.analysis.short_names import short_names
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import Predictor, make_predict
@@ -83,7 +83,7 @@ def make_figure(
     from alexnet_jax.analysis.figure4 import picture  # imports matplotlib, which is slow
 
     begin = time.perf_counter()
-    names = class_names(restored, dataset)
+    names = short_names(restored, dataset)
     images, queries = choose(dataset.num_examples(SPLIT), seed, images, queries)
     folder = command.output_folder(restored.workdir)
     features = user_path(features_dir) if features_dir else folder / "features"

@@ -1,4 +1,4 @@
-"""Names of classes that a reader understands."""
+"""Short names of classes for pictures and tables, such as "goldfish"."""
 
 import collections
 
@@ -7,7 +7,7 @@ from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.run.restore import Restored
 
 
-def class_names(restored: Restored, dataset: PreparedDataset) -> list[str]:
+def short_names(restored: Restored, dataset: PreparedDataset) -> list[str]:
     """Return a different name for each class: "goldfish" rather than "n01443537".
 
     It is the first of the class's words, as in the paper's figure 4. If two classes share a word
