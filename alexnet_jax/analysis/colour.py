@@ -33,7 +33,7 @@ from absl import flags
 from rich.table import Table
 
 from alexnet_jax.analysis import command
-from alexnet_jax.analysis.conv1 import checkpoint_steps, initial_kernels, read_kernels
+from alexnet_jax.analysis.conv1_of_runs import checkpoint_steps, initial_kernels, read_kernels
 from alexnet_jax.net.conv1_filters import colour_shares, energies, share
 from alexnet_jax.system import command_line
 from alexnet_jax.system.paths import user_path

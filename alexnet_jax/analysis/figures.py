@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from absl import flags
 
 from alexnet_jax.analysis import command, filters
-from alexnet_jax.analysis.conv1 import Kernels, read_kernels
+from alexnet_jax.analysis.conv1_of_runs import Kernels, read_kernels
 from alexnet_jax.analysis.figure4.figure import make_figure
 from alexnet_jax.analysis.report import run_record
 from alexnet_jax.errors import ConfigError, UserError

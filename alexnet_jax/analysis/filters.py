@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.colour import shares
-from alexnet_jax.analysis.conv1 import read_kernels
+from alexnet_jax.analysis.conv1_of_runs import read_kernels
 from alexnet_jax.net.conv1_filters import filter_grid
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import atomic_file
