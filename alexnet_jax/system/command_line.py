@@ -20,7 +20,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.system import compiled, distributed, recipes, sharding
+from alexnet_jax.system import compilation_cache, distributed, recipes, sharding
 from alexnet_jax.system.interrupt import Stopped, stop_at_once
 
 USER_ERROR = 2
@@ -73,10 +73,10 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
     jax.config.update("jax_enable_x64", False)
     jax.config.update("jax_threefry_partitionable", True)
     stop_at_once()
-    compiled.define_flag()
+    compilation_cache.define_flag()
 
     def keeping_compiled(argv: list[str]) -> Any:
-        compiled.keep_compiled()
+        compilation_cache.keep_compiled()
         result = main(argv)
         if sys.stdout:  # None where the shell closed it
             sys.stdout.flush()
@@ -209,4 +209,4 @@ def _unless_abandoned(what: Any) -> None:
 
 def _one_line(message, category, filename, lineno, file=None, line=None) -> None:
     print(f"warning: {message}", file=sys.stderr)
-    compiled.forget_damaged(str(message))
+    compilation_cache.forget_damaged(str(message))
