@@ -26,7 +26,7 @@ from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.inference.ensemble import ranks
 from alexnet_jax.inference.predictor import Predictor, make_predict, predicted
 from alexnet_jax.run.restore import SPLIT, Restored
-from alexnet_jax.system import command_line
+from alexnet_jax.system import command_line, terminal
 from alexnet_jax.system.paths import user_path
 
 
@@ -98,7 +98,7 @@ def report(content: dict[str, Any], path: pathlib.Path, rows: int) -> None:
     confusions = Table("class", "taken for", "images", title="most frequent confusions")
     for pair in content["confusions"][:rows]:
         confusions.add_row(pair["class"], pair["taken_for"], str(pair["images"]))
-    command.console().print(worst, confusions)
+    terminal.show(worst, confusions)
     print(json.dumps({"file": str(path), "step": content["step"], "images": images, **errors}))
 
 

@@ -35,7 +35,7 @@ from rich.table import Table
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.conv1_of_runs import checkpoint_steps, initial_kernels, read_kernels
 from alexnet_jax.net.conv1_filters import colour_shares, energies, share
-from alexnet_jax.system import command_line
+from alexnet_jax.system import command_line, terminal
 from alexnet_jax.system.paths import user_path
 
 DEALS = 10_000
@@ -117,7 +117,7 @@ def report(workdirs: Sequence[pathlib.Path], checkpoint: str) -> None:
         both = (content[name] for name in ("difference", "difference_by_chance"))
         differences = ("-" if value is None else f"{value:.3f}" for value in both)
         table.add_row(str(workdir), str(content["step"]), columns, *differences)
-    command.console().print(table)
+    terminal.show(table)
     print(json.dumps({"runs": runs}))
 
 

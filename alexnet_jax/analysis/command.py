@@ -2,12 +2,10 @@
 
 import json
 import pathlib
-import sys
 import tempfile
 from typing import Any
 
 from absl import flags
-from rich.console import Console
 
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
@@ -16,7 +14,6 @@ from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system.atomic_file import write_atomic
 
 FOLDER = "analysis"
-WIDTH = 120  # characters of a line, if stdout is no terminal
 
 flags.disclaim_key_flags()  # so that --help lists them as the command's
 
@@ -72,11 +69,6 @@ def make_folder(folder: pathlib.Path) -> pathlib.Path:
 def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
     """Write a JSON file, completely or not at all."""
     write_atomic(path, json.dumps(content) + "\n")
-
-
-def console() -> Console:
-    """Return a console for tables on stdout."""
-    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
 
 
 def numbers(flag: str, values: list[str]) -> list[int]:

@@ -19,22 +19,20 @@ other values too, and names those that help. The last line is one JSON object.
 import dataclasses
 import json
 import shlex
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 import jax
 from absl import flags
 from ml_collections import ConfigDict
-from rich.console import Console
 
 from alexnet_jax.doctor.devices import MOST, Finding
 from alexnet_jax.doctor.devices import examine as examine_devices
-from alexnet_jax.doctor.examine import WIDTH, examine, judge, table
+from alexnet_jax.doctor.examine import examine, judge, table
 from alexnet_jax.doctor.remedy import HOPELESS, remedy
 from alexnet_jax.errors import ConfigError, DeviceError
 from alexnet_jax.run.folder import read_config
-from alexnet_jax.system import command_line, sharding
+from alexnet_jax.system import command_line, sharding, terminal
 from alexnet_jax.system.paths import user_path
 
 
@@ -48,7 +46,7 @@ def define_flags() -> None:
 def report(config: ConfigDict) -> None:
     """Print the layers, the verdict, and both as JSON on the last line."""
     layers, classes = examine(config)
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(table(layers))
+    terminal.show(table(layers))
     verdict, reason = judge(layers, classes)
     print(f"{verdict}: {reason}")
     result: dict[str, Any] = {"verdict": verdict, "reason": reason}

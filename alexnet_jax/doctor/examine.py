@@ -42,7 +42,6 @@ from alexnet_jax.weights.init_from import initialised
 #   0.04 three of eight, with less none of ten.
 STARTS = 0.05
 STARTS_LATE = 1e-3
-WIDTH = 120  # characters, if the output is no terminal
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,14 +12,12 @@ import json
 import pathlib
 import sys
 
-from rich.console import Console
 from rich.table import Table
 
 from alexnet_jax.errors import UserError
 from alexnet_jax.net import listing
 from alexnet_jax.net.variants import ARCHITECTURES
-
-WIDTH = 120  # characters, if the output is no terminal
+from alexnet_jax.system import terminal
 
 
 def counts(_) -> None:
@@ -36,13 +34,13 @@ def diff(arguments) -> None:
     table = Table("field", first.name, second.name)
     for row in listing.differences(first, second):
         table.add_row(*row)
-    _console().print(table)
+    terminal.show(table)
 
 
 def show(arguments) -> None:
     """Print a row layer by layer; draw it if asked."""
     arch = listing.net_of(arguments.name)
-    _console().print(listing.table(arch))
+    terminal.show(listing.table(arch))
     rows = listing.rows(arch)
     result = {
         "arch": arch.name,
@@ -60,10 +58,6 @@ def show(arguments) -> None:
         pictures.save(figure.draw(arch), path)
         result["figure"] = str(path)
     print(json.dumps(result))
-
-
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
 
 
 def main() -> None:

@@ -18,10 +18,10 @@ from rich.table import Table
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.variants import ARCHITECTURES
 from alexnet_jax.system import command_line
+from alexnet_jax.system.terminal import show
 from experiments.communication import described_gpu
 from experiments.communication.hlo_collectives import Collective, added, collectives
 from experiments.communication.step_program import lowered_step, minimum
-from experiments.support.terminal import show
 
 
 def table(title: str, rows: list[Collective], needs: dict, images: int, group: int) -> Table:

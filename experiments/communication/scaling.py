@@ -24,7 +24,7 @@ from rich.table import Table
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import command_line
-from experiments.support.terminal import show
+from alexnet_jax.system.terminal import show
 
 RECORD = pathlib.Path(__file__).parents[1] / "records" / "gpu_predicted.json"
 PARAMETERS = 60_965_224

@@ -25,8 +25,8 @@ from rich.table import Table
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.terminal import show
 from experiments.support.recipe import given, read_config
-from experiments.support.terminal import show
 from experiments.sweeps import command
 from experiments.sweeps.results import interval_text
 from experiments.sweeps.runs import Setting

@@ -2,12 +2,10 @@
 
 import dataclasses
 import hashlib
-import sys
 import time
 from typing import Any
 
 from ml_collections import ConfigDict
-from rich.console import Console
 from rich.table import Table
 
 from alexnet_jax.config_fields import Data, check_section
@@ -19,9 +17,8 @@ from alexnet_jax.data.prepare.prepare import prepared_directory
 from alexnet_jax.data.store.layout import SUMS_FILE
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
+from alexnet_jax.system import terminal
 from alexnet_jax.system.cores import cores
-
-_WIDTH = 1000  # of the table, if the output is no terminal: so wide that no line is broken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +64,7 @@ def check(data: ConfigDict, subset: bool = False) -> dict[str, Any]:
         *_check_records(dataset, records),
         *_issues(dataset),
     ]
-    width = None if sys.stdout.isatty() else _WIDTH
-    Console(width=width, markup=False, emoji=False, highlight=False).print(_table(findings))
+    terminal.show(_table(findings))
     wrong = [f for f in findings if f.ok is False]
     return {
         "ok": not wrong,
