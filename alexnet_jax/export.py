@@ -127,17 +127,16 @@ def _jax2onnx():
 def answer_of(restored: Restored, views: int):
     """Return answer(images) -> {logits, probabilities}, for one device, with the weights in it."""
     structure, size = structure_of(restored.arch), restored.arch.image_size
-    corners = ten_crops.view_corners(views, size, restored.config.data.size)
+    corners = ten_crops.corner_arrays(views, size, restored.config.data.size)
     params, stats = jax.tree.map(np.asarray, (restored.state.params, restored.state.batch_stats))
-    places = tuple(jnp.asarray(column) for column in zip(*corners, strict=True))
 
     def answer(images: Array) -> dict[str, Array]:
         module = merge(structure, params, stats)
 
-        def see(place):
-            return module(ten_crops.view_at(images, restored.pixel_stats, size, *place))[0]
+        def see(corner):
+            return module(ten_crops.view_at(images, restored.pixel_stats, size, *corner))[0]
 
-        logits = lax.map(see, places)  # (views, b, classes)
+        logits = lax.map(see, corners)  # (views, b, classes)
         probabilities = jnp.mean(jax.nn.softmax(logits), axis=0)
         return {"logits": logits, "probabilities": probabilities}
 

@@ -100,12 +100,8 @@ class ChanceWatch:
         """Return centre views of some images; the same in all processes."""
         count = min(LOOKED_AT, self.dataset.num_examples(SPLIT))
         images, _ = self.dataset.read(SPLIT, range(count))
-        (corner,) = ten_crops.view_corners(1, self.arch.image_size, images.shape[1])
-        where = map(jnp.asarray, corner)
-        views = ten_crops.view_at(
-            jnp.asarray(images), self.pixel_stats, self.arch.image_size, *where
-        )
-        return jax.device_get(views)
+        size = self.arch.image_size
+        return jax.device_get(ten_crops.central_view(jnp.asarray(images), self.pixel_stats, size))
 
 
 def spreads(

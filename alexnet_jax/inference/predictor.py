@@ -44,17 +44,16 @@ def _averaged_softmax(arch: Architecture, mesh: Mesh, views: int):
     over_data = data_axis(mesh)
 
     def local(net, images, pixel_stats):
-        def add(total, view):
-            x = ten_crops.view_at(images, pixel_stats, arch.image_size, *view)
+        def add(total, corner):
+            x = ten_crops.view_at(images, pixel_stats, arch.image_size, *corner)
             logits, _ = net(x, **mesh_axes(mesh))
             return total + jax.nn.softmax(logits), None
 
         total = jnp.zeros((images.shape[0], arch.classes))
         if over_data:
             total = lax.pcast(total, over_data, to="varying")
-        corners = ten_crops.view_corners(views, arch.image_size, images.shape[1])
-        where = tuple(jnp.asarray(each) for each in zip(*corners, strict=True))
-        return lax.scan(add, total, where)[0] / views
+        corners = ten_crops.corner_arrays(views, arch.image_size, images.shape[1])
+        return lax.scan(add, total, corners)[0] / views
 
     return make_forward(arch, mesh, local, P(over_data))
 

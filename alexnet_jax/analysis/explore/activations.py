@@ -69,17 +69,15 @@ def make_look(arch: Architecture, mesh: Mesh) -> Callable:
     over_data, columns_over = data_axis(mesh), group_axis(mesh)
 
     def local(net, images, pixel_stats):
-        def view(top, left, mirrored):
-            return ten_crops.view_at(images, pixel_stats, arch.image_size, top, left, mirrored)
+        size = arch.image_size
 
-        def answer(_, corner):
-            return None, jax.nn.softmax(net(view(*corner), **mesh_axes(mesh))[0])
+        def answer(corner):
+            view = ten_crops.view_at(images, pixel_stats, size, *corner)
+            return jax.nn.softmax(net(view, **mesh_axes(mesh))[0])
 
-        corners = ten_crops.view_corners(VIEWS, arch.image_size, images.shape[1])
-        where = tuple(jnp.asarray(each) for each in zip(*corners, strict=True))
-        _, probabilities = lax.scan(answer, None, where)
-        (centre,) = ten_crops.view_corners(1, arch.image_size, images.shape[1])
-        _, kept = net(view(*centre), activations=names, **mesh_axes(mesh))
+        probabilities = lax.map(answer, ten_crops.corner_arrays(VIEWS, size, images.shape[1]))
+        central = ten_crops.central_view(images, pixel_stats, size)
+        _, kept = net(central, activations=names, **mesh_axes(mesh))
         return {name: x.astype(jnp.float32) for name, x in kept.items()}, probabilities
 
     # fc8 is the sum of both columns' products, the same on their devices.

@@ -156,8 +156,7 @@ def make_peaks(arch: Architecture, mesh: Mesh) -> Callable:
     names = [layer.name for layer in chosen(arch)]
 
     def local(net, images, pixel_stats):
-        (centre,) = ten_crops.view_corners(1, arch.image_size, images.shape[1])
-        view = ten_crops.view_at(images, pixel_stats, arch.image_size, *centre)
+        view = ten_crops.central_view(images, pixel_stats, arch.image_size)
         _, kept = net(view, activations=names, **mesh_axes(mesh))
         flat = {name: x.reshape(*x.shape[:2], -1, x.shape[-1]) for name, x in kept.items()}
         return {name: (x.max(2).astype(jnp.float32), x.argmax(2)) for name, x in flat.items()}

@@ -58,8 +58,7 @@ def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Arr
     columns_over = None if name == arch.layers[-1].name else group_axis(mesh)
 
     def local(net, images, pixel_stats):
-        (place,) = ten_crops.view_corners(1, arch.image_size, images.shape[1])
-        view = ten_crops.view_at(images, pixel_stats, arch.image_size, *place)
+        view = ten_crops.central_view(images, pixel_stats, arch.image_size)
         return net(view, activations=(name,), **mesh_axes(mesh))[1][name].astype(jnp.float32)
 
     forward = make_forward(arch, mesh, local, P(columns_over, data_axis(mesh)))

@@ -30,6 +30,18 @@ def view_corners(views: int, size: int, full: int) -> tuple[tuple[int, int, bool
     return tuple((*corner, mirrored) for mirrored in mirrors for corner in corners)
 
 
+def corner_arrays(views: int, size: int, full: int) -> tuple[Array, ...]:
+    """Return `view_corners` as three arrays: top, left (views,) int32, mirrored (views,) bool."""
+    corners = view_corners(views, size, full)
+    return tuple(jnp.asarray(each) for each in zip(*corners, strict=True))
+
+
+def central_view(images: Array, pixel_stats, size: int) -> Array:
+    """Return the central view of each image; see `view_at`."""
+    (corner,) = view_corners(1, size, images.shape[1])
+    return view_at(images, pixel_stats, size, *corner)
+
+
 def view_at(images: Array, pixel_stats, size: int, top, left, mirrored) -> Array:
     """Return one test view of each image, with the mean subtracted.
 
