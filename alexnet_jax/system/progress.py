@@ -20,8 +20,11 @@ _LINE_SECONDS = 5.0
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the two units that matter: 3 s, 2 min 10 s, 5 h 07 min."""
+    """Return a time in the two units that matter: 3 s, 2 min 10 s, 5 h 07 min, 3 d 4 h."""
     minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 48 * 60:
+        hours = round(seconds / 3600)
+        return f"{hours // 24} d {hours % 24} h"
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -13,4 +13,6 @@ def test_one_is_singular(number, said):
 
 
 def test_a_time_has_its_two_largest_units():
-    assert [duration(s) for s in (3, 130, 18_420)] == ["3 s", "2 min 10 s", "5 h 07 min"]
+    seconds = (3, 130, 18_420, 172_000, 273_600)
+    words = ["3 s", "2 min 10 s", "5 h 07 min", "47 h 46 min", "3 d 4 h"]
+    assert list(map(duration, seconds)) == words

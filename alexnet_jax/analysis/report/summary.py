@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from alexnet_jax.analysis.report.chart import decimals, percent, plain
 from alexnet_jax.analysis.report.markup import Markup, element, foreign
 from alexnet_jax.analysis.report.run_record import Record
-from alexnet_jax.system.progress import counted
+from alexnet_jax.system.progress import counted, duration
 
 
 def subject(record: Record) -> str:
@@ -133,15 +133,3 @@ def time_rows(record: Record) -> list[tuple[str, str]]:
     if waits and (total := sum(waits) + sum(steps)):
         rows.append(("training that waited for data", percent(sum(waits) / total)))
     return rows
-
-
-def duration(seconds: float) -> str:
-    """Return 3 d 4 h, 1 h 7 min, 12 min or 40 s."""
-    minutes, hours = round(seconds / 60), round(seconds / 3600)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{hours // 24} d {hours % 24} h"
