@@ -16,13 +16,14 @@ from rich.table import Table
 
 from alexnet_jax.errors import UserError
 from alexnet_jax.net import listing
+from alexnet_jax.net.resolving import architecture
 from alexnet_jax.net.variants import ARCHITECTURES
 from alexnet_jax.system import terminal
 
 
 def counts(_) -> None:
     """Print the number of parameters of each row with the row's number of classes."""
-    parameters = {name: listing.count(listing.net_of(name)) for name in ARCHITECTURES}
+    parameters = {name: listing.count(architecture(name)) for name in ARCHITECTURES}
     for name, number in parameters.items():
         print(f"{name:18} {number:12,}  {ARCHITECTURES[name].source}")
     print(json.dumps(parameters))
@@ -30,7 +31,7 @@ def counts(_) -> None:
 
 def diff(arguments) -> None:
     """Print the fields in which two rows differ."""
-    first, second = (listing.net_of(name) for name in (arguments.first, arguments.second))
+    first, second = map(architecture, (arguments.first, arguments.second))
     table = Table("field", first.name, second.name)
     for row in listing.differences(first, second):
         table.add_row(*row)
@@ -39,7 +40,7 @@ def diff(arguments) -> None:
 
 def show(arguments) -> None:
     """Print a row layer by layer; draw it if asked."""
-    arch = listing.net_of(arguments.name)
+    arch = architecture(arguments.name)
     terminal.show(listing.table(arch))
     rows = listing.rows(arch)
     result = {

@@ -11,7 +11,6 @@ from alexnet_jax.net.alexnet import AlexNet
 from alexnet_jax.net.architecture import Architecture, Layer, PerLayer
 from alexnet_jax.net.blocks import IMAGE_CHANNELS
 from alexnet_jax.net.parameters import params_of
-from alexnet_jax.net.resolving import overrides, resolve
 from alexnet_jax.system.random_streams import root_key
 
 
@@ -35,15 +34,6 @@ class Row:
     parameters: int
     flops: int
     received: int
-
-
-def net_of(name: str) -> Architecture:
-    """Return a row of the table, complete.
-
-    Raises:
-      ConfigError: there is no such row.
-    """
-    return resolve(overrides(name))
 
 
 def rows(arch: Architecture) -> list[Row]:

@@ -17,7 +17,7 @@ from absl import flags
 from jax import Array
 from ml_collections import ConfigDict
 
-from alexnet_jax.net import listing
+from alexnet_jax.net import listing, resolving
 from alexnet_jax.net.architecture import Layer
 from alexnet_jax.net.convolution import conv2d
 from alexnet_jax.system import command_line, sharding
@@ -57,7 +57,7 @@ def passes(layer: Layer, xs: list[Array], kernels: list[Array]) -> dict[str, Cal
 
 def contenders(batch: int) -> tuple[dict[str, Callable], dict[str, int]]:
     """Return "conv1.forward" and so on -> its function, and layer -> its operations."""
-    arch = listing.net_of("paper")
+    arch = resolving.architecture("paper")
     shape: tuple[int, ...] = (arch.image_size, arch.image_size, 3)
     runs, operations = {}, {}
     for row in listing.rows(arch):

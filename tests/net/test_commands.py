@@ -58,7 +58,7 @@ def test_flops_are_those_that_the_compiler_counts(name):
 
     Padding is a larger part of small pictures.
     """
-    net = listing.net_of(name)
+    net = resolving.architecture(name)
     images = jax.ShapeDtypeStruct((1, net.image_size, net.image_size, 3), np.float32)
     structure = structure_of(net)
     forward = jax.jit(lambda params, images: merge(structure, params)(images)[0])
@@ -92,7 +92,7 @@ def test_a_dropped_layer_is_listed_with_what_it_reads():
     ("name", "down"), [("paper", True), *((name, False) for name in variants.ARCHITECTURES)]
 )
 def test_the_figure_marks_norms_and_crossings_and_says_sizes(name, down):
-    net = listing.net_of(name)
+    net = resolving.architecture(name)
     (axes,) = figure.draw(net, down=down).axes
     texts = [text.get_text() for text in axes.texts]
     norms = sum(op == "norm" for layer in net.layers for op in layer.then)

@@ -1,12 +1,12 @@
 """AlexNet's docstring shows the paper's net as `listing` computes it."""
 
-from alexnet_jax.net import listing
+from alexnet_jax.net import listing, resolving
 from alexnet_jax.net.alexnet import AlexNet
 
 
 def lines() -> list[str]:
     """Return one line a layer; on a change of the net or the listing, these go into AlexNet."""
-    arch = listing.net_of("paper")
+    arch = resolving.architecture("paper")
     rows = [("layer", "reads", "one column computes", "product", "output")]
     for row in listing.rows(arch):
         product, output = ("x".join(map(str, shape)) for shape in (row.product, row.output))

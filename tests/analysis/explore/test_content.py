@@ -14,7 +14,7 @@ from alexnet_jax.analysis.explore.activations import looker
 from alexnet_jax.analysis.explore.packing import pack, unpack
 from alexnet_jax.analysis.features.extraction import activation_names
 from alexnet_jax.errors import DataError
-from alexnet_jax.net import listing, variants
+from alexnet_jax.net import listing, resolving, variants
 from experiments.claims import miniature
 from tests.support import commands, explored
 from tests.support.narrow_nets import SIZE, make_arch
@@ -75,7 +75,7 @@ def test_a_page_holds_what_the_net_gives_to_eleven_bits(net, seen):
 
 @pytest.mark.parametrize("name", variants.ARCHITECTURES)
 def test_the_steps_of_every_net_are_its_activations(name):
-    arch = listing.net_of(name)
+    arch = resolving.architecture(name)
     steps = content.steps(arch)[1:-1]
     assert tuple(step["name"] for step in steps) == activation_names(arch)
     assert {step["words"] for step in steps} <= set(content.words())
@@ -130,7 +130,7 @@ def test_what_the_views_say():
 
 def test_five_pictures_of_the_papers_net_fit_into_15_megabytes():
     """Products are noise, which packs worst; half of what follows ReLU is 0."""
-    arch, rng, total = listing.net_of("paper"), np.random.default_rng(0), 0
+    arch, rng, total = resolving.architecture("paper"), np.random.default_rng(0), 0
     product = {row.layer.name: row.product for row in listing.rows(arch)}
     for step in content.steps(arch):
         if step["stored"]:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from alexnet_jax.analysis.explore import pieces
 from alexnet_jax.analysis.explore.activations import looker
-from alexnet_jax.net import listing
+from alexnet_jax.net import listing, resolving
 from tests.support import explored
 from tests.support.narrow_nets import SIZE, make_arch
 from tests.support.narrow_nets import run as run_net
@@ -86,7 +86,7 @@ def sees(arch, until: str) -> list[set[int]]:
     ("name", "layer"), [("paper", "conv5"), ("small", "conv4"), ("cifar18", "conv2")]
 )
 def test_a_pixel_sees_what_the_windows_below_it_cover(name, layer):
-    arch = listing.net_of(name)
+    arch = resolving.architecture(name)
     windows = pieces.windows_below(arch, next(x for x in arch.layers if x.name == layer))
     for pixel, expected in enumerate(sees(arch, layer)):
         first, last = pieces.receptive_field(windows, pixel)
@@ -99,7 +99,7 @@ def test_a_pixel_sees_what_the_windows_below_it_cover(name, layer):
 def test_group_norm_sees_all_and_nets_without_fc7_have_one_layer():
     group = make_arch(norm="group")
     assert pieces.receptive_field(pieces.windows_below(group, group.layers[1]), 0) == (0, SIZE - 1)
-    assert [x.name for x in pieces.chosen(listing.net_of("cifar18"))] == ["conv3"]
+    assert [x.name for x in pieces.chosen(resolving.architecture("cifar18"))] == ["conv3"]
     assert [x.name for x in pieces.chosen(make_arch(drop_layers="conv5,fc7"))] == ["conv4", "fc6"]
 
 
