@@ -24,7 +24,7 @@ from alexnet_jax.analysis.short_names import short_names
 from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.inference.ensemble import ranks
-from alexnet_jax.inference.predictor import Predictor, make_predict, predicted
+from alexnet_jax.inference.predictor import predicted, predictor
 from alexnet_jax.run.restore import SPLIT, Restored
 from alexnet_jax.system import command_line, terminal
 from alexnet_jax.system.paths import user_path
@@ -65,9 +65,8 @@ class Tally:
 def classes(restored: Restored, dataset: PreparedDataset, *, views: int = 1) -> dict[str, Any]:
     """Return the content of classes.json for a net and its validation split."""
     names = short_names(restored, dataset)
-    predictor = Predictor(restored, make_predict(restored.arch, restored.mesh, views))
-    tally = Tally(len(names))
-    for (probabilities,), batch in predicted([predictor], split_batches(restored, dataset, SPLIT)):
+    tally, batches = Tally(len(names)), split_batches(restored, dataset, SPLIT)
+    for (probabilities,), batch in predicted([predictor(restored, views)], batches):
         tally.add(probabilities, batch["label"])
     return {
         "step": int(restored.state.step),

@@ -12,7 +12,7 @@ from alexnet_jax.analysis.figure4.similar import neighbours, thumbnail
 from alexnet_jax.analysis.short_names import short_names
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.inference.predictor import Predictor, make_predict
+from alexnet_jax.inference.predictor import predictor
 from alexnet_jax.run.restore import SPLIT, Restored
 from alexnet_jax.system.paths import user_path
 
@@ -50,8 +50,9 @@ def predictions(
       indices: of images in the validation split.
       names: of the classes.
     """
-    predictor = Predictor(restored, make_predict(restored.arch, restored.mesh, 1))
-    probabilities = extraction.of_images(restored, dataset, predictor, SPLIT, indices)
+    probabilities = extraction.of_images(
+        restored, dataset, predictor(restored, views=1), SPLIT, indices
+    )
     images = []
     for index, row in zip(indices, probabilities, strict=True):
         order = np.argsort(-row, kind="stable")[:BEST]
