@@ -15,10 +15,9 @@ import time
 import numpy as np
 from absl import flags
 
-from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.input import ten_crops
-from alexnet_jax.data.input.files import batches, image_files, squares
+from alexnet_jax.data.input.files import BadFiles, batches, image_files, squares
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import batch_size_for, predicted, predictor
 from alexnet_jax.run import class_matching
@@ -49,22 +48,17 @@ def main(argv: list[str]) -> int:
     restored = restore(FLAGS.workdir, FLAGS.checkpoint, classes=FLAGS.classes)
     names = restored.words
     predict = predictor(restored, int(FLAGS.views))
-    begin, good, bad = time.perf_counter(), 0, 0
-
-    def name_bad(error: BadImageError) -> None:
-        nonlocal bad
-        bad += 1
-        print(f"error: {error}", file=sys.stderr, flush=True)
+    begin, good, bad = time.perf_counter(), 0, BadFiles()
 
     size = batch_size_for(restored.mesh, asked=min(BATCH, len(paths)))
     resize = Resize.of(restored.config.data)
-    pictures = batches(squares(paths, resize, restored.config.data.workers), size, name_bad)
+    pictures = batches(squares(paths, resize, restored.config.data.workers), size, bad.append)
     for (probabilities,), batch in predicted([predict], pictures):
         for file, row in zip(batch["file"], probabilities, strict=True):
             _say(file, [(names[label], float(row[label])) for label in best(row, FLAGS.top)])
             good += 1
     speed = good / (time.perf_counter() - begin)
-    print(json.dumps({"images": good, "bad": bad, "images_per_second": round(speed, 2)}))
+    print(json.dumps({"images": good, "bad": len(bad), "images_per_second": round(speed, 2)}))
     return 1 if bad else 0
 
 

@@ -16,7 +16,6 @@ file, images, bad, bytes. The exit code is 0, or 1 if a file could not be read.
 
 import json
 import os
-import sys
 
 from absl import flags
 
@@ -25,7 +24,7 @@ from alexnet_jax.analysis.explore import content, page, pieces
 from alexnet_jax.analysis.explore.activations import looker
 from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.input.files import image_files, squares
+from alexnet_jax.data.input.files import BadFiles, image_files, squares
 from alexnet_jax.errors import ConfigError, DataError
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
@@ -58,12 +57,11 @@ def main(argv: list[str]) -> int:
     out = user_path(values.out) if values.out else restored.workdir / FILE
     check_writable(out, ConfigError)
     dataset = pieces.training_images(restored, values.training_images)
-    look, pictures, seen, bad = looker(restored), [], [], 0
+    look, pictures, seen, bad = looker(restored), [], [], BadFiles()
     config = restored.config.data
     for path, pixels in squares(paths, Resize.of(config), config.workers):
         if isinstance(pixels, BadImageError):
-            bad += 1
-            print(f"error: {pixels}", file=sys.stderr, flush=True)
+            bad.append(pixels)
             continue
         seen.append(look(pixels))
         pictures.append(content.picture(restored, path, pixels, seen[-1]))
@@ -73,7 +71,7 @@ def main(argv: list[str]) -> int:
     if dataset is not None:
         of_training = pieces.pieces(restored, dataset, values.training_images, seen)
     page.write(out, content.net(restored), pictures, of_training)
-    result = {"file": str(out), "images": len(pictures), "bad": bad}
+    result = {"file": str(out), "images": len(pictures), "bad": len(bad)}
     print(json.dumps({**result, "bytes": os.path.getsize(out)}))
     return 1 if bad else 0
 

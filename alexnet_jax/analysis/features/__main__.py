@@ -21,7 +21,6 @@ or 1 if a file could not be read.
 """
 
 import json
-import sys
 import time
 from typing import Any
 
@@ -29,7 +28,6 @@ from absl import flags
 
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.features import export
-from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.input import files
 from alexnet_jax.data.input.loader import eval_batches
@@ -49,13 +47,7 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> int:
     """Export the features of the images that the flags, or the words after them, name."""
-    begin, bad = time.perf_counter(), 0
-
-    def name_bad(error: BadImageError) -> None:
-        nonlocal bad
-        bad += 1
-        print(f"error: {error}", file=sys.stderr, flush=True)
-
+    begin, bad = time.perf_counter(), files.BadFiles()
     values, words = flags.FLAGS, argv[1:]
     out, split = user_path(values.out), values.split
     export.check_ending(out)
@@ -67,7 +59,7 @@ def main(argv: list[str]) -> int:
     if words:
         resize = Resize.of(config.data)
         squares = files.squares(paths, resize, config.data.workers)
-        batches = files.batches(squares, size, name_bad)
+        batches = files.batches(squares, size, bad.append)
         source: dict[str, Any] = {"split": None, "class_names": None}
     else:
         dataset = nets[0].images(values.data_dir, train=split == "train", split=split)
@@ -77,8 +69,9 @@ def main(argv: list[str]) -> int:
     content = export.export_features(nets, batches, values.layer, out)
     command.write_json(out.with_name(out.name + ".json"), {**content, **source})
     speed = round(content["images"] / (time.perf_counter() - begin), 2)
-    result = {"file": str(out), "images": content["images"], "bad": bad, "shape": content["shape"]}
-    print(json.dumps({**result, "images_per_second": speed}))
+    result = {"file": str(out), "images": content["images"], "bad": len(bad)}
+    result |= {"shape": content["shape"], "images_per_second": speed}
+    print(json.dumps(result))
     return 1 if bad else 0
 
 

@@ -21,6 +21,15 @@ Batch = dict[str, np.ndarray]
 _AHEAD = 16  # files for each thread that are read ahead, so that memory stays bounded
 
 
+class BadFiles(list[BadImageError]):
+    """The files that cannot be read. Each is named on stderr when it is appended."""
+
+    def append(self, error: BadImageError) -> None:
+        """Add a file and print what is wrong with it."""
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        super().append(error)
+
+
 def image_files(words: Sequence[str]) -> list[pathlib.Path]:
     """Return the files that are named, and all images below the folders that are named, sorted.
 
