@@ -5,15 +5,16 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from alexnet_jax.net import resolving
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.config import check, fingerprint
 from alexnet_jax.run.folder import read_config
+from alexnet_jax.run.restore import restore
 from alexnet_jax.step.state import initial_net
+from alexnet_jax.system import sharding
 from alexnet_jax.system.random_streams import root_key, stream
-from alexnet_jax.system.sharding import FAST_COMPILE
-from alexnet_jax.weights.runs import read_run
 
 
 class Kernels(NamedTuple):
@@ -38,11 +39,9 @@ def read_kernels(workdir: pathlib.Path, checkpoint: str | int) -> Kernels:
       CheckpointError: there is no run, or no such checkpoint.
       DataError: the data determine the number of classes, and they are gone.
     """
-    weights = read_run(workdir, checkpoint, with_mean=False)
-    columns = resolving.resolve(read_config(workdir).model).columns
-    kernels = weights.tensors["conv1.weight"]  # (columns x channels, 3, kh, kw)
-    kernels = kernels.reshape(columns, -1, *kernels.shape[1:]).transpose(0, 3, 4, 2, 1)
-    return Kernels(int(weights.extra["step"]), _on_pixels(kernels, weights.divide_by))
+    restored = restore(workdir, checkpoint, sharding.one_device())
+    kernels = np.asarray(restored.state.params["conv1"]["kernel"])
+    return Kernels(int(restored.state.step), _on_pixels(kernels, restored.config))
 
 
 def initial_kernels(workdir: pathlib.Path) -> Kernels | None:
@@ -58,10 +57,10 @@ def initial_kernels(workdir: pathlib.Path) -> Kernels | None:
         key = stream(root_key(config.seed), "init")
         return initial_net(arch, key).params["conv1"]["kernel"]
 
-    kernels = np.asarray(jax.jit(draw, compiler_options=FAST_COMPILE)())
-    return Kernels(0, _on_pixels(kernels, tuple(config.data.divide_by)))
+    kernels = np.asarray(jax.jit(draw, compiler_options=sharding.FAST_COMPILE)())
+    return Kernels(0, _on_pixels(kernels, config))
 
 
-def _on_pixels(kernels: np.ndarray, divide_by: tuple[float, ...]) -> np.ndarray:
+def _on_pixels(kernels: np.ndarray, config: ConfigDict) -> np.ndarray:
     """Return kernels (columns, kh, kw, 3, channels) that include the division of the input."""
-    return kernels / np.asarray(divide_by, np.float32)[None, None, None, :, None]
+    return kernels / np.asarray(config.data.divide_by, np.float32)[:, None]

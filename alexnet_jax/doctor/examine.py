@@ -78,8 +78,7 @@ def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
 
     dataset = prepare(config.data, accept=accept)
     arch = resolving.resolve(config.model, len(dataset.class_names))
-    one = {"data": 1, "group": 1, "cpu_devices": 1}
-    mesh = sharding.make_mesh(ConfigDict(one), arch.columns, config.batch_size, jax.devices()[:1])
+    mesh = sharding.one_device()
     state = _first_state(config, arch, mesh, dataset.num_examples("train"))
     pixel_stats = make_pixel_stats(dataset.statistics, config.data)
     batches = train_batches(

@@ -137,6 +137,11 @@ def make_mesh(
     return Mesh(grid, (DATA, GROUP), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
+def one_device() -> Mesh:
+    """Return a mesh of this process's first device, for any net and batch."""
+    return make_mesh(ConfigDict({"data": 1, "group": 1}), 1, 1, jax.local_devices()[:1])
+
+
 def _group(asked: str | int, columns: int, devices: int) -> int:
     if asked == "auto":
         return 2 if columns == 2 and devices % 2 == 0 else 1

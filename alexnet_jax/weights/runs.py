@@ -36,9 +36,7 @@ def read_run(
       DataError: the mean or the number of classes is that of the run's data, and they are gone.
       WeightsError: a weight is not a finite number.
     """
-    if mesh is None:
-        one = ConfigDict({"data": 1, "group": 1})
-        mesh = sharding.make_mesh(one, 1, 1, jax.devices()[:1])
+    mesh = mesh or sharding.one_device()
     restored = restore(workdir, checkpoint, mesh)
     config, arch, state = restored.config, restored.arch, restored.state
     pixel_stats = None
