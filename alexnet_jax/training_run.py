@@ -23,6 +23,7 @@ from alexnet_jax.run.by_hand import Rates
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.clock import Clock
 from alexnet_jax.run.logger import Logger, Silence
+from alexnet_jax.run.metrics_file import COLOUR
 from alexnet_jax.run.restore import SPLIT
 from alexnet_jax.step import metrics, optimizer, schedule
 from alexnet_jax.step.create import abstract_state, create_state
@@ -211,7 +212,7 @@ class TrainingRun:
             raise TrainingError(self.not_finite("validation loss", self.step))
         conv1 = sharding.whole(self.mesh, self.state.params["conv1"]["kernel"])
         colour = colour_shares(conv1 / np.asarray(self.config.data.divide_by)[:, None])
-        self.log.metrics({**self.line("val"), **result, "conv1_colour": colour})
+        self.log.metrics({**self.line("val"), **result, COLOUR: colour})
         self.log.image("conv1", filter_grid(conv1), self.step)
         plateau = schedule.make_plateau(self.config.schedule)
         self.plateau = jax.device_get(

@@ -35,11 +35,12 @@ from rich.table import Table
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.conv1_of_runs import checkpoint_steps, initial_kernels, read_kernels
 from alexnet_jax.net.conv1_filters import colour_shares, energies, share
+from alexnet_jax.run import metrics_file
+from alexnet_jax.run.metrics_file import COLOUR
 from alexnet_jax.system import command_line, terminal
 from alexnet_jax.system.paths import user_path
 
 DEALS = 10_000
-COLOUR = "conv1_colour"  # in the line of a validation in metrics.jsonl
 
 
 def shares(kernels: np.ndarray) -> dict[str, Any]:
@@ -63,25 +64,14 @@ def shares(kernels: np.ndarray) -> dict[str, Any]:
 
 def over_steps(workdir: pathlib.Path) -> list[dict[str, Any]]:
     """Return {"step", "columns"} for step 0, each validation and each checkpoint."""
-    logged = _logged(workdir / "metrics.jsonl")
+    lines, _ = metrics_file.read(workdir / "metrics.jsonl")
+    logged = {line["step"]: line[COLOUR] for line in lines if COLOUR in line}
     steps = checkpoint_steps(workdir)
     initial = None if 0 in steps else initial_kernels(workdir)
     others = [] if initial is None else [initial]
     others += [read_kernels(workdir, step) for step in steps if step not in logged]
     shares_of = logged | {kernels.step: colour_shares(kernels.values) for kernels in others}
     return [{"step": step, "columns": columns} for step, columns in sorted(shares_of.items())]
-
-
-def _logged(path: pathlib.Path) -> dict[int, list[float]]:
-    """Return step -> shares, from the lines of the run's validations."""
-    logged = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            record = json.loads(line)
-            logged[int(record["step"])] = [float(value) for value in record[COLOUR]]
-        except (ValueError, KeyError, TypeError):  # a line of training, or half a line
-            continue
-    return logged
 
 
 def colour(workdir: pathlib.Path, checkpoint: str | int = "best") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from alexnet_jax.errors import ConfigError
 from alexnet_jax.run import class_matching
 from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.paths import user_path
 
 FOLDER = "analysis"
 
@@ -47,17 +48,13 @@ def load(*, train: bool = False) -> tuple[Restored, PreparedDataset]:
     return restored, restored.images(values.data_dir, train=train)
 
 
-def output_folder(workdir: pathlib.Path) -> pathlib.Path:
-    """Return the folder for the files of the analysis; see `make_folder`."""
-    return make_folder(workdir / FOLDER)
-
-
-def make_folder(folder: pathlib.Path) -> pathlib.Path:
-    """Return the folder; it is made if it is missing.
+def output_folder(workdir: pathlib.Path, named: str = "") -> pathlib.Path:
+    """Return the folder that the user named, or the run's for the analysis; it is made.
 
     Raises:
       ConfigError: it cannot be made or written.
     """
+    folder = user_path(named) if named else workdir / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

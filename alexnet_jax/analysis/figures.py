@@ -208,7 +208,7 @@ def write(parts: Parts, folder: pathlib.Path) -> list[str]:
 def define_flags() -> None:
     """Define the command line."""
     command.define_run_flags(several=True)
-    flags.DEFINE_string("out", None, "Folder of the figures; by default DIR/analysis.")
+    flags.DEFINE_string("out", "", "Folder of the figures; by default DIR/analysis.")
     flags.DEFINE_list("figures", ["1", "2", "3", "4"], "Which of the paper's figures to draw.")
 
 
@@ -220,8 +220,7 @@ def main(_) -> None:
         raise ConfigError(f"--figures are numbers from 1 to 4; got {wrong[0]}")
     split_cpu(values.workdir)
     runs = Runs([user_path(path) for path in values.workdir], values.checkpoint, values.data_dir)
-    out = user_path(values.out) if values.out else runs.workdir / command.FOLDER
-    command.make_folder(out)
+    out = command.output_folder(runs.workdir, values.out)
     files: list[str] = []
     not_drawn = {}
     for number in numbers:

@@ -1,12 +1,27 @@
-"""A line of metrics.jsonl: read by the logger that continues it, and by the report."""
+"""The lines of metrics.jsonl, for the logger that continues it and for the analysis."""
 
 import json
+import pathlib
 from typing import Any
 
 from alexnet_jax.schema import is_number
 
 Line = dict[str, Any]
 COLOUR = "conv1_colour"  # in a validation's line: a share for each column
+
+
+def read(path: pathlib.Path) -> tuple[list[Line], int]:
+    """Return the undamaged lines by step, and the number of damaged ones; none of a missing file.
+
+    Of two lines of one step and split the later counts. Of a step "train" comes before "val".
+    """
+    try:
+        texts = path.read_bytes().splitlines()
+    except OSError:
+        return [], 0
+    lines = [line for text in texts if (line := parse(text)) is not None]
+    by_step = {(line["step"], line["split"]): line for line in lines}
+    return [by_step[key] for key in sorted(by_step)], len(texts) - len(lines)
 
 
 def parse(text: bytes) -> Line | None:

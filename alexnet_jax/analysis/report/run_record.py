@@ -30,7 +30,7 @@ class Record:
       environment: environment.json; empty if it cannot be read.
       class_count: number of classes in classes.json; None if it cannot be read.
       train_images: number of images in statistics.npz; None if it cannot be read.
-      lines: undamaged lines of metrics.jsonl, by step; of two for one step and split, the later.
+      lines: of metrics.jsonl.
       damaged: number of damaged lines.
       evaluations: evaluate's results: step, views, resize, images, loss, top1_error, top5_error.
     """
@@ -161,7 +161,7 @@ def read(workdir: pathlib.Path, name: str = "") -> Record:
       CheckpointError: there is no run, or its config.json cannot be read.
     """
     config = folder.read_config(workdir, as_it_is=True)
-    lines, damaged = _lines(workdir / "metrics.jsonl")
+    lines, damaged = metrics_file.read(workdir / "metrics.jsonl")
     environment = _json(workdir / "environment.json")
     return Record(
         workdir=workdir,
@@ -195,16 +195,6 @@ def _train_images(path: pathlib.Path) -> int | None:
             return int(file["images"])
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
-
-
-def _lines(path: pathlib.Path) -> tuple[list[Line], int]:
-    try:
-        texts = path.read_bytes().splitlines()
-    except OSError:
-        return [], 0
-    whole = [line for text in texts if (line := metrics_file.parse(text)) is not None]
-    by_step = {(line["step"], line["split"]): line for line in whole}  # of a step: train, then val
-    return [by_step[key] for key in sorted(by_step)], len(texts) - len(whole)
 
 
 def _is_evaluation(line: Line) -> bool:
