@@ -133,17 +133,22 @@ def images_in_order(path: pathlib.Path, left_out: LeftOut) -> list[Member]:
     return found
 
 
+def _files(tar: tarfile.TarFile, path: pathlib.Path | GzipFile) -> Iterator[Member]:
+    """Iterate over all but the folders of an opened archive, in its order."""
+    while (info := tar.next()) is not None:
+        tar.members = []  # type: ignore[attr-defined] # else all are kept, 1 KB each
+        if not info.isdir():
+            whole = info.isreg() and not info.issparse()
+            yield Member(info.name, path, info.offset_data, info.size if whole else NO_FILE)
+
+
 def _compressed(path: pathlib.Path) -> Iterator[Member]:
-    """Iterate over all but the folders of an archive that gzip has compressed, in its order."""
+    """Iterate over the files of an archive that gzip has compressed, in its order."""
     content = GzipFile(path)
     stream = _Stream(content.pieces())
     try:
         with tarfile.open(fileobj=stream, mode="r|") as tar:
-            for info in tar:
-                tar.members = []  # type: ignore[attr-defined] # else all are kept, 1 KB each
-                if not info.isdir():
-                    size = info.size if info.isreg() and not info.issparse() else NO_FILE
-                    yield Member(info.name, content, info.offset_data, size)
+            yield from _files(tar, content)
         while stream.read(tarfile.RECORDSIZE):  # gzip's checksum is at the end
             pass
     except Exception as error:  # of damaged headers tarfile raises many kinds, also MemoryError
@@ -175,19 +180,14 @@ class _Stream(io.RawIOBase):
 
 
 def members(path: pathlib.Path, offset: int = 0, size: int | None = None) -> Iterator[Member]:
-    """Iterate over all but the folders of an archive, in its order. The rest: see images_of."""
+    """Iterate over the files of an archive, in its order; arguments and errors: `images_of`."""
     try:
         with open(path, "rb") as file:
             file_size = os.fstat(file.fileno()).st_size
             end = file_size if size is None else offset + size
             file.seek(offset)
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                while (info := tar.next()) is not None:
-                    tar.members = []  # type: ignore[attr-defined] # else all are kept, 1 KB each
-                    if not info.isdir():
-                        whole = info.isreg() and not info.issparse()
-                        size = info.size if whole else NO_FILE
-                        yield Member(info.name, path, info.offset_data, size)
+                yield from _files(tar, path)
                 # The end of an archive is a block of zeros. But tarfile also stops at a header that
                 # is damaged or cut off, and it reads beyond `end`.
                 file.seek(tar.offset)
