@@ -18,7 +18,7 @@ from jax.sharding import PartitionSpec as P
 from alexnet_jax.data.input.loader import Batch, train_indices
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.system import progress
+from alexnet_jax.system import distributed, progress
 from alexnet_jax.system.sharding import DATA, batch_sharding, put_batch, put_everywhere
 
 _OF_A_CPU = 10**9  # bytes: all copies of a split, one for each virtual device
@@ -49,7 +49,7 @@ def is_resident(asked: str, dataset: PreparedDataset, mesh: Mesh) -> bool:
     memory = (devices[0].memory_stats() or {}).get("bytes_limit")
     limit = memory / 4 if memory else _OF_A_CPU / len(devices)
     if asked == "auto":
-        return bool(_of_the_first_process(size < limit))
+        return distributed.first_says(size < limit)  # devices of two kinds would disagree
     if not memory:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / len(devices)
     if size > memory:
@@ -58,15 +58,6 @@ def is_resident(asked: str, dataset: PreparedDataset, mesh: Mesh) -> bool:
             f"{memory / 1e9:,.1f} GB; auto reads them as they are needed"
         )
     return True
-
-
-def _of_the_first_process(value: bool) -> Any:
-    """Devices of two kinds would disagree."""
-    if jax.process_count() == 1:
-        return value
-    from jax.experimental import multihost_utils
-
-    return multihost_utils.broadcast_one_to_all(np.asarray(value))
 
 
 def steps_in_a_call(mesh: Mesh, batch_size: int, image_size: int) -> int:
