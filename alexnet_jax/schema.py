@@ -117,23 +117,20 @@ def is_number(value: Any) -> bool:
     return abs(value) <= sys.float_info.max  # False of NaN too
 
 
-def fields(section: Any, path: str = "") -> Iterator[Field]:
+def fields(
+    section: Any,
+    path: str = "",
+    doc: str = "",
+    effects: tuple[tuple[str, tuple], ...] = (),
+    resume: bool | Condition = False,
+) -> Iterator[Field]:
     """Yield the fields of a section, and those of the sections in it.
 
     Args:
       section: an instance of its dataclass, which holds each field's value.
       path: its name in the config, with a dot at the end.
+      doc, effects, resume: those of the section, for its fields.
     """
-    yield from _fields(section, path, "", (), False)
-
-
-def _fields(
-    section: Any,
-    path: str,
-    doc: str,
-    effects: tuple[tuple[str, tuple], ...],
-    resume: bool | Condition,
-) -> Iterator[Field]:
     for own in dataclasses.fields(section):
         if "doc" not in own.metadata:  # no field of the config, such as the layers of a net
             continue
@@ -142,7 +139,7 @@ def _fields(
         all_effects = (*effects, *told["effect"].items())
         free = told["resume"] or resume
         if dataclasses.is_dataclass(value):
-            yield from _fields(value, f"{name}.", told["doc"], all_effects, free)
+            yield from fields(value, f"{name}.", told["doc"], all_effects, free)
             continue
         choices = told["choices"]
         if isinstance(choices, str):
@@ -191,16 +188,12 @@ def check(described: Field, value: Any) -> None:
       ConfigError: the field, what it takes, and what it got.
     """
     if described.choices is not None:
-        expected = f"one of {', '.join(map(str, described.choices))}"
-        holds = _has_type(value, described.type) and value in described.choices
-    elif not _has_type(value, described.type):
-        raise _other(described, _TYPES[described.type][1], value)
-    elif described.bound is not None:
-        expected, holds = described.bound.words, described.bound.holds(value)
-    else:
+        if not (_has_type(value, described.type) and value in described.choices):
+            raise _other(described, f"one of {', '.join(map(str, described.choices))}", value)
         return
-    if not holds:
-        raise _other(described, expected, value)
+    check_type(described, value)
+    if described.bound is not None and not described.bound.holds(value):
+        raise _other(described, described.bound.words, value)
 
 
 def check_type(described: Field, value: Any) -> None:

@@ -174,8 +174,10 @@ def complete(config: ConfigDict) -> ConfigDict:
         _put(found, name, value)
     for name, field in all_fields().items():
         of_model = name.startswith("model.")
-        of_row = of_model and field.before is schema.ABSENT  # unset: the row of the net has it
-        value = _put(found, name, None if of_row else _before(field))
+        before = field.before
+        if before is schema.ABSENT:
+            before = None if of_model else field.value  # unset: the row of the net has it
+        value = _put(found, name, before)
         if value is not None or not of_model:
             schema.check_type(field, value)
     return ConfigDict(found).lock()
@@ -189,10 +191,6 @@ def _put(place: dict[str, Any], name: str, value: Any) -> Any:
         if not isinstance(place, dict):
             raise ConfigError(f"{section} holds the field {name}; got {place!r:.200}")
     return place.setdefault(last, value)
-
-
-def _before(field: schema.Field) -> Any:
-    return field.value if field.before is schema.ABSENT else field.before
 
 
 def fingerprint(config: ConfigDict) -> str:
