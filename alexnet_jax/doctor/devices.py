@@ -120,16 +120,12 @@ def _first_step(arch: Architecture, mesh: Mesh) -> dict[str, Any]:
         each = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return jnp.mean(each), logits
 
-    params = jax.device_get(_drawn(arch))
+    draw = jax.jit(lambda: initial_net(arch, stream(root_key(0), "init")).params)
+    params = jax.device_get(draw())
     params = jax.device_put(params, sharding.placed(mesh, sharding.param_specs(params)))
     step = jax.jit(jax.grad(loss, has_aux=True), compiler_options=sharding.FAST_COMPILE)
     gradients, logits = step(params, *sharding.put_batch(mesh, (images, labels)))
     return {"logits": np.asarray(logits), "gradients": jax.device_get(gradients)}
-
-
-def _drawn(arch: Architecture) -> dict:
-    draw = jax.jit(lambda: initial_net(arch, stream(root_key(0), "init")).params)
-    return draw()
 
 
 def _difference(one: Any, other: Any) -> float:

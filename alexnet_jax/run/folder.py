@@ -210,18 +210,14 @@ def environment() -> dict:
         "cores": cores(),
         "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
         "processes": jax.process_count(),
-        "matmul_precision": _matmul_precision(),
+        # "default" is TF32 on recent GPUs
+        "matmul_precision": jax.config.jax_default_matmul_precision or "default",  # type: ignore[attr-defined]
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "jax_settings": {name: str(getattr(jax.config, name)) for name in SETTINGS},
         "vector_bits": _vector_bits(),
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
         "commit": _commit(),
     }
-
-
-def _matmul_precision() -> str:
-    """Return the precision of float32 products; "default" is TF32 on recent GPUs."""
-    return jax.config.jax_default_matmul_precision or "default"  # type: ignore[attr-defined]
 
 
 def _vector_bits() -> int | None:

@@ -35,14 +35,9 @@ from alexnet_jax.system.paths import user_path
 Accept = Callable[[tuple[str, ...], dict[str, int]], str]
 
 
-def _accept_all(class_names: tuple[str, ...], counts: dict[str, int]) -> str:
-    del class_names, counts
-    return ""
-
-
 @reading()
 def prepare(
-    data: ConfigDict, only: str | None = None, accept: Accept = _accept_all
+    data: ConfigDict, only: str | None = None, accept: Accept = lambda class_names, counts: ""
 ) -> PreparedDataset:
     """Open the prepared copy of a dataset; make it first if it is missing.
 
