@@ -82,6 +82,11 @@ def max_pool(x: Array, pool: architecture.Pool) -> Array:
     return pooling.max_pool(x, window=pool.window, stride=pool.stride, ceil=pool.ceil)
 
 
+def avg_pool(x: Array, pool: architecture.Pool) -> Array:
+    """Return the means of windows (cuda-convnet's layers-18pct.cfg)."""
+    return pooling.avg_pool(x, window=pool.window, stride=pool.stride, ceil=pool.ceil)
+
+
 # A function of one column's values: (B, H, W, channels) or (B, units) -> the same shape.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -98,11 +103,6 @@ NORMS: dict[str, Callable[[Architecture, int], Operation]] = {
     "group": GroupNorm,
     "none": none,
 }
-
-
-def avg_pool(x: Array, pool: architecture.Pool) -> Array:
-    """Return the means of windows (cuda-convnet's layers-18pct.cfg)."""
-    return pooling.avg_pool(x, window=pool.window, stride=pool.stride, ceil=pool.ceil)
 
 
 # A function of one column's values: (B, H, W, channels), pool -> (B, H', W', channels).
