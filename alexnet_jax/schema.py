@@ -93,7 +93,7 @@ def field(
         versions without the field did. The hash of a config leaves out a field with this value.
       name: its name in the config, where that differs from the dataclass's.
     """
-    told = {
+    metadata = {
         "doc": doc,
         "choices": choices,
         "bound": bound,
@@ -102,7 +102,7 @@ def field(
         "before": before,
         "name": name,
     }
-    return dataclasses.field(default=default, metadata=told)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def at_least(least: float) -> Bound:
@@ -131,29 +131,29 @@ def fields(
       path: its name in the config, with a dot at the end.
       doc, effects, resume: those of the section, for its fields.
     """
-    for own in dataclasses.fields(section):
-        if "doc" not in own.metadata:  # no field of the config, such as the layers of a net
+    for member in dataclasses.fields(section):
+        metadata, value = member.metadata, getattr(section, member.name)
+        if "doc" not in metadata:  # no field of the config, such as the layers of a net
             continue
-        told, value = own.metadata, getattr(section, own.name)
-        name = path + (told["name"] or own.name)
-        all_effects = (*effects, *told["effect"].items())
-        free = told["resume"] or resume
+        name = path + (metadata["name"] or member.name)
+        all_effects = (*effects, *metadata["effect"].items())
+        may_change = metadata["resume"] or resume
         if dataclasses.is_dataclass(value):
-            yield from fields(value, f"{name}.", told["doc"], all_effects, free)
+            yield from fields(value, f"{name}.", metadata["doc"], all_effects, may_change)
             continue
-        choices = told["choices"]
+        choices = metadata["choices"]
         if isinstance(choices, str):
             choices = pkgutil.resolve_name(choices)
         yield Field(
             path=name,
-            type=_hints(section.__class__)[own.name],
+            type=_hints(section.__class__)[member.name],
             value=value,
-            doc=told["doc"] or doc,
+            doc=metadata["doc"] or doc,
             choices=None if choices is None else tuple(choices),
-            bound=told["bound"],
+            bound=metadata["bound"],
             effects=all_effects,
-            resume=free,
-            before=told["before"],
+            resume=may_change,
+            before=metadata["before"],
         )
 
 
@@ -172,12 +172,12 @@ def to_config(section: Any, value_of: Callable[[Field], Any]) -> ConfigDict:
     config = ConfigDict()
     for described in fields(section):
         *parents, name = described.path.split(".")
-        place = config
+        inner = config
         for parent in parents:
-            if parent not in place:
-                place[parent] = ConfigDict()
-            place = place[parent]
-        place[name] = value_of(described)
+            if parent not in inner:
+                inner[parent] = ConfigDict()
+            inner = inner[parent]
+        inner[name] = value_of(described)
     return config
 
 

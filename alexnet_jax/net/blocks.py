@@ -80,14 +80,14 @@ class Block(nnx.Module):
             xs = [x.reshape(x.shape[0], -1) for x in xs]  # (B, 6, 6, 128) -> (B, 4608)
         if self.crosses:
             xs = call.exchange(xs)  # columns of (B, ..., C) -> (B, ..., columns * C)
-        operations = list(zip(self.names, self.operations, strict=True))
+        rest = list(zip(self.names, self.operations, strict=True))
         if self.max_pool and isinstance(self.product, Convolution) and self.name not in activations:
             # A maximum commutes with adding the bias, which then has a quarter of the pixels.
-            name, _ = operations.pop(0)
+            name, _ = rest.pop(0)
             xs = keep(name, self.product(xs, jax.named_scope(name)(self.max_pool)))
         elif self.product is not None:
             xs = keep(self.name, self.product(xs))
-        for name, operation in operations:
+        for name, operation in rest:
             with jax.named_scope(name):  # for profiles
                 xs = keep(name, operation(xs, call))
         return xs, kept

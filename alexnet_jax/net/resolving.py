@@ -30,23 +30,23 @@ def _unset(field: schema.Field) -> FieldReference:
     return placeholder(field.type)
 
 
-def resolve(model: ConfigDict, found: int | None = None) -> Architecture:
+def resolve(model: ConfigDict, in_dataset: int | None = None) -> Architecture:
     """Return the net that config.model describes: its row with the fields that are set.
 
     Args:
       model: config.model.
-      found: number of classes in the dataset: the net's number if model.classes is 0, else they
-        must be equal; None: not known yet.
+      in_dataset: the dataset's number of classes, which model.classes must equal unless it is 0;
+        None: not known yet.
 
     Raises:
       ConfigError: a value that no net can have, or a number of classes that is not the dataset's.
     """
     arch = _with(_row(model.arch), model)
     if arch.classes == 0:
-        arch = dataclasses.replace(arch, classes=found or 2)
-    if found is not None and arch.classes != found:
+        arch = dataclasses.replace(arch, classes=in_dataset or 2)
+    if in_dataset is not None and arch.classes != in_dataset:
         raise ConfigError(
-            f"model.classes is {arch.classes} but the dataset has {found} classes: "
+            f"model.classes is {arch.classes} but the dataset has {in_dataset} classes: "
             "set model.classes=0 to take what it has"
         )
     _check(arch)
@@ -121,16 +121,16 @@ def _check(arch: Architecture) -> None:
 
 def _check_effect(arch: Architecture, model: ConfigDict) -> None:
     """Refuse fields of an operation that no layer of this net has, unless they switch it off."""
-    there = {op for layer in arch.layers for op in layer.then}
+    operations = {op for layer in arch.layers for op in layer.then}
 
-    def fields(section: str) -> list[str]:  # an older version's config may lack it
-        found = model.get(section, {}).items()
+    def set_fields(section: str) -> list[str]:
+        values = model.get(section, {}).items()  # an older version's config may lack the section
         off = {("enabled", False)}
-        return [f"{section}.{k}" for k, v in found if v is not None and (k, v) not in off]
+        return [f"{section}.{k}" for k, v in values if v is not None and (k, v) not in off]
 
-    norm = [] if model.norm in (None, "none") else ["norm"]
-    for op, names in (("norm", [*norm, *fields("lrn")]), ("spatial_norm", fields("spatial_norm"))):
-        if names and op not in there:
+    norm = [*([] if model.norm in (None, "none") else ["norm"]), *set_fields("lrn")]
+    for op, names in (("norm", norm), ("spatial_norm", set_fields("spatial_norm"))):
+        if names and op not in operations:
             raise ConfigError(
                 f"model.{names[0]} changes nothing in arch {arch.name}: none of its layers has "
                 f"{op}; leave it out, or take an arch that has it"

@@ -164,20 +164,20 @@ def _source_folder(data: ConfigDict) -> pathlib.Path:
 
 def _find_source(data: ConfigDict, only: str | None) -> Source:
     """List the images to prepare."""
-    fraction, of, tfds_copy = data.validation_fraction, data.held_out, _tfds_copy(data)
+    fraction, share_of, tfds_copy = data.validation_fraction, data.held_out, _tfds_copy(data)
     if data.builder == "shapes":
         source = shapes.shapes_source()
     elif tfds_copy is not None:
         source = tfds_source.tfds_source(tfds_copy, only)
     elif data.builder == "ilsvrc":
-        source = ilsvrc.ilsvrc_source(_source_folder(data), data.release, fraction, of, only)
+        source = ilsvrc.ilsvrc_source(_source_folder(data), data.release, fraction, share_of, only)
     elif data.builder == "cifar10":
         source = cifar10.cifar10_source(_source_folder(data))
     elif data.builder == "tiny_imagenet":
         source = tiny_imagenet.tiny_imagenet_source(_source_folder(data))
     else:
         with _other_builder(_source_folder(data)):
-            source = folders.folder_source(_source_folder(data), fraction, of, only)
+            source = folders.folder_source(_source_folder(data), fraction, share_of, only)
     if only is None:
         return source
     if only not in source.splits:

@@ -13,7 +13,7 @@ from alexnet_jax.errors import DataError
 
 
 def folder_source(
-    root: pathlib.Path, validation_fraction: float, of: str = "class", only: str | None = None
+    root: pathlib.Path, validation_fraction: float, share_of: str = "class", only: str | None = None
 ) -> Source:
     """Return the source of <class>/<file>, or of train/<class>/<file> and a validation folder.
 
@@ -22,7 +22,7 @@ def folder_source(
       validation_fraction: share of train, in (0, 1), that is held out if there is no validation
         folder. Hashes of <class>/<file> decide which files. 1 holds out all of train; this is
         possible only if train is not needed.
-      of: config.data.held_out.
+      share_of: config.data.held_out.
       only: "validation" if train is not needed, not even its folder. Then the classes are those of
         the validation folder.
 
@@ -46,7 +46,7 @@ def folder_source(
     ]
     if validation_folder is None:
         names, labels = [name for name, _ in train], [label for _, label in train]
-        held = held_out(names, labels, validation_fraction, of, str(train_folder))
+        held = held_out(names, labels, validation_fraction, share_of, str(train_folder))
         validation = [file for file, out in zip(train, held, strict=True) if out]
         train = [file for file, out in zip(train, held, strict=True) if not out]
     else:

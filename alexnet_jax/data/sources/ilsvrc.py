@@ -51,7 +51,7 @@ def ilsvrc_source(
     root: pathlib.Path,
     release: str,
     validation_fraction: float,
-    of: str = "class",
+    share_of: str = "class",
     only: str | None = None,
 ) -> Source:
     """Return the source of a release in a folder; the module's docstring says what it may hold.
@@ -61,7 +61,7 @@ def ilsvrc_source(
       release: config.data.release.
       validation_fraction: share of fall2011, in (0, 1), that is held out: that release has no
         validation images.
-      of: config.data.held_out.
+      share_of: config.data.held_out.
       only: the one split that is needed. For 2012 and 2010 the other splits are then not listed,
         and train may be missing: the classes are those of the kit, or else of val/<wnid>/.
 
@@ -94,7 +94,7 @@ def ilsvrc_source(
         elif split == (only or "validation"):
             raise DataError(f"expected {archive} or {folder}/ in {root}; add it")
     if not _NUMBERED[release]:
-        splits = _hold_out(splits["train"], validation_fraction, of, str(root))
+        splits = _hold_out(splits["train"], validation_fraction, share_of, str(root))
     parts = [(s, name, label) for s, split in splits.items() for name, label in _listing(split)]
     classes = _classes(wnids, kit, root)
     return Source(wnids, splits, listing_digest([*wnids, *parts]), classes, left_out)
@@ -236,9 +236,9 @@ def _number(name: str) -> int:
     return int(digits.group(1))
 
 
-def _hold_out(whole: Split, fraction: float, of: str, where: str) -> dict[str, Split]:
+def _hold_out(whole: Split, fraction: float, share_of: str, where: str) -> dict[str, Split]:
     """Divide a split into train and validation."""
-    out = held_out([name for name, _ in _listing(whole)], whole.labels, fraction, of, where)
+    out = held_out([name for name, _ in _listing(whole)], whole.labels, fraction, share_of, where)
 
     def part(held: bool) -> Split:
         indices = [i for i, o in enumerate(out) if o == held]

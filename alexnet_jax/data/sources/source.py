@@ -86,22 +86,22 @@ def note_if_a_part(
 
 
 def held_out(
-    names: list[str], labels: Sequence[int], fraction: float, of: str, where: str
+    names: list[str], labels: Sequence[int], fraction: float, share_of: str, where: str
 ) -> list[bool]:
     """Return for each name whether it is held out for validation: at least one is, never all.
 
-    The hashes of the names decide. With of="all" adding or removing files moves no other file.
+    The hashes of the names decide. With share_of="all" no file moves when others come or go.
 
     Args:
       names, labels: of the images.
       fraction: the share that is held out.
-      of: "class": of each class, those with the lowest hashes, and at least one of each class that
-        has two; "all": of all images, those whose hash is below the fraction.
+      share_of: "class": of each class, those with the lowest hashes, and at least one of each class
+        that has two; "all": of all images, those whose hash is below the fraction.
       where: names the images in an error.
 
     Raises:
       ConfigError: the fraction is not between 0 and 1.
-      DataError: there are fewer than two images, or of="class" and no class has two.
+      DataError: there are fewer than two images, or share_of="class" and no class has two.
     """
     if not 0 < fraction < 1:
         raise ConfigError(f"data.validation_fraction is above 0 and below 1; got {fraction}")
@@ -110,7 +110,7 @@ def held_out(
     # In [0, 1). The separator is "/" on every system.
     names = [name.replace(os.sep, "/") for name in names]
     digests = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names]
-    if of == "class":
+    if share_of == "class":
         return _held_out_of_each(digests, labels, fraction, where)
     values = [int.from_bytes(digest[:8], "big") / 2**64 for digest in digests]
     limit = min(max(fraction, min(values) + 2**-53), max(values))
