@@ -18,7 +18,6 @@ from absl import flags
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.input.files import BadFiles, batches, image_files, squares
-from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import batch_size_for, predicted, predictor
 from alexnet_jax.run import class_matching
 from alexnet_jax.run.restore import restore, split_cpu
@@ -41,8 +40,6 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> int:
     """Classify each picture that the command line names."""
-    if len(argv) < 2:
-        raise ConfigError("expected one or more images or folders of images after the flags")
     paths = image_files(argv[1:])
     split_cpu([FLAGS.workdir])
     restored = restore(FLAGS.workdir, FLAGS.checkpoint, classes=FLAGS.classes)

@@ -27,25 +27,18 @@ from alexnet_jax.system.paths import user_path
 MAGNIFICATION = 5  # pixels for each weight
 LABEL, GAP = 30, 14  # pixels high
 INK, PAPER = "black", "white"
+# Below, kernels are (columns, kh, kw, 3, channels), as they act on RGB 0-255.
 
 
 def grids(kernels: np.ndarray) -> list[np.ndarray]:
-    """Return the filters of each column as a picture, (H, W, 3) uint8.
-
-    Args:
-      kernels: (columns, kh, kw, 3, channels); all are scaled jointly.
-    """
+    """Return the filters of each column as a picture, (H, W, 3) uint8, all on one scale."""
     grid = filter_grid(kernels)
     height = (len(grid) - 1) // len(kernels)  # of a column, without the line below it
     return [grid[c * height : (c + 1) * height + 1] for c in range(len(kernels))]
 
 
 def labels(kernels: np.ndarray) -> list[str]:
-    """Return what to write above each column's filters.
-
-    Args:
-      kernels: (columns, kh, kw, 3, channels), as they act on RGB 0-255.
-    """
+    """Return what to write above each column's filters."""
     return [
         f"column {c + 1}: {share:.0%} of the energy is colour"
         for c, share in enumerate(shares(kernels)["columns"])
@@ -53,12 +46,9 @@ def labels(kernels: np.ndarray) -> list[str]:
 
 
 def picture(kernels: np.ndarray, labels: list[str], magnification: int) -> Image.Image:
-    """Return the filters, each column below its label.
+    """Return the filters, all on one scale, each column below its label.
 
-    Args:
-      kernels: (columns, kh, kw, 3, channels); all are scaled jointly.
-      labels: one for each column.
-      magnification: pixels for each weight.
+    `magnification` is the pixels for each weight.
     """
     columns = kernels.shape[0]
     parts = [p.repeat(magnification, 0).repeat(magnification, 1) for p in grids(kernels)]
@@ -75,11 +65,7 @@ def picture(kernels: np.ndarray, labels: list[str], magnification: int) -> Image
 
 
 def standardized(kernels: np.ndarray) -> np.ndarray:
-    """Return the kernels with zero mean and unit variance in each filter.
-
-    Args:
-      kernels: (columns, kh, kw, 3, channels).
-    """
+    """Return the kernels with zero mean and unit variance in each filter."""
     axes = (1, 2, 3)
     deviation = kernels.std(axis=axes, keepdims=True)
     return (kernels - kernels.mean(axis=axes, keepdims=True)) / np.maximum(deviation, 1e-12)

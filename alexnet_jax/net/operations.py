@@ -29,11 +29,8 @@ class PerColumn(Operation):
         return [self.function(x) for x in xs]
 
 
-class AcrossColumns(Operation):
+class AcrossColumns(PerColumn):
     """A function of all columns' channels together; each column keeps its part of the result."""
-
-    def __init__(self, function: Callable[[Array], Array]):
-        self.function = function
 
     def __call__(self, xs: Columns, call: Call) -> Columns:
         """Return this device's columns of the result."""

@@ -43,20 +43,8 @@ def spatial_response_norm(
     """Normalize each pixel by its neighbours in the same channel (layers-145.cfg: cnorm2).
 
     b = a / (k + alpha / n^2 * sum a^2)^beta over the n x n pixels around, where those outside
-    the image are 0 (layer.py:1183 divides alpha). The arithmetic is float32 for lower dtypes.
-
-    Args:
-      x: activations, shape (B, H, W, C), floating.
-      n: pixels a side of the window, odd.
-      k: added to the sum.
-      alpha: multiplies the sum, divided by n^2.
-      beta: exponent.
-
-    Returns:
-      Shape and dtype of x.
-
-    Raises:
-      ValueError: n is even or below 1.
+    the image are 0 (layer.py:1183 divides alpha). x is (B, H, W, C); dtypes, result and errors are
+    those of `local_response_norm`.
     """
     if n < 1 or n % 2 == 0:
         raise ValueError(f"spatial_response_norm: n is an odd number of pixels; got {n}")

@@ -31,13 +31,5 @@ def stream(key: jax.Array, name: str, *counters: jax.Array | int) -> jax.Array:
 
 
 def per_example(key: jax.Array, examples: jax.Array) -> jax.Array:
-    """Return one key for each example.
-
-    Args:
-      key: a typed key, shape ().
-      examples: indices in the global batch, int32, shape (B,).
-
-    Returns:
-      Typed keys, shape (B,).
-    """
+    """Return a typed key for each example, (B,): `examples` are indices in the global batch."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, examples)

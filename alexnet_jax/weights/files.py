@@ -104,7 +104,10 @@ def _of_caffe(path: pathlib.Path, tensors: Tensors, archs: tuple[str, ...]) -> W
 
 def _numpy(path: pathlib.Path) -> Weights:
     """Read kernels (kh, kw, in, out) and matrices (in, out); fc6 reads (row, column, channel)."""
-    content = numpy_files.read(path)
+    if zipfile.is_zipfile(path):
+        content: Any = numpy_files.read_npz(path)
+    else:
+        content = numpy_files.read_npy(path.read_bytes())
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise _unknown(path, ["one array" if isinstance(content, np.ndarray) else "no names"])
     pairs = _pairs(content)

@@ -23,16 +23,6 @@ _NOT_OF_NUMPY = ("DUP", "POP", "POP_MARK", "FROZENSET", "OBJ", "INST", "NEWOBJ",
 _DTYPES = ("f2", "f4", "f8", "i4", "i8", "O8", "O4", "O")
 
 
-def read(path: pathlib.Path) -> Any:
-    """Return what an .npy or .npz file holds.
-
-    Raises:
-      ValueError: the file is cut off, too large, or holds other objects than arrays. A damaged file
-        may raise any other error.
-    """
-    return read_npz(path) if zipfile.is_zipfile(path) else read_npy(path.read_bytes())
-
-
 def read_npy(data: bytes) -> Any:
     """Return the array of an .npy file, or the dict that was saved.
 

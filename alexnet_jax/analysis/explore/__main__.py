@@ -28,7 +28,7 @@ from alexnet_jax.data.input.files import BadFiles, image_files, squares
 from alexnet_jax.errors import ConfigError, DataError
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import check_writable
+from alexnet_jax.system.atomic_file import check_writable, write_atomic
 from alexnet_jax.system.paths import user_path
 
 FILE = "explore.html"
@@ -47,8 +47,6 @@ def define_flags() -> None:
 def main(argv: list[str]) -> int:
     """Write the page of the pictures that the command line names."""
     values = flags.FLAGS
-    if len(argv) < 2:
-        raise ConfigError("expected one or more images or folders of images after the flags")
     paths = image_files(argv[1:])
     if len(paths) > MOST:
         raise ConfigError(f"a page has at most {MOST} images; got {len(paths)}: give fewer")
@@ -70,7 +68,7 @@ def main(argv: list[str]) -> int:
     of_training = None
     if dataset is not None:
         of_training = pieces.pieces(restored, dataset, values.training_images, seen)
-    page.write(out, content.net(restored), pictures, of_training)
+    write_atomic(out, page.page(content.net(restored), pictures, of_training), DataError)
     result = {"file": str(out), "images": len(pictures), "bad": len(bad)}
     print(json.dumps({**result, "bytes": os.path.getsize(out)}))
     return 1 if bad else 0

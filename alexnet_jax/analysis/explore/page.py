@@ -1,16 +1,13 @@
-"""Write the page: one HTML file with its style, its program and its data, that needs no network."""
+"""The page: one HTML file with its style, its program and its data, that needs no network."""
 
 import base64
 import hashlib
 import importlib.resources
 import json
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alexnet_jax.analysis.report.markup import Markup, element, markup
-from alexnet_jax.errors import DataError
-from alexnet_jax.system.atomic_file import write_atomic
 
 SCRIPTS = (
     "data.js",
@@ -26,26 +23,6 @@ SCRIPTS = (
 Packed = Mapping[str, dict[str, Any]]  # name of an activation -> its values
 
 
-def write(
-    path: pathlib.Path,
-    net: dict[str, Any],
-    pictures: Sequence[tuple[dict[str, Any], Packed]],
-    pieces: dict[str, Any] | None = None,
-) -> None:
-    """Write the page.
-
-    Args:
-      path: the file.
-      net: what content.net gave.
-      pictures: what content.picture gave for each.
-      pieces: what pieces.pieces gave; None: the page has no training images.
-
-    Raises:
-      DataError: the file cannot be written.
-    """
-    write_atomic(path, page(net, pictures, pieces), DataError)
-
-
 def page(
     net: dict[str, Any],
     pictures: Sequence[tuple[dict[str, Any], Packed]],
@@ -54,6 +31,11 @@ def page(
     """Return the whole page.
 
     Values are in elements of their own, so that a browser reads those of a step when it is shown.
+
+    Args:
+      net: what content.net gave.
+      pictures: what content.picture gave for each.
+      pieces: what pieces.pieces gave; None: the page has no training images.
     """
     program = "\n".join(_source(name) for name in SCRIPTS)
     content = {"net": net, "pictures": [about for about, _ in pictures]}

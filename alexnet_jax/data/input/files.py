@@ -10,7 +10,7 @@ from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import PAPER, Resize
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, images
-from alexnet_jax.errors import DataError
+from alexnet_jax.errors import ConfigError, DataError
 from alexnet_jax.system.cores import cores
 from alexnet_jax.system.paths import user_path
 from alexnet_jax.system.threads import ordered_map
@@ -38,8 +38,11 @@ def image_files(words: Sequence[str]) -> list[pathlib.Path]:
     A file that does not exist is returned too: `squares` reports it, and reads the others.
 
     Raises:
+      ConfigError: nothing is named.
       DataError: a folder holds no image.
     """
+    if not words:
+        raise ConfigError("expected one or more images or folders of images after the flags")
     files = []
     for word in words:
         path = user_path(word)

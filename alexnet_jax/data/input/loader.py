@@ -116,11 +116,8 @@ def eval_batches(
     All batches have the same size: the last one is padded with black images of label 0 and mask 0.
 
     Args:
-      dataset: what to read.
-      split: one of its splits.
-      batch_size: images in a batch over all processes.
-      rows: the rows of the whole batch that this process needs; None: all.
-      workers: threads; 0: one for each core, at most 16.
+      dataset, batch_size, rows, workers: as in `train_batches`.
+      split: one of the dataset's splits.
 
     Yields:
       image (b, size, size, 3) uint8 RGB, label (b,) int32, mask (b,) float32: 1 for an image,

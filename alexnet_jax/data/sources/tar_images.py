@@ -114,14 +114,9 @@ def images_of(
 
 
 def images_in_order(path: pathlib.Path, left_out: LeftOut) -> list[Member]:
-    """Return the image files of an archive in its order, by names without folders.
+    """Return the image files of an archive in its order; the rest is as in `images_of`.
 
-    Args:
-      path: a tar archive; one that ends in .gz or .tgz is decompressed once.
-      left_out: counts all other files.
-
-    Raises:
-      DataError: the archive is damaged or cut short, or no archive at all.
+    An archive that ends in .gz or .tgz is decompressed once.
     """
     found = []
     for member in _compressed(path) if path.name.endswith("gz") else members(path):

@@ -90,11 +90,7 @@ class Accumulator:
     """
 
     def __init__(self, size: int) -> None:
-        """Begin with no image.
-
-        Args:
-          size: pixels a side of the images.
-        """
+        """Begin with no image; `size` is the pixels a side."""
         self.images = 0
         self.plane_sum = np.zeros((3, size, size), np.uint64)
         self.product_sum = np.zeros((3, 3), np.uint64)
