@@ -39,18 +39,12 @@ class Bound(NamedTuple):
 
 
 class Field(NamedTuple):
-    """A field of the config with its whole description.
+    """A field of the config with its whole description, as `field` takes it.
 
     Attributes:
       path: dotted name.
-      type: of its values.
       value: the default, or what the described object has.
-      doc: what it is, with its source.
-      choices: the values it may have; None: any.
-      bound: a condition on its values.
-      effects: it has an effect only where each of these other fields has one of these values.
-      resume: whether a resumed run may change it, or the condition under which it may.
-      before: what versions without this field did.
+      effects: the conditions of the field and of the sections around it.
     """
 
     path: str

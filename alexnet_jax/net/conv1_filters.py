@@ -1,4 +1,7 @@
-"""The filters of conv1: a picture of them, laid out as figure 3 of the paper, and their colour."""
+"""The filters of conv1: a picture of them, laid out as figure 3 of the paper, and their colour.
+
+A kernel is conv1's: (columns, kh, kw, 3, filters) float, as it acts on RGB 0-255.
+"""
 
 import numpy as np
 
@@ -10,9 +13,6 @@ def filter_grid(kernel: np.ndarray) -> np.ndarray:
 
     One scale serves all filters: the smallest weight is black and the largest white, as in the
     released program's shownet.py.
-
-    Args:
-      kernel: conv1's, (columns, kh, kw, 3, filters) float.
 
     Returns:
       (H, W, 3) uint8.
@@ -37,9 +37,6 @@ def energies(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Energy is the sum of squared weights. Each pixel of a filter is a vector (r, g, b). Its part
     along the grey axis (1, 1, 1)/sqrt(3) answers to brightness; the rest is its chromatic part.
-
-    Args:
-      kernel: conv1's, (columns, kh, kw, 3, filters).
     """
     kernel = kernel.astype(np.float64)
     grey = kernel.mean(axis=3, keepdims=True)  # the part along the axis, in each of r, g, b
@@ -48,11 +45,7 @@ def energies(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def colour_shares(kernel: np.ndarray) -> list[float]:
-    """Return the share of chromatic energy in each column: grey filters 0, noise 2/3, at most 1.
-
-    Args:
-      kernel: conv1's, (columns, kh, kw, 3, filters), as it acts on RGB 0-255.
-    """
+    """Return the share of chromatic energy in each column: grey filters 0, noise 2/3, at most 1."""
     energy, chromatic = energies(kernel)
     return share(chromatic.sum(axis=1), energy.sum(axis=1)).tolist()
 

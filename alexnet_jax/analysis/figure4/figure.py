@@ -42,14 +42,7 @@ def choose(
 def predictions(
     restored: Restored, dataset: PreparedDataset, indices: Sequence[int], names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the content of predictions.json: images with their five best classes.
-
-    Args:
-      restored: the net.
-      dataset: its images.
-      indices: of images in the validation split.
-      names: of the classes.
-    """
+    """Return the content of predictions.json: validation images with their five best classes."""
     probabilities = extraction.of_images(
         restored, dataset, predictor(restored, views=1), SPLIT, indices
     )

@@ -32,14 +32,9 @@ def neighbours(
     names: Sequence[str],
     features_dir: pathlib.Path,
 ) -> dict[str, Any]:
-    """Return the content of neighbours.json: images, each with its nearest training images.
+    """Return the content of neighbours.json: validation images with their nearest training images.
 
-    Args:
-      restored: the net.
-      dataset: its images.
-      indices: of images in the validation split.
-      names: of the classes.
-      features_dir: where the training images' features are kept.
+    The features of the training images are kept in `features_dir`.
     """
     layer, activation = extraction.last_hidden(restored.arch)
     extractor = extraction.extractor(restored, activation)
@@ -121,12 +116,7 @@ def distinct(
 
 
 def thumbnail(dataset: PreparedDataset, split: str, index: int, names: Sequence[str]) -> dict:
-    """Return {"file", "label", "jpeg"} of an image; jpeg is a small picture in base64.
-
-    Args:
-      dataset, split, index: where the image is.
-      names: of the classes.
-    """
+    """Return {"file", "label", "jpeg"} of an image; jpeg is a small picture in base64."""
     (image,), (label,) = dataset.read(split, [index])
     (file,) = dataset.file_names(split, [index])
     picture = Image.fromarray(image)
