@@ -53,8 +53,8 @@ from alexnet_jax.system.paths import user_path
 from alexnet_jax.system.progress import ImageProgress
 
 FLAGS = flags.FLAGS
-# Not of kept predictions.
-OF_RUNS = ("views", "resize", "data_dir", "split", "checkpoint", "classes", "softmax", "out")
+# Flags that --predictions refuses, since it runs no net.
+RUN_FLAGS = ("views", "resize", "data_dir", "split", "checkpoint", "classes", "softmax", "out")
 
 
 def define_flags() -> None:
@@ -65,19 +65,19 @@ def define_flags() -> None:
     flags.DEFINE_list("resize", [], text)
     text = "Images, val/<class>/<file> or <class>/<file>, in place of the run's."
     flags.DEFINE_string("data_dir", "", text)
-    text = "Of the images; ILSVRC-2010 has a test split (table 1)."
+    text = "The split of the images; ILSVRC-2010 has a test split (table 1)."
     flags.DEFINE_enum("split", SPLIT, [SPLIT, "test"], text)
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
     flags.DEFINE_string("classes", "", class_matching.FLAG)
-    text = "Of a net on images of some of its classes: over all of them, or over these only."
+    text = "On images of some of a net's classes: softmax over all its classes, or these only."
     flags.DEFINE_enum("softmax", "all", ["all", "these"], text)
     flags.DEFINE_string("out", "", "An .npz that keeps the probabilities of each image.")
     flags.DEFINE_multi_string("predictions", [], "What --out wrote, in place of runs.")
     flags.DEFINE_string(
         "weights",
         "equal",
-        "Of the nets in their mean: equal; or numbers, one for each net; or fit: fitted on every "
-        "second image, and all rows are of the others.",
+        "How the nets count in their mean: equal; or numbers, one for each net; or fit: numbers "
+        "that are fitted on every second image, and all rows are of the other images.",
     )
 
 
@@ -86,7 +86,7 @@ def main(_) -> None:
     if bool(FLAGS.predictions) == bool(FLAGS.workdir):
         raise ConfigError("give --workdir, or --predictions that were kept: one of the two")
     weights = weights_of(FLAGS.weights)
-    if FLAGS.predictions and (useless := [name for name in OF_RUNS if FLAGS[name].present]):
+    if FLAGS.predictions and (useless := [name for name in RUN_FLAGS if FLAGS[name].present]):
         raise ConfigError(
             f"--predictions runs no net, so it takes no --{', --'.join(useless)}: leave that out, "
             "or give --workdir"

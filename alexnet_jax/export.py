@@ -68,7 +68,7 @@ def main(_) -> None:
     split_cpu([FLAGS.workdir])
     restored = restore(FLAGS.workdir, FLAGS.checkpoint, classes=FLAGS.classes)
     views = int(FLAGS.views)
-    said = {
+    description = {
         "arch": restored.arch.name,
         "step": int(restored.state.step),
         "size": restored.config.data.size,
@@ -80,10 +80,10 @@ def main(_) -> None:
         half.write_bytes(
             onnx_of(restored, views, FLAGS.batch) if onnx else exported(restored, views)
         )
-        write_atomic(out.with_suffix(".json"), json.dumps(said, indent=1) + "\n")
+        write_atomic(out.with_suffix(".json"), json.dumps(description, indent=1) + "\n")
     result = {"file": str(out), "bytes": out.stat().st_size}
     result |= {} if onnx else {"platforms": PLATFORMS}
-    print(json.dumps({**result, **said, "classes": restored.arch.classes}))
+    print(json.dumps({**result, **description, "classes": restored.arch.classes}))
 
 
 def exported(restored: Restored, views: int) -> bytearray:

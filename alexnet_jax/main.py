@@ -26,7 +26,7 @@ from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import command_line, distributed, sharding
 from alexnet_jax.system.paths import user_path
 
-OF_SEVERAL = ("coordinator", "num_processes", "process_id")
+PROCESS_FLAGS = ("coordinator", "num_processes", "process_id")
 
 
 def define_flags() -> None:
@@ -49,17 +49,17 @@ def main(_) -> None:
     from alexnet_jax.train import train
 
     values = flags.FLAGS
-    config, of_several = values.config, {name: values[name].value for name in OF_SEVERAL}
+    config, process = values.config, {name: values[name].value for name in PROCESS_FLAGS}
     sharding.split_cpu(config.mesh)
-    alone = [name for name, value in of_several.items() if value is not None]
-    if alone and not values.distributed:
-        raise ConfigError(f"--{', --'.join(alone)} needs --distributed")
+    given = [name for name, value in process.items() if value is not None]
+    if given and not values.distributed:
+        raise ConfigError(f"--{', --'.join(given)} needs --distributed")
     if values.distributed:
-        distributed.start(config.distributed, *of_several.values())
+        distributed.start(config.distributed, *process.values())
     with distributed.blame_a_peer_first(config.distributed):
         workdir = _workdir()
-        given = config_flags.get_override_values(values["config"])
-        for line in idle(config, given) if jax.process_index() == 0 else ():
+        overrides = config_flags.get_override_values(values["config"])
+        for line in idle(config, overrides) if jax.process_index() == 0 else ():
             warnings.warn(line, stacklevel=1)
         result = train(
             config,

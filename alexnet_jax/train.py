@@ -139,7 +139,7 @@ def _check_listing(
     class_names: tuple[str, ...],
     counts: dict[str, int],
 ) -> str:
-    """Refuse what a listing of the images tells before they are read; return a warning, or "".
+    """Check the classes and the number of the images before any is read; return a warning, or "".
 
     Args:
       workdir: the run's folder.

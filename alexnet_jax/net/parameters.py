@@ -1,4 +1,7 @@
-"""A net's values as checkpoints have them: conv1 -> {kernel, bias}, norm1 -> {scale, bias}."""
+"""A net's parameters and statistics as trees: conv1 -> {kernel, bias}, norm1 -> {scale, bias}.
+
+Checkpoints and the optimizer hold them in this form.
+"""
 
 import jax
 from flax import nnx, traverse_util
@@ -43,8 +46,8 @@ def _names(tree: dict) -> set[str]:
 
 
 def _values(net: AlexNet, kind: type[nnx.Variable]) -> dict:
-    found = {name: nnx.to_pure_dict(nnx.state(part, kind)) for name, part in _parts(net).items()}
-    return {name: values for name, values in sorted(found.items()) if values}
+    tree = {name: nnx.to_pure_dict(nnx.state(part, kind)) for name, part in _parts(net).items()}
+    return {name: values for name, values in sorted(tree.items()) if values}
 
 
 def _parts(net: AlexNet) -> dict:

@@ -17,9 +17,9 @@ def outputs_of(
 ) -> tuple[int, ...]:
     """Return the net's output for each class of some images.
 
-    Names decide; 007 and 7 are the same name. Folders that are numbers are outputs in the order of
-    the numbers where the net's names are unknown or ILSVRC's. Where they are unknown, wnids are
-    outputs in their order.
+    Names decide; 007 and 7 are the same name. If the net's names are unknown or ILSVRC's, classes
+    that are numbers are the outputs in the order of the numbers. If they are unknown, classes that
+    are wnids are the outputs in sorted order.
 
     Args:
       ours: names of the net's classes, in the order of its outputs; None: unknown.

@@ -124,10 +124,10 @@ def idle(config: ConfigDict, given: Iterable[str]) -> list[str]:
     values = flattened(config) | {field.path: field.value for field in net}
     lines: dict[str, str] = {}
     for name, field in all_fields().items():
-        for decides, looking in field.effects if name in asked else ():
-            if values[decides] not in looking:
-                here = f"{decides} is {' or '.join(map(str, looking))}, not {values[decides]}"
-                lines[name] = f"{name}={values[name]} changes nothing: it counts where {here}"
+        for other, needed in field.effects if name in asked else ():
+            if values[other] not in needed:
+                where = f"{other} is {' or '.join(map(str, needed))}, not {values[other]}"
+                lines[name] = f"{name}={values[name]} changes nothing: it counts where {where}"
     return list(lines.values())
 
 

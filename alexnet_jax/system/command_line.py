@@ -24,14 +24,14 @@ from alexnet_jax.system import compilation_cache, distributed, recipes, sharding
 from alexnet_jax.system.interrupt import Stopped, stop_at_once
 
 USER_ERROR = 2
-# Through absl, Orbax and TFDS log every folder that they open and every error that they also raise;
-# asyncio logs the reads that Orbax abandons.
-WORDS_OF_PYTHON = {
+WORDS_OF_PYTHON = {  # of an error about a flag's value -> what was expected
     "invalid literal for int()": "a whole number",
     "could not convert string to float": "a number",
     "Non-boolean argument": "True or False",
     "Failed to parse": "its fields one by one, as in --config.model.lrn.enabled=False",
 }
+# Through absl, Orbax and TFDS log every folder that they open and every error that they also raise;
+# asyncio logs the reads that Orbax abandons.
 HUSHED = ("absl", "asyncio")
 
 

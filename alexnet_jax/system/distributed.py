@@ -34,7 +34,7 @@ GONE = (
 )
 # Reads what faulthandler writes at a fatal signal (stdin), and what C++ writes to stderr. That is
 # passed on after five seconds, if the process still lives; at an abort it goes to a file.
-_WITNESS = """
+_COMPANION = """
 import os, select, signal, sys, tempfile, time
 for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP"):
     signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -86,7 +86,7 @@ def start(
     print(f"{known}{socket.gethostname()}:{os.getpid()}: waiting for the others", file=sys.stderr)
     if line := around_the_proxy(os.environ, coordinator):
         print(line, file=sys.stderr)
-    _have_a_witness()
+    _start_companion()
     seconds = settings.timeout_seconds
     try:
         jax.distributed.initialize(
@@ -126,17 +126,17 @@ def around_the_proxy(environment: MutableMapping[str, str], coordinator: str | N
     return f"{proxy} is set: {name} is {environment[name]} for this run, so that {host} is reached"
 
 
-def _have_a_witness() -> None:
+def _start_companion() -> None:
     """Start the companion program; from here on, file 2 is for C++, and sys.stderr for Python."""
     reading, writing = os.pipe()
     terminal = os.dup(2)
-    witness = subprocess.Popen(
-        [sys.executable, "-I", "-c", _WITNESS, GONE, str(reading)],
+    companion = subprocess.Popen(
+        [sys.executable, "-I", "-c", _COMPANION, GONE, str(reading)],
         stdin=subprocess.PIPE,
         pass_fds=[reading],
     )
-    assert witness.stdin is not None
-    faulthandler.enable(witness.stdin)
+    assert companion.stdin is not None
+    faulthandler.enable(companion.stdin)
     sys.stderr.flush()
     os.dup2(writing, 2)
     os.close(reading)

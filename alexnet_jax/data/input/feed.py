@@ -21,7 +21,7 @@ from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import distributed, progress
 from alexnet_jax.system.sharding import DATA, batch_sharding, put_batch, put_everywhere
 
-_OF_A_CPU = 10**9  # bytes: all copies of a split, one for each virtual device
+_CPU_BYTES = 10**9  # of all copies of a split, one for each virtual device
 _PIXELS = 2**22  # of the views in one call
 _MOST_STEPS = 32
 
@@ -47,7 +47,7 @@ def is_resident(asked: str, dataset: PreparedDataset, mesh: Mesh) -> bool:
         return False
     size, devices = split_bytes(dataset), mesh.local_devices
     memory = (devices[0].memory_stats() or {}).get("bytes_limit")
-    limit = memory / 4 if memory else _OF_A_CPU / len(devices)
+    limit = memory / 4 if memory else _CPU_BYTES / len(devices)
     if asked == "auto":
         return distributed.first_says(size < limit)  # devices of two kinds would disagree
     if not memory:
@@ -128,7 +128,7 @@ class Resident:
       most: steps that `take` may be asked for.
     """
 
-    reads = False  # on a CPU `take` may wait, but for the step before: the device does both
+    reads = False  # on a CPU `take` may wait, but only for the step before it
 
     def __init__(
         self,
