@@ -11,6 +11,7 @@ file, runs, bytes.
 
 import json
 import os
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -20,6 +21,12 @@ from alexnet_jax.system import command_line
 from alexnet_jax.system.paths import user_path
 
 
+def report(workdirs: Sequence[str], out: str | None) -> None:
+    """Write the page of some runs and print a line of JSON."""
+    path = write([user_path(x) for x in workdirs], user_path(out) if out else None)
+    print(json.dumps({"file": str(path), "runs": len(workdirs), "bytes": os.path.getsize(path)}))
+
+
 def define_flags() -> None:
     """Define the command line."""
     flags.DEFINE_multi_string("workdir", None, "Folder of a run; may be repeated.", required=True)
@@ -27,10 +34,8 @@ def define_flags() -> None:
 
 
 def main(_) -> None:
-    """Write the page of the runs that the flags name, and print a line of JSON."""
-    workdirs, out = flags.FLAGS.workdir, flags.FLAGS.out
-    path = write([user_path(x) for x in workdirs], user_path(out) if out else None)
-    print(json.dumps({"file": str(path), "runs": len(workdirs), "bytes": os.path.getsize(path)}))
+    """Write the page of the runs that the flags name."""
+    report(flags.FLAGS.workdir, flags.FLAGS.out)
 
 
 if __name__ == "__main__":

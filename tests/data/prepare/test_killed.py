@@ -11,7 +11,7 @@ import time
 import pytest
 from ml_collections import ConfigDict
 
-from alexnet_jax.data.prepare import preparation, shards
+from alexnet_jax.data.prepare import preparation, unfinished
 from alexnet_jax.data.prepare.preparation import partial_directory
 from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
 from tests.support import official, tiny
@@ -155,13 +155,13 @@ class Killed(BaseException):
 
 
 def killed_at(place: str, tmp_path, monkeypatch) -> None:
-    """Prepare until a method of shards.Partial is reached."""
+    """Prepare until a method of unfinished.Partial is reached."""
 
     def stop(*arguments):
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards.Partial, place, stop)
+        patch.setattr(unfinished.Partial, place, stop)
         with pytest.raises(Killed):
             prepare(config(tmp_path, "killed"))
     assert not prepared_directory(config(tmp_path, "killed")).exists()

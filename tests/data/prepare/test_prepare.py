@@ -17,7 +17,7 @@ from PIL import Image
 
 from alexnet_jax.data.decode.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.prepare import preparation, shards
+from alexnet_jax.data.prepare import preparation, unfinished
 from alexnet_jax.data.prepare.disk import check_space
 from alexnet_jax.data.prepare.preparation import partial_directory
 from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
@@ -362,7 +362,7 @@ def test_disk_runs_full_and_is_cleared(tmp_path, source, monkeypatch):
     whole = prepare(config(tmp_path, prepared_dir=str(tmp_path / "whole"))).directory
     fake = types.SimpleNamespace(ArrayRecordWriter=FullDiskWriter)
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "array_record_module", fake)
+        patch.setattr(unfinished, "array_record_module", fake)
         with pytest.raises(DataError, match="ran full .*same command goes on.*data.prepared_dir"):
             prepare(config(tmp_path))
     directory = prepared_directory(config(tmp_path))
