@@ -60,6 +60,8 @@ def examine(
       move: sends an array to a device.
     """
     devices = devices[:MOST]
+    if len(devices) < 2:
+        return
     numbers = np.random.default_rng(0).integers(0, 2**32, megabytes * 2**18, dtype=np.uint32)
     for source, target in itertools.permutations(devices, 2):
         yield _transfer(numbers, source, target, move)

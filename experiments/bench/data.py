@@ -19,6 +19,7 @@ The limiter is the slowest of loader, transfer and step: training cannot be fast
 by default. The last line is one JSON object, in images/s.
 """
 
+import importlib.metadata
 import itertools
 import json
 import pathlib
@@ -124,13 +125,12 @@ def contenders_of(
 
 
 def torch_version() -> str | None:
-    """Return PyTorch's version, None where it is not installed."""
+    """Return PyTorch's version, None where it is not installed; not loaded, beside JAX's CUDA."""
     try:
-        import torch
-    except ImportError:
+        return importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
         print("PyTorch is not installed: only our own figures", file=sys.stderr)
         return None
-    return torch.__version__
 
 
 def define_flags() -> None:

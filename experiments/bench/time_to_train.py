@@ -51,7 +51,7 @@ def main(_) -> None:
     then = [EPOCHS * TRAIN / (days * 86400) for days in GTX_580_DAYS]
     print(
         f"{EPOCHS} epochs of {TRAIN:,} images are {EPOCHS * TRAIN:,} images\n"
-        f"here ({run['device']}, batch {run['train']['batch']}, {run['dtype']}): "
+        f"here ({', '.join(run['devices'])}, batch {run['train']['batch']}, {run['dtype']}): "
         f"{trains} images/s in training, {infers} in evaluation; the limit is {limiter}\n"
         f"  {EPOCHS} x ({TRAIN:,} / {trains} + {VALIDATION:,} / {infers}) s = {total:,.1f} hours = "
         f"{total / 24:,.1f} days\n"

@@ -2,11 +2,14 @@
 
 import json
 import time
+import types
 
 import numpy as np
 import pytest
 
+from alexnet_jax.errors import ConfigError, DeviceError
 from alexnet_jax.net import resolving
+from experiments.bench import time_to_train
 from experiments.bench.gpu import __main__ as gpu
 from experiments.bench.gpu import layers, parity, predicted
 from experiments.bench.gpu.hlo_traffic import Operation, operations
@@ -27,21 +30,59 @@ def test_the_record_is_whole_after_each_part_whatever_the_part_does(tmp_path, mo
     codes = {
         "works": "print('words'); print('{\"rate\": 3}')",
         "fails": "raise ValueError('no such thing')",
+        "mute": "print('no JSON')",
         "hangs": "import time; time.sleep(60)",
         "dear": "",
     }
     for name, code in codes.items():
         (tmp_path / f"part_{name}.py").write_text(code)
-    todo = [gpu.Part(name, (f"part_{name}",), 1.0) for name in ("works", "fails", "hangs")]
+    todo = [gpu.Part(name, (f"part_{name}",), 1.0) for name in list(codes)[:4]]
     todo.append(gpu.Part("dear", ("part_dear",), 50.0, needed=False))
     gpu.run_all(todo[:2], record, path, time.monotonic() + 60)
     gpu.run_all(todo, record, path, time.monotonic() + 3)
     parts = json.loads(path.read_text())["parts"]
-    assert seen[:2] == [["works"], ["works", "fails"]] and len(seen[-1]) == 4
+    assert seen[:2] == [["works"], ["works", "fails"]] and len(seen[-1]) == 5
     assert parts["works"]["result"] == {"rate": 3}
     assert "no such thing" in parts["fails"]["messages"][-1]
+    assert "'no JSON\\n'" in parts["mute"]["error"]
     assert parts["hangs"]["error"].startswith("stopped after ")
     assert "no time" in parts["dear"]["left_out"]
+
+
+def test_a_part_that_takes_too_long_leaves_time_for_those_that_are_needed(tmp_path, monkeypatch):
+    allowed = {}
+
+    def run(part, seconds):
+        allowed[part.name] = seconds
+        return {"result": {}}
+
+    monkeypatch.setattr(gpu, "run", run)
+    todo = [gpu.Part("slow", (), 100.0), gpu.Part("extra", (), 50.0, needed=False)]
+    todo += [gpu.Part("a", (), 60.0), gpu.Part("b", (), 60.0)]
+    gpu.run_all(todo, {"parts": {}}, tmp_path / "gpu.json", time.monotonic() + 240)
+    left = {"slow": 120, "extra": 120, "a": 180, "b": 240}
+    assert allowed == {name: pytest.approx(seconds, abs=5) for name, seconds in left.items()}
+
+
+def test_without_a_gpu_or_with_the_record_of_another_it_does_not_begin(tmp_path, monkeypatch):
+    path = tmp_path / "gpu.json"
+    values = types.SimpleNamespace(out=str(path), smoke=False, minutes=12)
+    monkeypatch.setattr(gpu, "flags", types.SimpleNamespace(FLAGS=values))
+    monkeypatch.setattr(gpu, "run_all", lambda *_: None)
+    monkeypatch.setattr(gpu, "found_by_jax", lambda: ["cpu:cpu"])
+    with pytest.raises(DeviceError, match="no GPU here .devices: cpu:cpu."):
+        gpu.main([])
+    monkeypatch.setattr(gpu, "found_by_jax", lambda: ["gpu:NVIDIA H100"])
+    assert gpu.main([]) == 0
+    for before in ({"smoke": True}, {"smoke": False, "devices": ["gpu:NVIDIA T4"]}):
+        path.write_text(json.dumps({**before, "parts": {}}))
+        with pytest.raises(ConfigError, match="another file"):
+            gpu.main([])
+
+
+def test_a_comparison_beyond_its_limits_is_named():
+    assert gpu.done({"batch": 4, "tf32": {"within": True}}) == "done"
+    assert gpu.done({"tf32": {"within": False}}) == "done, beyond the limits: tf32"
 
 
 def test_every_part_has_a_program_that_exists():
@@ -68,6 +109,15 @@ def test_ninety_epochs():
     found = gpu.ninety_epochs(entries)["step_128_float32"]
     assert found["hours_with_loader"] == pytest.approx(90 * (256.2334 + 10) / 3600)
     assert gpu.ninety_epochs({}) is None
+
+
+def test_ninety_epochs_of_the_record_of_this_machine(monkeypatch, capsys):
+    values = types.SimpleNamespace(step=str(time_to_train.RECORD), loader=100.0)
+    monkeypatch.setattr(time_to_train, "flags", types.SimpleNamespace(FLAGS=values))
+    time_to_train.main([])
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    train = printed["train_images_per_second"]
+    assert printed["hours"] == pytest.approx(90 * (1_281_167 / train + 500) / 3600, abs=0.01)
 
 
 PROGRAM = """\

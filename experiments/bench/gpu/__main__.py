@@ -9,9 +9,9 @@ CPU's (parity.py); training and inference beside PyTorch, where it is installed 
 profile by layer (layers.py); response normalization and pooling alone (bench.lrn_cost); loader and
 copies (loader.py); the time of ninety epochs, from the rates above.
 
-When --minutes are too few for all, PyTorch's comparison at some batches is left out, and the record
-says so. The same command with the same --out does what is missing or failed. --smoke runs every
-part with a small net and small batches. Exit code 1: the record has an error.
+When --minutes are too few for all, the steps at some batches are left out, and the record says so.
+The same command with the same --out does what is missing or failed. --smoke runs every part with a
+small net and small batches. Exit code 1: the record has an error.
 """
 
 import contextlib
@@ -27,8 +27,9 @@ import time
 
 from absl import flags
 
+from alexnet_jax.errors import ConfigError, DeviceError
 from alexnet_jax.system import command_line
-from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.atomic_file import check_writable, write_atomic
 from alexnet_jax.system.paths import user_path
 from experiments.bench import time_to_train
 from experiments.bench.turns import REPOSITORY
@@ -57,11 +58,10 @@ def parts(smoke: bool) -> list[Part]:
     of = "experiments.bench.{}".format
     net = ("--arch=small",) if smoke else ()
     rounds = "--rounds=1" if smoke else "--rounds=3"
-    one, many, wide, steps = (4, 2, 1, 3) if smoke else (128, 32, 512, 200)
-    todo = [
-        Part("parity", (of("gpu.parity"), f"--batch={one}", *net), 90),
-        Part("loss", (of("gpu.parity"), f"--batch={many}", f"--steps={steps}", *net), 90),
-    ]
+    few, wide, steps = (4, 1, 3) if smoke else (16, 512, 200)
+    parity = (of("gpu.parity"), f"--batch={few}", *net)
+    # Of the same batch, so that the second finds its programs compiled.
+    todo = [Part("parity", parity, 120), Part("loss", (*parity, f"--steps={steps}"), 90)]
     # The paper's batch first, then one that fills the device; the others if there is time.
     for batch in (4,) if smoke else (128, 1024, 256, 2048):
         for dtype in ("float32", "bfloat16"):
@@ -89,6 +89,8 @@ def parts(smoke: bool) -> list[Part]:
 def run(part: Part, seconds: float) -> dict:
     """Run a part for at most `seconds`; return its entry in the record."""
     environment = dict(os.environ)
+    if environment.get("JAX_PLATFORMS") in ("cuda", "gpu", "rocm"):
+        environment["JAX_PLATFORMS"] += ",cpu"  # with which parity.py compares
     if "layers" in part.name:  # kernels of a command buffer have no names in a profile
         more = environment.get("XLA_FLAGS", "")
         environment["XLA_FLAGS"] = f"{more} --xla_gpu_enable_command_buffer="
@@ -117,10 +119,13 @@ def run(part: Part, seconds: float) -> dict:
         said = errors.read().strip().splitlines()
     entry: dict = {"command": list(part.arguments)}
     entry["seconds"] = round(time.monotonic() - begin, 1)
-    lines = output.strip().splitlines()
-    if not failed and lines:
-        return {**entry, "result": json.loads(lines[-1]), "messages": said[-5:]}
-    return {**entry, "error": failed or "no output", "messages": said[-25:]}
+    try:
+        result = json.loads(output.strip().splitlines()[-1]) if not failed else None
+    except (ValueError, IndexError):
+        failed = f"its output does not end with JSON: {output[-200:]!r}"
+    if failed:
+        return {**entry, "error": failed, "messages": said[-25:]}
+    return {**entry, "result": result, "messages": said[-5:]}
 
 
 def run_all(todo: list[Part], record: dict, path: pathlib.Path, end: float) -> None:
@@ -137,16 +142,25 @@ def run_all(todo: list[Part], record: dict, path: pathlib.Path, end: float) -> N
             say(f"{part.name}: in the record")
             continue
         later = sum(other.seconds for other in todo[number + 1 :] if other.needed)
-        left = end - time.monotonic() - (0 if part.needed else later)
+        whole = end - time.monotonic()
+        # A part that takes too long leaves time for the others that are needed.
+        left = min(whole, max(whole - later, part.seconds if part.needed else 0))
         if left < min(part.seconds / 2, 10 if part.needed else part.seconds):
-            entry = {"left_out": "no time: give the command again with the same --out"}
+            entry: dict = {"left_out": "no time: give the command again with the same --out"}
         else:
             entry = run(part, left)
         record["parts"][part.name] = entry
         record["ninety_epochs"] = ninety_epochs(record["parts"])
         write_atomic(path, json.dumps(record, indent=1) + "\n")
-        reason = entry.get("error") or entry.get("left_out") or "done"
+        reason = entry.get("error") or entry.get("left_out") or done(entry["result"])
         say(f"{part.name}: {reason} ({entry.get('seconds', 0)} s)")
+
+
+def done(result: dict) -> str:
+    """Return "done", and which comparisons with the CPU are beyond their limits."""
+    compared = {name: found for name, found in result.items() if isinstance(found, dict)}
+    beyond = [name for name, found in compared.items() if found.get("within") is False]
+    return f"done, beyond the limits: {', '.join(beyond)}" if beyond else "done"
 
 
 def ninety_epochs(entries: dict[str, dict]) -> dict | None:
@@ -163,6 +177,15 @@ def ninety_epochs(entries: dict[str, dict]) -> dict | None:
             if loader:
                 hours[name]["hours_with_loader"] = time_to_train.hours(train, infer, loader)
     return {"loader_or_copy_images_per_second": loader, **hours} if hours else None
+
+
+def found_by_jax() -> list[str]:
+    """Return JAX's devices, from a process of its own, which gives their memory back."""
+    program = (
+        "import jax; print(*(f'{d.platform}:{d.device_kind}' for d in jax.devices()), sep=';')"
+    )
+    asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    return asked.stdout.strip().split("\n")[-1].split(";") if asked.returncode == 0 else []
 
 
 def gpu() -> str | None:
@@ -187,9 +210,19 @@ def main(_) -> int:
     """Run all parts; return 1 if the record has an error."""
     path, smoke = user_path(flags.FLAGS.out), flags.FLAGS.smoke
     end = time.monotonic() + 60 * flags.FLAGS.minutes
-    record = {"smoke": smoke, "gpu": gpu(), "parts": {}}
+    devices = found_by_jax()
+    if not smoke and (not devices or devices[0].startswith("cpu")):
+        raise DeviceError(
+            f"JAX finds no GPU here (devices: {', '.join(devices) or 'none'}): install its driver "
+            "and requirements-gpu.txt and look at nvidia-smi, or give --smoke"
+        )
+    check_writable(path)
+    record = {"smoke": smoke, "gpu": gpu(), "devices": devices, "parts": {}}
     if path.exists():
-        record["parts"] = json.loads(path.read_text())["parts"]
+        before = json.loads(path.read_text())
+        if any(before.get(name) != record[name] for name in ("smoke", "devices")):
+            raise ConfigError(f"{path} is of other devices or sizes: name another file with --out")
+        record["parts"] = before["parts"]
     run_all(parts(smoke), record, path, end)
     return int(any("error" in entry for entry in record["parts"].values()))
 
