@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.net import resolving
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.forward import make_forward, mesh_axes
+from alexnet_jax.net.on_mesh import make_forward, mesh_axes
 from alexnet_jax.step.state import initial_net
 from alexnet_jax.system import sharding
 from alexnet_jax.system.random_streams import root_key, stream

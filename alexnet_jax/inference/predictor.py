@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from alexnet_jax.data.input import ten_crops
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.forward import make_forward, mesh_axes
+from alexnet_jax.net.on_mesh import make_forward, mesh_axes
 from alexnet_jax.run.restore import Restored
 from alexnet_jax.step import metrics
 from alexnet_jax.step.state import NetState

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.data.input import augment
 from alexnet_jax.data.input.feed import gather
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.forward import make_forward, mesh_axes
+from alexnet_jax.net.on_mesh import make_forward, mesh_axes
 from alexnet_jax.net.parameters import stats_of
 from alexnet_jax.step import metrics
 from alexnet_jax.step.create import abstract_state

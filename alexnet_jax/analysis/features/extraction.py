@@ -15,7 +15,7 @@ from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.predictor import Predictor, batch_size_for
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.forward import make_forward, mesh_axes
+from alexnet_jax.net.on_mesh import make_forward, mesh_axes
 from alexnet_jax.run.restore import Restored
 from alexnet_jax.system.sharding import DATA, compiler_options, data_axis, group_axis
 
