@@ -20,7 +20,7 @@ from alexnet_jax.system.atomic_file import atomic_file, sync, write_atomic
 from alexnet_jax.system.progress import duration
 
 if TYPE_CHECKING:
-    from alexnet_jax.run.events import Events
+    from alexnet_jax.run.tensorboard import Events
 
 
 class Logger:
@@ -81,7 +81,7 @@ class Logger:
             self._set_aside()
         write_atomic(self.path, "".join(text + "\n" for text in kept), TrainingError)
         if self._tensorboard:
-            from alexnet_jax.run.events import Events  # slow to import, and not always wanted
+            from alexnet_jax.run.tensorboard import Events  # slow to import, and not always wanted
 
             with _written(folder := self._workdir / "tensorboard"):
                 self._events = Events(folder, purge_step=step + 1)
