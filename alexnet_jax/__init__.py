@@ -33,6 +33,6 @@ def __dir__() -> list[str]:
 
 
 if sys.argv[:1] == ["-m"]:  # Python looks for a command of this package, as in `python -m`
-    from alexnet_jax.system.starting import leave_with_a_line
+    from alexnet_jax.system.signals import leave_with_a_line
 
     leave_with_a_line()

@@ -1,6 +1,6 @@
 """Signals that ask a program to stop: a run saves first, anything else just leaves.
 
-`starting.py` lists them. Only commands handle signals; `train` looks at the `Interrupt` that it is
+`signals.py` lists them. Only commands handle signals; `train` looks at the `Interrupt` that it is
 given.
 """
 
@@ -10,7 +10,7 @@ import signal
 import jax
 from jax.experimental import multihost_utils
 
-from alexnet_jax.system.starting import heeded
+from alexnet_jax.system.signals import heeded
 
 
 class Stopped(KeyboardInterrupt):

@@ -17,7 +17,7 @@ from array_record.python import array_record_data_source  # noqa: F401  it defin
 
 from alexnet_jax.system import sharding
 from alexnet_jax.system.command_line import HUSHED
-from alexnet_jax.system.starting import SIGNALS
+from alexnet_jax.system.signals import SIGNALS
 from tests.support import tiny
 
 # What Python leaves out by itself.

@@ -1,4 +1,7 @@
-"""A command that is asked to stop before it runs: while Python imports JAX, which takes seconds."""
+"""The signals that ask a program to stop, and a line for those that come while JAX is imported.
+
+That takes seconds. `interrupt.py` handles them from then on.
+"""
 
 import os
 import signal
