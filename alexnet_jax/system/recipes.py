@@ -1,4 +1,4 @@
-"""The files of recipes: those of the package by name, others by path."""
+"""Find the files of recipes: those of the package by name, others by path."""
 
 import pathlib
 import re

@@ -77,7 +77,7 @@ def _is_kernel(key: tuple[str, ...], rows: dict[str, Layer]) -> bool:
 
 
 def _theirs(key: tuple[str, ...], values: Collection[tuple[str, ...]]) -> str:
-    """Return PyTorch's name of a value; one that a norm of one's own added keeps its own."""
+    """Return PyTorch's name of a value; ours where a user's norm has another value of that name."""
     name = (*key[:-1], _THEIRS.get(key[-1], key[-1]))
     return ".".join(key if name in values else name)
 

@@ -1,4 +1,4 @@
-"""Find a net's tensors among what a file holds, whatever wraps them and stands before their names.
+"""Find a net's tensors in a file, whatever wraps them and whatever prefix their names have.
 
 Training programs store a state dict alone, under "state_dict", "model", "module", ..., beside an
 optimizer and moving averages (EMA), and wrappers put "module.", "_orig_mod.", "model." before each

@@ -1,10 +1,10 @@
-"""Look inside a trained net: its maps on your pictures, layer by layer, on one page.
+"""Look inside a trained net: its channels on your pictures, layer by layer, on one page.
 
     python -m alexnet_jax.analysis.explore --workdir=DIR IMAGE... [--out=explore.html] \
         [--training_images=5000]
 
 Writes DIR/explore.html, or the file that --out names. The page needs no network. It steps through
-the net as figure 2 of the paper has it, and shows at each step the maps of both columns, what
+the net as figure 2 of the paper has it, and shows at each step the channels of both columns, what
 crosses between them, and the numbers of normalization and pooling under the pointer. Below a unit
 of conv5 or fc7 are the nine training images that drive it most, of as many as --training_images
 says (pieces.py); none, if they are no longer prepared. Five pictures and the paper's net make about

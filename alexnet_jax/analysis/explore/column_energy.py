@@ -1,4 +1,4 @@
-"""What a unit reads of the other column, in energy; and what each column adds to the sum of fc8."""
+"""How much of a unit's energy comes from the other column, and what each column adds to fc8."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,7 +48,7 @@ def shares(kernel: np.ndarray, columns: int, energy: np.ndarray | None = None) -
 def of_picture(
     arch: Architecture, layer: Layer, params: Mapping[str, Any], activations: Mapping
 ) -> np.ndarray:
-    """Return `shares` with the energy of a picture's activations, a channel's by its mean."""
+    """Return `shares` for a picture: a channel's energy is the mean over its pixels."""
     values = activations[_input(arch, layer)].astype(np.float64)
     if layer.kernel:
         energy = np.square(values).mean(axis=(1, 2)).ravel()

@@ -1,4 +1,4 @@
-"""The weights that the page shows: conv1's kernels whole, of later units what they weigh most."""
+"""The weights that the page shows: conv1's kernels, and the largest weights of each later unit."""
 
 from typing import Any
 

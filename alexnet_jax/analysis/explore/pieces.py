@@ -167,9 +167,9 @@ def make_peaks(arch: Architecture, mesh: Mesh) -> Callable:
 
 
 def windows_below(arch: Architecture, until: Layer) -> list[tuple[int, int, int, int]]:
-    """Return what moves over pixels, up to the product of a convolution, along one side.
+    """Return the windows between the image and a convolution's product, along one side.
 
-    Of each it is the window, the stride, the padding and the size of the input, in pixels.
+    Convolutions, poolings and norms have them: (window, stride, padding, input size), in pixels.
     """
     windows, size = [], arch.image_size
     for row in rows(arch):
