@@ -1,6 +1,9 @@
 """A narrow net with weights of our choosing as `restore` would give it, and its page."""
 
+import base64
+import gzip
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -54,3 +57,11 @@ class Training:
         """Return images and labels, from 9 down to 0 and again."""
         assert split == "train"
         return np.stack([picture(100 + k) for k in indices]), 9 - np.asarray(indices) % 10
+
+
+def unpack(packed: dict[str, Any]) -> np.ndarray:
+    """Return the array that `pack` was given, as float32 after rounding."""
+    raw = gzip.decompress(base64.b64decode(packed["data"]))
+    planes = np.frombuffer(raw, np.uint8).reshape(2, -1)
+    halves = np.ascontiguousarray(planes.T).view("<f2").astype(np.float32)
+    return (halves * np.float32(packed["scale"])).reshape(packed["shape"])

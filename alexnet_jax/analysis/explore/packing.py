@@ -29,11 +29,3 @@ def pack(values: np.ndarray) -> dict[str, Any]:
         "scale": 2.0**exponent,
         "data": base64.b64encode(data).decode(),
     }
-
-
-def unpack(packed: dict[str, Any]) -> np.ndarray:
-    """Return the array that `pack` was given, as float32 after rounding."""
-    raw = gzip.decompress(base64.b64decode(packed["data"]))
-    planes = np.frombuffer(raw, np.uint8).reshape(2, -1)
-    halves = np.ascontiguousarray(planes.T).view("<f2").astype(np.float32)
-    return (halves * np.float32(packed["scale"])).reshape(packed["shape"])

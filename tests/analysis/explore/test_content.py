@@ -11,12 +11,13 @@ import pytest
 
 from alexnet_jax.analysis.explore import column_energy, content
 from alexnet_jax.analysis.explore.activations import looker
-from alexnet_jax.analysis.explore.packing import pack, unpack
+from alexnet_jax.analysis.explore.packing import pack
 from alexnet_jax.analysis.features.extraction import activation_names
 from alexnet_jax.errors import DataError
 from alexnet_jax.net import listing, resolving, variants
 from experiments.claims import miniature
 from tests.support import commands, explored
+from tests.support.explored import unpack
 from tests.support.narrow_nets import SIZE, make_arch
 from tests.support.narrow_nets import run as run_net
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from alexnet_jax.analysis.explore import kernels
-from alexnet_jax.analysis.explore.packing import unpack
 from alexnet_jax.net import listing
+from tests.support.explored import unpack
 from tests.support.narrow_nets import draw_params, make_arch
 
 NET = make_arch()
