@@ -51,7 +51,7 @@ from experiments.bench.data_contenders import (
 ENOUGH = 0.85  # of the decode rate: above this share the loader itself costs little
 
 
-def take_turns(contenders: dict[str, Measure], rounds: int) -> dict[str, list[float]]:
+def rates_in_turns(contenders: dict[str, Measure], rounds: int) -> dict[str, list[float]]:
     """Return the rates of each contender that runs, in turns so that drift is the same for all."""
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
@@ -149,7 +149,7 @@ def main(_) -> None:
     dataset = prepare(config.data)
     with tempfile.TemporaryDirectory() as temporary:
         contenders, training = contenders_of(config, dataset, pathlib.Path(temporary))
-        rates = take_turns(contenders, flags.FLAGS.rounds)
+        rates = rates_in_turns(contenders, flags.FLAGS.rounds)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     device = jax.devices()[0]
     result = {
