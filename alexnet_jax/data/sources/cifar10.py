@@ -12,11 +12,8 @@ the split `validation`: CIFAR-10 has no other. Some of the training batches may 
 """
 
 import functools
-import io
 import itertools
 import pathlib
-import pickle
-import pickletools
 import tarfile
 import zlib
 from typing import NamedTuple
@@ -32,6 +29,7 @@ from alexnet_jax.data.sources.source import (
     note_if_a_part,
 )
 from alexnet_jax.errors import DataError
+from alexnet_jax.system import array_pickle
 
 CLASS_NAMES = (  # in the order of the published labels
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -43,6 +41,7 @@ _PIXELS = 3 * _SIDE * _SIDE  # bytes of an image: its red, green and blue plane
 _BATCHES = {"train": [f"data_batch_{k}" for k in range(1, 6)], "validation": ["test_batch"]}
 _LONGEST = 200  # letters of a reason that the content of a file decides
 _LARGEST = 32 << 20  # bytes; the published files of a batch have less than 31,100,000
+_MOST_STEPS = 100_000  # of a pickle: three for each of 10,000 images, and some more
 
 
 class _Form(NamedTuple):
@@ -166,48 +165,21 @@ def _binary(content: bytes, where: str) -> Batch:
     return _checked(Batch(records[:, 0], records[:, 1:]), where)
 
 
-class _Built:
-    """Stands for an array or a dtype: keeps what NumPy would have made it of."""
-
-    def __init__(self, *arguments: object) -> None:
-        self.arguments = arguments
-        self.state: object = None
-
-    def __setstate__(self, state: object) -> None:
-        self.state = state
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads a pickle without a call of anything that it names."""
-
-    def find_class(self, module: str, name: str) -> type[_Built]:
-        """Return the stand-in for the three names that a batch has; refuse all others."""
-        asked = f"{module}.{name}"
-        if asked in ("numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"):
-            return _Built
-        raise pickle.UnpicklingError(f"it asks for {asked}, which no batch of CIFAR-10 needs")
-
-
 def _pickled(content: bytes, where: str) -> Batch:
     """Read a dict of labels, a list of numbers, and data, an array (n, 3072) of uint8."""
     try:
         if len(content) > _LARGEST:
             raise ValueError(f"more than {_LARGEST} bytes")
-        for opcode, argument, _ in pickletools.genops(content):
-            # The memo is an array as long as the largest of these numbers: of gigabytes, if asked.
-            if opcode.name.endswith("PUT") and int(argument or 0) > len(content):
-                raise ValueError(f"it numbers an object {argument}")
         # Python 2 wrote text as bytes.
-        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-        _, shape, dtype, by_columns, planes = batch[b"data"].state
-        if dtype.arguments[0] != b"u1" or by_columns:
-            raise ValueError("its data are no bytes in the order of rows")
-        labels = batch[b"labels"]
+        batch = array_pickle.load(content, encoding="bytes", most_steps=_MOST_STEPS)
+        planes, labels = batch[b"data"], batch[b"labels"]
         if any(type(label) is not int for label in labels):
             raise ValueError("a label is no whole number")
-        found = Batch(np.array(labels), np.frombuffer(planes, np.uint8).reshape(-1, _PIXELS))
-        if shape != found.planes.shape or len(found.labels) != len(found.planes):
-            raise ValueError(f"{len(found.labels)} labels for data of shape {shape}")
+        if planes.dtype != np.uint8 or planes.shape != (len(labels), _PIXELS):
+            raise ValueError(
+                f"{len(labels)} labels for {planes.dtype} data of shape {planes.shape}"
+            )
+        found = Batch(np.array(labels), planes)
     except Exception as error:  # the content decides which it is, and what it says
         reason = " ".join(str(error).split())[:_LONGEST]
         raise DataError(

@@ -173,13 +173,13 @@ HOSTILE = {
         "asks for os.system",
     ),
     "by stack": (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "asks for os.system"),
-    "an instance": (b"(S'touch hacked'\nios\nsystem\n.", "asks for os.system"),
+    "an instance": (b"(S'touch hacked'\nios\nsystem\n.", "a step that NumPy never writes"),
     "numpy.load": (b"cnumpy\nload\n(S'x'\ntR.", "asks for numpy.load"),
-    "another dtype": (GOOD.replace(b"U\x02u1", b"U\x02O8"), "no bytes in the order of rows"),
+    "another dtype": (GOOD.replace(b"U\x02u1", b"U\x02O8"), "cannot be read as a pickled batch"),
     "an array as state": (GOOD.replace(DTYPE, b"K\x07("), "cannot be read as a pickled batch"),
     "a persistent id": (b"\x80\x02U\x01xQ.", "cannot be read as a pickled batch"),
     "state of a class": (b"cnumpy\nndarray\n}U\x01aK\x01sb.", "cannot be read as a pickled batch"),
-    "a large memo": (b"\x80\x02}r\xff\xff\xff\x00.", "it numbers an object 16777215"),
+    "a large memo": (b"\x80\x02}r\xff\xff\xff\x00.", "more than 100000 steps"),
     "an endless text": (
         b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.",
         "cannot be read as a pickled batch",
@@ -188,12 +188,12 @@ HOSTILE = {
     "a dict without data": (b"\x80\x02}.", "data"),
     "cut": (GOOD[:-5000], "cannot be read as a pickled batch"),
     "nothing": (b"", "cannot be read as a pickled batch"),
-    "a text for a label": (pickled(["1"] * 0, PIXELS, count=6), "0 labels for data"),
+    "a text for a label": (pickled(["1"] * 0, PIXELS, count=6), "0 labels for uint8 data"),
     "fewer labels": (
         pickled(LABELS[:4], PIXELS, count=6),
-        r"4 labels for data of shape \(6, 3072\)",
+        r"4 labels for uint8 data of shape \(6, 3072\)",
     ),
-    "another shape": (pickled(LABELS, PIXELS, columns=3071), r"data of shape \(6, 3071\)"),
+    "another shape": (pickled(LABELS, PIXELS, columns=3071), r"into shape \(6,3071\)"),
     "a large label": (pickled([*LABELS[:-1], 10], PIXELS), "labels other than 0 to 9"),
 }
 
