@@ -54,16 +54,25 @@ def speed() -> list[tuple[str, str]]:
     for run in (*record["runs"], *record["small"]):
         trained, torch = run["train"], run["versions"]["torch"].partition("+")[0]
         net = "the paper's net" if run["arch"] == "paper" else "the net of 64-pixel pictures"
-        what = f"training {net}, batch {trained['batch']}, beside PyTorch {torch} eager; compiled"
+        what = f"training {net}, batch {trained['batch']}{_kind(run)}, "
+        what += f"beside PyTorch {torch} eager; compiled"
         ratios = (trained[f"ratio_to_torch_{form}"] for form in ("eager", "compiled"))
         rows.append((what, _rate_and_ratios(trained["images_per_second"], *ratios)))
     for run in record["inference"]:
         rates, rivals = run["inference"], ("torch_compiled", "onnxruntime", "openvino")
-        what = f"inference of the paper's net, batch {run['batch']}, beside PyTorch compiled; ONNX "
-        what += "Runtime {}; OpenVINO {}".format(*(rates[name]["version"] for name in rivals[1:]))
+        what = f"inference of the paper's net, batch {run['batch']}{_kind(run)}, "
+        what += "beside PyTorch compiled; ONNX Runtime {}; OpenVINO {}".format(
+            *(rates[name]["version"] for name in rivals[1:])
+        )
         ratios = (rates[name]["ratio"] for name in rivals)
         rows.append((what, _rate_and_ratios(rates["ours"]["images_per_second"], *ratios)))
     return rows
+
+
+def _kind(run: dict) -> str:
+    """Return the width of the processor's vectors, where it is not that of the first records."""
+    bits = run["vector_bits"]
+    return "" if bits == 512 else f", a processor with {bits or 'unknown'}-bit vectors"
 
 
 def _rate_and_ratios(rate: float, *ratios: float) -> str:

@@ -31,6 +31,17 @@ def test_the_tables_of_the_pages_are_what_the_records_say(page, written, figures
         assert drifted != text and written(drifted) == text
 
 
+def test_a_run_of_another_kind_of_processor_has_a_row_of_its_own(monkeypatch):
+    before, record = results.speed(), results.read("bench_step_cpu.json")
+    for name in ("runs", "inference"):
+        record[name].append({**record[name][0], "vector_bits": 256})
+    monkeypatch.setattr(results, "read", lambda _: record)
+    after = results.speed()
+    new = [what for what, figure in after if (what, figure) not in before]
+    assert len(after) == len(before) + 2 and [row for row in after if row in before] == before
+    assert all("batch 32, a processor with 256-bit vectors, beside" in what for what in new)
+
+
 def test_a_file_without_the_place_is_not_written():
     with pytest.raises(ValueError, match="unpack"):
         generated.replaced("no comments", "results", "results.py", "| a |")
