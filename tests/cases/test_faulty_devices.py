@@ -49,6 +49,14 @@ def test_a_transfer_that_changes_words_is_found(devices, capsys, fault):
     assert json.loads(out[-1])["right"] is False
 
 
+def test_one_device_alone_has_nothing_to_be_compared_with(devices, capsys):
+    """--devices on a machine with one GPU says so, and is right."""
+    doctor.report_devices(examined.examine(devices[:1]))
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "there is one device, and nothing to compare it with"
+    assert json.loads(out[-1]) == {"right": True, "findings": []}
+
+
 @pytest.mark.slow
 def test_whole_devices_are_right(devices, capsys, monkeypatch):
     """On devices that work, logits and gradients of one, two and four are the same."""
