@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alexnet_jax.errors import TrainingError
-from alexnet_jax.run.metrics_file import Line, parse
+from alexnet_jax.run.metrics_file import parse
 from alexnet_jax.system.atomic_file import atomic_file, sync, write_atomic
 from alexnet_jax.system.progress import duration
 
@@ -76,7 +76,8 @@ class Logger:
         if damaged:
             self._keep_damaged(damaged)
         whole = [(text.decode().strip(), line) for text, line in lines if line is not None]
-        kept = [text for text, line in whole if _in_checkpoint(line, step, validated)]
+        last = {"train": step, "val": validated}  # in the checkpoint
+        kept = [text for text, line in whole if line["step"] <= last[line["split"]]]
         if step == 0 and any(line["split"] == "val" for _, line in whole):
             self._set_aside()
         write_atomic(self.path, "".join(text + "\n" for text in kept), TrainingError)
@@ -189,7 +190,3 @@ def _written(path: pathlib.Path) -> Iterator[None]:
             f"{path} could not be written: {error}; fix that, and the same command goes on from "
             "the last checkpoint"
         ) from error
-
-
-def _in_checkpoint(line: Line, step: int, validated: int) -> bool:
-    return line["step"] <= (validated if line["split"] == "val" else step)

@@ -20,7 +20,10 @@ FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
 def curves(records: Sequence[Record]) -> Markup:
     """Return the section: loss, errors and learning rate by epoch."""
     alone = records[0] if len(records) == 1 else None
-    marks = [(epoch, _drop(epoch, *rates)) for epoch, *rates in alone.drops] if alone else []
+    marks = [
+        (epoch, f"{old:g} to {new:g} at epoch {epoch:.4g}")
+        for epoch, old, new in (alone.drops if alone else ())
+    ]
     charts = [
         chart(
             title,
@@ -72,10 +75,6 @@ def rate_points(record: Record) -> list[Point]:
         return []
     changes = [(at, new) for (at, old), (_, new) in itertools.pairwise(rates) if new != old]
     return [(0.0, rates[0][1]), *changes, rates[-1]]
-
-
-def _drop(epoch: float, old: float, new: float) -> str:
-    return f"{old:g} to {new:g} at epoch {epoch:.4g}"
 
 
 def _by_hand(record: Record) -> str:

@@ -76,7 +76,10 @@ def beside_the_paper(records: Sequence[Record]) -> Markup:
     ]
     rows += [_theirs(result) for result in RESULTS if result.release in releases]
     counts = {record.classes for record in records}
-    rows += [_chance(classes) for classes in sorted(x for x in counts if x)]
+    rows += [
+        [f"chance, {classes:,} classes", *_figures(chance(classes))]
+        for classes in sorted(x for x in counts if x)
+    ]
     others = [record for record in records if release_of(record) is None]
     notes = [_note(releases, len(others))]
     if None in counts:
@@ -112,10 +115,6 @@ def _theirs(result: Result) -> list[Any]:
     about = f"{result.source}, ILSVRC-{result.release} {result.split}, {_views(result.views)}"
     name = [f"the paper, {result.net}", element("div", about, class_="remark")]
     return [name, percent(result.top1_error), percent(result.top5_error), ""]
-
-
-def _chance(classes: int) -> list[Any]:
-    return [f"chance, {classes:,} classes", *_figures(chance(classes))]
 
 
 def _views(views: Any) -> str:

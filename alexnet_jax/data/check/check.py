@@ -137,11 +137,7 @@ def _check_labels(dataset: PreparedDataset, records: Records, facts: Facts | Non
 
 
 def _check_files(dataset: PreparedDataset) -> Finding:
-    """Compare the record files with SHA256SUMS.
-
-    Raises:
-      DataError: that file is missing or damaged.
-    """
+    """Compare the record files with SHA256SUMS."""
     try:
         lines = (dataset.directory / SUMS_FILE).read_text().splitlines()
         expected = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}

@@ -198,11 +198,7 @@ def _square(image: Image.Image, data: bytes, name: str, resize: Resize) -> Squar
 
 
 def _loaded(image: Image.Image, data: bytes, *, scaled: bool) -> Image.Image:
-    """Return the image with its pixels.
-
-    Raises:
-      Exception: the file is damaged, or does not hold the pixels that its header claims.
-    """
+    """Return the image with its pixels; any exception means that the file is damaged."""
     if image.format in ("JPEG", "MPO") and image.mode == "RGB" and not scaled:
         return Image.fromarray(decode_jpeg(data))  # the pixels that Pillow would give
     check_complete(image, data)

@@ -134,11 +134,7 @@ def _classes(
 def _wnids_without_train(
     root: pathlib.Path, release: str, kit: Devkit | None, only: str | None
 ) -> tuple[str, ...]:
-    """Return the sorted classes if train is missing.
-
-    Raises:
-      DataError: train is needed, or nothing else says what the classes are.
-    """
+    """Return the sorted classes if train is missing."""
     numbered = _NUMBERED[release]
     if only not in numbered:
         others = "train/" if numbered else "n<digits>.tar"
@@ -159,11 +155,7 @@ def _numbered(
     wnids: tuple[str, ...],
     left_out: LeftOut,
 ) -> Split | None:
-    """Return the split of an archive or folder of numbered images, None if there is neither.
-
-    Raises:
-      DataError: the ground truth is needed and missing, or does not fit.
-    """
+    """Return the split of an archive or folder of numbered images, None if there is neither."""
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     if archive.is_file():
         tar, inside = TarImages(), images_of(archive, left_out=left_out)

@@ -133,11 +133,7 @@ def _open(path: pathlib.Path) -> Any:
 
 
 def _wnids(listed: list[tuple[str, int]], folder: pathlib.Path) -> dict[int, str]:
-    """Return label -> wnid.
-
-    Raises:
-      DataError: a path and its label say different things, or a label is none.
-    """
+    """Return label -> wnid."""
     wnids: dict[int, str] = {}
     order = list(ilsvrc2012_words.words())
     for path, label in listed:

@@ -68,11 +68,7 @@ def tfds_source(directory: pathlib.Path, only: str | None = None) -> Source:
 
 
 def _item(read: Callable[[int], bytes], where: str, index: int) -> Item:
-    """Return the item of a serialized example of TFDS's imagenet2012.
-
-    Raises:
-      BadImageError: the record cannot be read or parsed.
-    """
+    """Return the item of a serialized example of TFDS's imagenet2012."""
     record = f"{where}[{index}]"
     try:
         feature = tf_example_pb2.Example.FromString(read(index)).features.feature
@@ -94,11 +90,7 @@ def _array_record_reader(builder: Any, split: str, count: int) -> Callable[[int]
 
 
 def _tfrecord_reader(builder: Any, split: str, count: int) -> Callable[[int], bytes]:
-    """Return the function that reads record i of a split stored as TFRecord.
-
-    Raises:
-      DataError: a file is missing or ends within a record, or the records are not `count`.
-    """
+    """Return the function that reads record i of a split stored as TFRecord."""
     paths = [os.fspath(path) for path in builder.info.splits[split].filepaths]
     records = []
     for number, path in enumerate(paths):
