@@ -16,7 +16,6 @@ def short_names(restored: Restored, dataset: PreparedDataset) -> list[str]:
 
     Args:
       restored: the net, whose dataset_info may have words for the classes.
-      dataset: its images.
     """
     classes = dataset.class_names
     words = restored.dataset_info.words or map(ilsvrc2012_words.words_of, classes)

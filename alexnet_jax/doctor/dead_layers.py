@@ -31,8 +31,7 @@ class ChanceWatch:
     """Warns once when the loss stays at ln(classes), and names the layer to look at.
 
     Args:
-      arch: the net.
-      dataset: its validation images are compared.
+      dataset: the run's; its validation images are compared.
       pixel_stats: what `make_pixel_stats` gave.
       log: config.log: the steps between two losses, and the steps after which to warn.
       steps: of the whole run.
@@ -116,8 +115,7 @@ def spreads(
     smaller (both are root mean squares over units). It is 0 if all images give the same output.
 
     Args:
-      arch: the net.
-      state: its parameters.
+      state: the net's parameters.
       images: (B, image_size, image_size, 3) float, minus the mean.
       dropout_key: run the net as in training, with the batch statistics of these images and one
         dropout mask for all of them, drawn from this key; None: as in evaluation.

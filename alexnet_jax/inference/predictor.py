@@ -106,7 +106,6 @@ class Predictor:
     """A restored net with a compiled program.
 
     Args:
-      restored: the net.
       program: what `make_predict`, or `make_extract` of analysis/features, gave for the net's arch
         and mesh.
     """

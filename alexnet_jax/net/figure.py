@@ -25,7 +25,6 @@ def draw(
     """Return the picture, with the layers from left to right or from top to bottom.
 
     Args:
-      arch: the net.
       width: of the picture, in inches.
       font: size of the text, in points.
       down: whether the layers go downward, for a narrow picture.

@@ -26,8 +26,7 @@ def make_forward(arch: Architecture, mesh: Mesh, local: Callable, out_specs) -> 
     Its transpose is the backward pass, with one sum of gradients over "data".
 
     Args:
-      arch: the net.
-      mesh: where its parameters live.
+      mesh: where the net's parameters live.
       local: local(net, batch, *shared) on one device. The net holds that device's columns, batch
         is its part of the images, and shared is the same everywhere. It calls the net with
         `mesh_axes`.

@@ -112,7 +112,6 @@ def build(kind: str, name: str, arch: Architecture, layer: Layer, channels: int)
     Args:
       kind: an entry of Layer.then: activation, norm, spatial_norm, pool or dropout.
       name: that of the activation which it gives, such as "dropout6".
-      arch: the net.
       layer: which it follows.
       channels: of one column.
     """

@@ -29,7 +29,6 @@ class Checkpoints:
     """The checkpoints of one run's folder; a context manager.
 
     Args:
-      workdir: the run's folder.
       config_hash: of the run's config; a checkpoint of another config is refused. "": no check.
       directory: where the checkpoints are; "": workdir/checkpoints.
       read_only: write and delete nothing, since the run may be writing there at the same time.

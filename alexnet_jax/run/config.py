@@ -113,7 +113,6 @@ def idle(config: ConfigDict, given: Iterable[str]) -> list[str]:
     Such a flag is usually a mistake: an ablation by it would compare a run with itself.
 
     Args:
-      config: the run's.
       given: names of the fields that a command line sets, such as schedule.patience.
 
     Raises:

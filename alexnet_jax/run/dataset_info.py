@@ -101,9 +101,7 @@ def keep(workdir: pathlib.Path, dataset: PreparedDataset, data: ConfigDict, *, b
     """Write the facts about a run's images; refuse to continue a run with other images.
 
     Args:
-      workdir: the run's folder.
-      dataset: its images.
-      data: its config.data; a mean_file is copied into the folder.
+      data: the run's config.data; a mean_file is copied into the folder.
       begun: whether the run has a checkpoint.
 
     Raises:
@@ -190,8 +188,7 @@ def read(workdir: pathlib.Path, data: ConfigDict) -> DatasetInfo:
     """Return the facts in the folder's files; the prepared data, if they exist, supply the rest.
 
     Args:
-      workdir: the run's folder.
-      data: its config.data.
+      data: the run's config.data.
 
     Raises:
       CheckpointError: classes.json is damaged.

@@ -16,7 +16,6 @@ def remember(workdir: pathlib.Path, line: dict[str, Any]) -> None:
     """Add a line to evaluations.jsonl; do nothing if the folder cannot be written.
 
     Args:
-      workdir: the run's folder.
       line: split (validation where it is missing), step, views, resize, images, loss,
         top1_error, top5_error and their intervals.
     """

@@ -41,7 +41,6 @@ def check_run(workdir: pathlib.Path, config: ConfigDict, from_here: bool = False
     """Refuse a folder in which another run has begun.
 
     Args:
-      workdir: the folder.
       config: the one to go on with.
       from_here: the run's learning rates may be others from here on (by_hand.py).
 
@@ -174,7 +173,6 @@ def read_config(workdir: pathlib.Path, *, as_it_is: bool = False) -> ConfigDict:
     """Return the config of the run in this folder.
 
     Args:
-      workdir: the folder.
       as_it_is: leave out fields that the run's version of the program did not have; else they are
         set to what that version did.
 

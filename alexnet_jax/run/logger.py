@@ -27,7 +27,6 @@ class Logger:
     """The log of one run; a context manager.
 
     Args:
-      workdir: the run's folder.
       tensorboard: also write TensorBoard events.
     """
 

@@ -69,7 +69,6 @@ def learning_rates(
     schedule and the factor, except that a factor of 0 freezes them too.
 
     Args:
-      config: the run's.
       layers: names of all layers and norms with parameters.
       step: updates done.
       epoch: epochs done.

@@ -78,8 +78,6 @@ def misfits(
     """Return a phrase for each tensor, by our name, that does not fit the net.
 
     Args:
-      weights: the weights.
-      arch: the net.
       layers: the layers to compare; None: all, and then no tensor may be left over.
     """
     phrases = {}

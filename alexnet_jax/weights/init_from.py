@@ -34,7 +34,6 @@ def initialised(
       state: what `create_state` made.
       config: the run's. init_from is a file or a run's folder (its best checkpoint); init_layers
         are the layers to take, () for all.
-      arch: the run's.
       mesh: the devices that hold the state.
 
     Raises:
@@ -72,8 +71,6 @@ def check_fits(config: ConfigDict, arch: Architecture, class_names: tuple[str, .
     """Refuse an init_from that does not fit the net or its classes, before images are prepared.
 
     Args:
-      config: the run's.
-      arch: the run's.
       class_names: of its images, in the order of the labels.
 
     Raises:

@@ -31,7 +31,6 @@ def to_torch(arch: Architecture, params: dict, stats: dict) -> dict[str, Any]:
     """Return parameters and batch statistics with PyTorch's names and axes.
 
     Args:
-      arch: the net.
       params: layer -> {kernel, bias}, norm -> {scale, bias}.
       stats: norm -> {mean, var}, or empty.
     """

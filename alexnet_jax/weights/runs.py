@@ -26,7 +26,6 @@ def read_run(
     """Return the weights in a run's folder.
 
     Args:
-      workdir: the folder.
       checkpoint: best, latest, or a step.
       mesh: the devices that read; all of its processes must call this. None: one device.
       with_mean: whether the mean is needed. If not, it may be None, if the data are gone.

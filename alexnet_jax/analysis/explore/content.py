@@ -135,7 +135,6 @@ def picture(
     """Return what the page shows of a picture, and its stored activations by name, packed.
 
     Args:
-      restored: the net.
       path: the picture's file.
       pixels: (size, size, 3) uint8, the square that the net's views are cut from.
       seen: what the net makes of it.

@@ -14,7 +14,6 @@ def shown(arch: Architecture, layer: Layer, values: np.ndarray, channels: int) -
     """Return what the page shows of a layer's weights.
 
     Args:
-      arch: the net.
       layer: any but the last one.
       values: its kernel, (columns, kh, kw, in, out) or (columns, in, out).
       channels: of one column's input; a vector has as many as values.

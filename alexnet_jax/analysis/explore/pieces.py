@@ -78,7 +78,6 @@ def pieces(
     The units that are strongest in the pictures come first, until they take ROOM.
 
     Args:
-      restored: the net.
       dataset: holds the training images.
       count: how many to look at, spread evenly over the split; all if there are fewer.
       pictures: what the net makes of the pictures of the page.

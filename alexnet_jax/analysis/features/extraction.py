@@ -45,8 +45,7 @@ def make_extract(arch: Architecture, mesh: Mesh, name: str) -> Callable[..., Arr
     column 1 first; for fc8 it counts the classes.
 
     Args:
-      arch: the net.
-      mesh: the devices that hold it.
+      mesh: the devices that hold the net.
       name: one of `activation_names`.
 
     Raises:

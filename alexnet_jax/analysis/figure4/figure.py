@@ -66,8 +66,7 @@ def make_figure(
     """Write predictions.json, neighbours.json, and figure4 as PNG, SVG and PDF.
 
     Args:
-      restored: the net.
-      dataset: its images, with the train split.
+      dataset: the net's images, with the train split.
       seed, images, queries: what `choose` takes.
       features_dir: where the training images' features are kept; "": DIR/analysis/features.
 

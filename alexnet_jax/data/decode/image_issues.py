@@ -42,7 +42,6 @@ def pixel_issues(image: Image.Image, size: int) -> Iterator[str]:
     """Iterate over the issues of the pixels of an image that is opened but not loaded yet.
 
     Args:
-      image: the image.
       size: pixels that its shorter side should have at least.
     """
     if image.mode == "CMYK" and image.info.get("adobe_transform") == 2:

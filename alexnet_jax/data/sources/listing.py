@@ -79,7 +79,6 @@ def class_folders(folder: pathlib.Path, left_out: LeftOut | None = None) -> list
     """Return the names of the folders in a folder, sorted, without those that are not shown.
 
     Args:
-      folder: the folder.
       left_out: counts the folders that are not shown, and the images beside the folders.
 
     Raises:
