@@ -56,19 +56,15 @@ def checked(weights: Weights) -> Weights:
     """
     everything = {**weights.tensors, "mean": np.zeros(3) if weights.mean is None else weights.mean}
     for name, tensor in everything.items():
+        wrong = ""
         if not np.issubdtype(tensor.dtype, np.floating):
-            raise WeightsError(
-                f"{weights.source}: {_named(weights, name)} is {tensor.dtype}, not float"
-            )
-        if not tensor.size:
-            raise WeightsError(
-                f"{weights.source}: {_named(weights, name)} of shape {tensor.shape} holds nothing"
-            )
-        if not np.isfinite(tensor).all():
-            bad = int(tensor.size - np.isfinite(tensor).sum())
-            raise WeightsError(
-                f"{weights.source}: {_named(weights, name)} has {bad} numbers that are not finite"
-            )
+            wrong = f"is {tensor.dtype}, not float"
+        elif not tensor.size:
+            wrong = f"of shape {tensor.shape} holds nothing"
+        elif bad := int(tensor.size - np.isfinite(tensor).sum()):
+            wrong = f"has {bad} numbers that are not finite"
+        if wrong:
+            raise WeightsError(f"{weights.source}: {_named(weights, name)} {wrong}")
     return weights
 
 
