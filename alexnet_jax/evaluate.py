@@ -124,10 +124,10 @@ def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
         dataset, form = _images(nets, resize)
         outputs = [class_order.outputs(restored, dataset, FLAGS.softmax) for restored in nets]
         if not rows:
-            class_order.say(nets[0], dataset, outputs[0], FLAGS.softmax)
+            class_order.print_matching(nets[0], dataset, outputs[0], FLAGS.softmax)
         answers = _shown(predicted(predictors[views], _batches(nets, dataset)), dataset, views)
         if any(o != list(range(net.arch.classes)) for o, net in zip(outputs, nets, strict=True)):
-            answers = class_order.of_these(answers, outputs)
+            answers = class_order.reordered(answers, outputs)
         how = {"split": FLAGS.split, "views": views, "resize": form}
         heads = [{"net": str(restored.workdir), **how} for restored in nets]
         if FLAGS.out or weights == FIT:

@@ -29,12 +29,12 @@ def outputs(restored: Restored, dataset: PreparedDataset, softmax: str) -> list[
 
 
 def names(restored: Restored, dataset: PreparedDataset, outputs: Sequence[int]) -> tuple[str, ...]:
-    """Return the names of the classes of the probabilities that `of_these` yields."""
+    """Return the names of the classes of the probabilities that `reordered` yields."""
     ours, these = restored.dataset_info.class_names or (), len(dataset.class_names)
     return (*dataset.class_names, *(ours[output] for output in outputs[these:]))
 
 
-def of_these(answers: Answers, outputs: Sequence[Sequence[int]]) -> Answers:
+def reordered(answers: Answers, outputs: Sequence[Sequence[int]]) -> Answers:
     """Yield the probabilities of each net's outputs, in their order; their sum is 1.
 
     Raises:
@@ -50,10 +50,12 @@ def of_these(answers: Answers, outputs: Sequence[Sequence[int]]) -> Answers:
         yield p, batch
 
 
-def say(restored: Restored, dataset: PreparedDataset, outputs: Sequence[int], softmax: str) -> None:
+def print_matching(
+    restored: Restored, dataset: PreparedDataset, outputs: Sequence[int], softmax: str
+) -> None:
     """Print how the classes of the images were matched with the net's, unless they are the same."""
     theirs, ours = dataset.class_names, restored.dataset_info.class_names
-    text = class_matching.line(ours, theirs, outputs[: len(theirs)])
+    text = class_matching.in_words(ours, theirs, outputs[: len(theirs)])
     if len(theirs) < restored.arch.classes:
         other = "these" if softmax == "all" else "all"
         text += (

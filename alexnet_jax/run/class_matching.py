@@ -79,7 +79,7 @@ def _refusal(
     )
 
 
-def line(ours: Sequence[str] | None, theirs: Sequence[str], outputs: Sequence[int]) -> str:
+def in_words(ours: Sequence[str] | None, theirs: Sequence[str], outputs: Sequence[int]) -> str:
     """Return in words how the classes of some images were matched, or "" where they are the net's.
 
     Args:

@@ -35,7 +35,7 @@ def test_items_2_and_20_names_numbers_or_wnids_decide(ours, theirs, classes, exp
 def test_numbers_that_are_names_are_said():
     ours, theirs = ("01", "02", "10"), ("2", "10")
     outputs = class_matching.outputs_of(ours, theirs, 3, "net", "images")
-    line = class_matching.line(ours, theirs, outputs)
+    line = class_matching.in_words(ours, theirs, outputs)
     assert line == "2 classes by the numbers that are their names"
 
 
