@@ -35,7 +35,7 @@ from alexnet_jax.inference import class_order
 from alexnet_jax.inference.comparison import (
     FIT,
     Answers,
-    Weights,
+    MeanWeights,
     check_weights,
     compare,
     compared,
@@ -103,7 +103,7 @@ def main(_) -> None:
         kept.save(user_path(FLAGS.out))
 
 
-def _run(weights: Weights) -> tuple[list[dict], int, Predictions | None]:
+def _run(weights: MeanWeights) -> tuple[list[dict], int, Predictions | None]:
     """Run the nets on their images.
 
     Returns:

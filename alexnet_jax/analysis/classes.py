@@ -30,7 +30,7 @@ from alexnet_jax.system import command_line, terminal
 from alexnet_jax.system.paths import user_path
 
 
-class Tally:
+class ClassTally:
     """Counts of answers by class.
 
     Attributes:
@@ -65,7 +65,7 @@ class Tally:
 def classes(restored: Restored, dataset: PreparedDataset, *, views: int = 1) -> dict[str, Any]:
     """Return the content of classes.json for a net and its validation split."""
     names = short_names(restored, dataset)
-    tally, batches = Tally(len(names)), split_batches(restored, dataset, SPLIT)
+    tally, batches = ClassTally(len(names)), split_batches(restored, dataset, SPLIT)
     for (probabilities,), batch in predicted([predictor(restored, views)], batches):
         tally.add(probabilities, batch["label"])
     return {

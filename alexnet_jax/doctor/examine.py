@@ -45,7 +45,7 @@ STARTS_LATE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer:
+class LayerSignal:
     """One layer before the first step. Sizes are root mean squares."""
 
     spread: float  # how much images differ in its output (dead_layers.spreads)
@@ -55,7 +55,7 @@ class Layer:
     pull: float  # its share of the pull of the labels, nats
 
 
-def examine(config: ConfigDict) -> tuple[dict[str, Layer], int]:
+def examine(config: ConfigDict) -> tuple[dict[str, LayerSignal], int]:
     """Return the layers of a recipe's net at its first batch, and the number of classes.
 
     Args:
@@ -118,7 +118,7 @@ def layers(
     labels: Array,
     key: Array,
     momentum: float,
-) -> dict[str, Layer]:
+) -> dict[str, LayerSignal]:
     """Return the layers before the first step.
 
     The pull of the labels is the sum over parameters of rate / (1 - momentum) times the square of
@@ -146,7 +146,7 @@ def layers(
             squares = np.square(np.asarray(pulls[name][leaf], np.float64)).sum()
             pull += rate / (1 - momentum) * float(squares)
         move = float(rates.weights[name]) * gradient / max(weights, 1e-30)
-        layers[name] = Layer(spread[name], weights, gradient, move, pull)
+        layers[name] = LayerSignal(spread[name], weights, gradient, move, pull)
     return layers
 
 
@@ -177,7 +177,7 @@ def _size(x: Array) -> float:
     return float(np.sqrt(np.mean(np.square(np.asarray(x, np.float64)))))
 
 
-def judge(layers: dict[str, Layer], classes: int) -> tuple[str, str]:
+def judge(layers: dict[str, LayerSignal], classes: int) -> tuple[str, str]:
     """Return the verdict and its reason.
 
     Args:
@@ -210,7 +210,7 @@ def judge(layers: dict[str, Layer], classes: int) -> tuple[str, str]:
     )
 
 
-def table(layers: dict[str, Layer]) -> Table:
+def table(layers: dict[str, LayerSignal]) -> Table:
     """Return the layers for a terminal."""
     shown = Table(
         *("layer", "images differ by", "weights", "gradient", "first move / weights", "pull, nats"),

@@ -15,11 +15,11 @@ from alexnet_jax.system.progress import counted
 TOGETHER, EQUAL, FIT = "together", "equal", "fit"
 WIDTH = 10_000  # characters: a row of the table is one line, however long
 SLICE = 1024  # images counted at a time
-Weights = str | list[float]  # EQUAL, FIT, or a weight for each net
+MeanWeights = str | list[float]  # EQUAL, FIT, or a weight for each net
 Answers = Iterator[tuple[np.ndarray, dict]]  # probabilities (nets, b, classes), {"label": (b,)}
 
 
-def weights_of(text: str) -> Weights:
+def weights_of(text: str) -> MeanWeights:
     """Return the value of --weights: EQUAL, FIT, or the numbers, scaled to a sum of 1.
 
     Raises:
@@ -36,7 +36,7 @@ def weights_of(text: str) -> Weights:
     return [number / sum(numbers) for number in numbers]
 
 
-def compare(predictions: Predictions, weights: Weights) -> list[dict]:
+def compare(predictions: Predictions, weights: MeanWeights) -> list[dict]:
     """Return a row for each net and one for all together.
 
     Args:
@@ -61,7 +61,7 @@ def compare(predictions: Predictions, weights: Weights) -> list[dict]:
     return compared(heads, others, best, {f"{TOGETHER}, equal weights": None})
 
 
-def check_weights(weights: Weights, nets: int) -> None:
+def check_weights(weights: MeanWeights, nets: int) -> None:
     """Refuse --weights that do not fit the number of nets.
 
     Raises:
@@ -84,7 +84,7 @@ def _slices(probabilities: np.ndarray, labels: np.ndarray) -> Answers:
 def compared(
     heads: Sequence[dict],
     answers: Answers,
-    weights: Weights,
+    weights: MeanWeights,
     also: Mapping[str, list[float] | None] | None = None,
 ) -> list[dict]:
     """Return a row for each net and, where there are several, one for each mean of them.

@@ -97,7 +97,7 @@ def test_labels_pull_at_nothing_where_all_images_are_alike(healthy):
 
 def layers_with(pull: float, **spread: float):
     return {
-        name: examine.Layer(spread.get(name, 0.5), 0.01, 0.01, 0.01, pull / len(LAYERS))
+        name: examine.LayerSignal(spread.get(name, 0.5), 0.01, 0.01, 0.01, pull / len(LAYERS))
         for name in LAYERS
     }
 

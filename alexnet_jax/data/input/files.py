@@ -8,6 +8,7 @@ import numpy as np
 
 from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import PAPER, Resize
+from alexnet_jax.data.input.loader import Batch
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, images
 from alexnet_jax.errors import ConfigError, DataError
@@ -17,7 +18,6 @@ from alexnet_jax.system.threads import ordered_map
 
 UNKNOWN = -1  # label of an image without one
 Read = tuple[pathlib.Path, np.ndarray | BadImageError]
-Batch = dict[str, np.ndarray]
 _AHEAD = 16  # files for each thread that are read ahead, so that memory stays bounded
 
 
