@@ -36,6 +36,7 @@ from alexnet_jax.run import dataset_info
 from alexnet_jax.run.folder import read_config
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
+from alexnet_jax.system.json_text import parse_json
 from alexnet_jax.system.paths import user_path
 
 if TYPE_CHECKING:
@@ -147,10 +148,11 @@ class Runs:
         """Return the content of figure 4 that is there for this checkpoint, or None."""
         folder = self.workdir / command.FOLDER
         try:
-            kept = [json.loads((folder / name).read_bytes()) for name in CONTENT]
-        except (OSError, ValueError):
+            kept = [parse_json((folder / name).read_bytes()) for name in CONTENT]
+            fits = all(x["step"] == self.kernels.step for x in kept)
+        except (OSError, ValueError, TypeError, KeyError):
             return None
-        return kept if all(x["step"] == self.kernels.step for x in kept) else None
+        return kept if fits else None
 
     def _made(self) -> list[dict]:
         restored = restore(self.workdir, self.checkpoint)

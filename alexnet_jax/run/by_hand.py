@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.errors import CheckpointError
 from alexnet_jax.schema import is_number
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.json_text import parse_json
 
 RATES_FILE = "learning_rates.json"
 NAMES = ("learning_rate", "bias_learning_rate")  # fields of config.optimizer
@@ -40,11 +41,11 @@ class Rates:
         self._configs: dict[int, ConfigDict] = {}  # by the step of a change
         if self.path.exists():
             try:
-                self.changes = json.loads(self.path.read_text())
+                self.changes = parse_json(self.path.read_bytes())
                 whole = all(is_number(x[k]) for x in self.changes for k in (*NAMES, "step", "drop"))
                 if not self.changes or not whole:
                     raise ValueError("it has other values")
-            except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            except (OSError, ValueError, TypeError, KeyError) as error:
                 raise CheckpointError(
                     f"{self.path} cannot be read: {error}; restore it from a copy"
                 ) from error

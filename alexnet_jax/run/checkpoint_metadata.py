@@ -9,6 +9,7 @@ import warnings
 
 from alexnet_jax.errors import CheckpointError
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.json_text import parse_json
 
 ERROR = "top1_error"  # "best" is the checkpoint with the lowest one
 
@@ -24,7 +25,7 @@ def read(checkpoint: pathlib.Path) -> dict:
     Raises:
       OSError, ValueError: they are missing or damaged.
     """
-    meta = json.loads((checkpoint / "meta" / "metadata").read_text())
+    meta = parse_json((checkpoint / "meta" / "metadata").read_bytes())
     if meta.keys() == {"config_hash", "sums"}:  # of an older version
         return meta
     if meta.pop("checksum", None) != checksum(meta):

@@ -20,6 +20,7 @@ from alexnet_jax.errors import CheckpointError, DataError
 from alexnet_jax.net import architecture, resolving
 from alexnet_jax.run.folder import MEAN_FILE
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
+from alexnet_jax.system.json_text import parse_json
 
 CLASSES_FILE = "classes.json"
 STATISTICS_FILE = "statistics.npz"
@@ -217,8 +218,10 @@ def read(workdir: pathlib.Path, data: ConfigDict) -> DatasetInfo:
 
 def _classes(path: pathlib.Path) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     try:
-        rows = json.loads(path.read_text())
+        rows = parse_json(path.read_bytes())
         names, words = (tuple(row[key] for row in rows) for key in ("name", "words"))
+        if not names or not all(isinstance(text, str) for text in (*names, *words)):
+            raise ValueError("it has other values")
         # Of wnids the older versions did not know the words.
         return names, tuple(ilsvrc2012_words.words_of(text) for text in words)
     except FileNotFoundError:

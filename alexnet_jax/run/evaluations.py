@@ -7,6 +7,7 @@ from typing import Any
 
 from alexnet_jax.errors import UserError
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.json_text import parse_json
 
 FILE = "evaluations.jsonl"
 KEY = ("step", "views", "resize")  # of evaluations that agree in these, the latest is kept
@@ -37,8 +38,8 @@ def read(workdir: pathlib.Path) -> list[dict[str, Any]]:
         return []
     lines = []
     for text in texts:
-        with contextlib.suppress(ValueError, RecursionError):
-            line = json.loads(text)
+        with contextlib.suppress(ValueError):
+            line = parse_json(text)
             if isinstance(line, dict) and all(name in line for name in KEY):
                 lines.append(line)
     return lines

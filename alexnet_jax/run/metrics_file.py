@@ -1,10 +1,10 @@
 """The lines of metrics.jsonl, for the logger that continues it and for the analysis."""
 
-import json
 import pathlib
 from typing import Any
 
 from alexnet_jax.schema import is_number
+from alexnet_jax.system.json_text import parse_json
 
 Line = dict[str, Any]
 COLOUR = "conv1_colour"  # in a validation's line: a share for each column
@@ -27,8 +27,8 @@ def read(path: pathlib.Path) -> tuple[list[Line], int]:
 def parse(text: bytes) -> Line | None:
     """Return the split and the numbers of a line, or None if it is damaged."""
     try:
-        record = json.loads(text.decode())
-    except (ValueError, RecursionError):
+        record = parse_json(text.decode())
+    except ValueError:
         return None
     if not isinstance(record, dict) or record.get("split") not in ("train", "val"):
         return None

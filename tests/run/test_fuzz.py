@@ -4,16 +4,18 @@ More of them: FUZZ=20000 pytest <this file>.
 """
 
 import json
-import shutil
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alexnet_jax.analysis.report import page
+from alexnet_jax.analysis.report import chart, config_section, page, run_record
+from alexnet_jax.analysis.report.markup import Markup
+from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import UserError
+from alexnet_jax.run import by_hand, dataset_info, evaluations, folder
 from alexnet_jax.run import config as configs
-from alexnet_jax.run import evaluations, folder
 from alexnet_jax.run.logger import Logger
 from tests.support import left_runs
 from tests.support.fuzzing import fuzzed
@@ -116,23 +118,64 @@ RECORDS = st.dictionaries(FIELDS, VALUES).map(lambda new: json.dumps({**left_run
 TEXTS = RECORDS.map(str.encode) | st.binary(max_size=20) | VALUES.map(json.dumps).map(str.encode)
 
 
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    """A run's folder and its log. What no log changes on its page is left out."""
+    run = left_runs.write(tmp_path_factory.mktemp("log") / "run", left_runs.lines(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config_section, "against_the_recipe", lambda _: Markup())
+        patch.setattr(chart, "STRIPS", 4)
+        yield run, lines(run)
+
+
 @fuzzed(20)
 @given(st.lists(st.tuples(st.integers(0, 8), TEXTS), max_size=4), BYTES)
-def test_any_log(tmp_path_factory, edits, raw):
-    run = tmp_path_factory.getbasetemp() / "log"
-    shutil.rmtree(run, ignore_errors=True)
-    left_runs.write(run, left_runs.lines(2))
-    texts = lines(run)
+def test_any_log(logged, edits, raw):
+    run, texts = logged[0], list(logged[1])
     for at, text in edits:
         texts.insert(at, text)
     (run / "metrics.jsonl").write_bytes(edited(b"\n".join([*texts, b""]), raw))
     (run / evaluations.FILE).write_bytes(b"\n".join(text for _, text in edits))
+    (run / "metrics.damaged.jsonl").unlink(missing_ok=True)
     page.write([run])
     evaluations.remember(run, {"step": 1, "views": 1, "resize": "aspect/area"})
     with Logger(run, tensorboard=False) as log:
         log.begin(20, 20, 100)
         log.last("val")
-    page.write([run])
+    run_record.read(run, "run")  # its page has nothing that the first one had not
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """A run's folder with every file that a command writes there beside its config and log."""
+    run = left_runs.write(tmp_path_factory.mktemp("others") / "run", left_runs.lines(1))
+    folder.write_run(run, RECIPE)
+    left_runs.write_findings(run, left_runs.findings())
+    names = [{"name": "n01440764", "words": "tench"}, {"name": "bee", "words": "bee"}]
+    (run / dataset_info.CLASSES_FILE).write_text(json.dumps(names))
+    statistics = Statistics(np.zeros((2, 2, 3), np.float32), np.ones(3), np.eye(3), images=5)
+    statistics.save(run / dataset_info.STATISTICS_FILE)
+    rates = by_hand.Rates(run / "checkpoints")
+    (run / "checkpoints").mkdir()
+    rates.begin(RECIPE)
+    return run, {path: path.read_bytes() for path in run.rglob("*.[jnp]*") if path.is_file()}
+
+
+@fuzzed(20)
+@given(st.integers(0, 20), BYTES | VALUES)
+@example(0, DEEP)
+def test_any_other_file_of_a_run(others, which, damage):
+    run, files = others
+    for path, good in files.items():
+        path.write_bytes(good)
+    path = sorted(files)[which % len(files)]
+    is_edit = isinstance(damage, list) and all(isinstance(x, tuple) for x in damage)
+    data = edited(files[path], damage) if is_edit else json.dumps(damage).encode()
+    path.write_bytes(data)
+    one_line(page.write, [run])
+    one_line(folder.other_machine, run)
+    one_line(dataset_info.read, run, RECIPE.data)
+    one_line(by_hand.Rates, run / "checkpoints")
 
 
 @pytest.mark.parametrize(

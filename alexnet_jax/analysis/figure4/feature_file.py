@@ -11,6 +11,7 @@ import numpy as np
 
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
+from alexnet_jax.system.json_text import parse_json
 
 
 class FeatureFile:
@@ -46,7 +47,7 @@ def kept_or_written(
     """
     note = path.with_suffix(".json")
     try:
-        if json.loads(note.read_text()) == origin and path.exists():
+        if parse_json(note.read_bytes()) == origin and path.exists():
             return FeatureFile(path)
     except (OSError, ValueError):
         pass  # there is no note, or half of one

@@ -3,9 +3,7 @@
 import dataclasses
 import functools
 import itertools
-import json
 import pathlib
-import zipfile
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from alexnet_jax.run import config as configs
 from alexnet_jax.run import dataset_info, evaluations, folder, metrics_file
 from alexnet_jax.run.metrics_file import COLOUR, Line
 from alexnet_jax.schema import is_number
+from alexnet_jax.system.json_text import parse_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,8 +177,8 @@ def read(workdir: pathlib.Path, name: str = "") -> Record:
 
 def _json(path: pathlib.Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return parse_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
 
 
@@ -191,9 +190,9 @@ def _class_count(path: pathlib.Path) -> int | None:
 def _train_images(path: pathlib.Path) -> int | None:
     """Return the number of images in statistics.npz, without reading its mean image."""
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             return int(file["images"])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except Exception:  # zipfile, zlib and NumPy each raise their own kinds
         return None
 
 
