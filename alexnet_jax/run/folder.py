@@ -21,6 +21,7 @@ from alexnet_jax.run import by_hand
 from alexnet_jax.run import config as configs
 from alexnet_jax.system.atomic_file import write_atomic
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.json_text import parse_json
 from alexnet_jax.system.paths import user_path
 
 REPORT_FILE = "report.html"
@@ -119,14 +120,12 @@ def other_machine(workdir: pathlib.Path) -> str | None:
     Call it before `write_run`, which overwrites environment.json.
     """
     try:
-        before = json.loads((workdir / "environment.json").read_text())
-        packages = before.get("packages", {})
-        before = {**before, "jax": packages.get("jax"), "jaxlib": packages.get("jaxlib")}
+        before = parse_json((workdir / "environment.json").read_bytes())
+        before = _what_bits_depend_on(before)
     except (OSError, ValueError, AttributeError, TypeError):
         return None
-    now = environment()
-    now |= {name: now["packages"][name] for name in ("jax", "jaxlib")}
-    names = ["jax", "jaxlib", "matmul_precision", "xla_flags", "jax_settings"]
+    now = _what_bits_depend_on(environment())
+    names = ["jax", "jaxlib", "devices", "matmul_precision", "xla_flags", "jax_settings"]
     if jax.default_backend() == "cpu":
         names += ["cores", "vector_bits"]
     differ = [
@@ -140,6 +139,13 @@ def other_machine(workdir: pathlib.Path) -> str | None:
         f"this run goes on in another environment ({'; '.join(differ)}): from here on its numbers "
         "may differ in their last bits from those of a run that was never stopped"
     )
+
+
+def _what_bits_depend_on(environment: dict) -> dict:
+    """Return an environment with its versions of JAX, and with the kinds of its devices only."""
+    packages, devices = environment.get("packages", {}), environment.get("devices", [])
+    versions = {name: packages.get(name) for name in ("jax", "jaxlib")}
+    return {**environment, **versions, "devices": sorted(set(devices)) or None}
 
 
 @contextlib.contextmanager

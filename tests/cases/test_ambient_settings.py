@@ -42,6 +42,7 @@ def test_a_command_draws_the_same_numbers_under_any_setting(setting):
         ("cores", 7),
         ("vector_bits", 99),
         ("xla_flags", "--xla_cpu_max_isa=SSE4_2"),
+        ("devices", ["gpu:NVIDIA H200"]),
         ("matmul_precision", "bfloat16"),
         ("jax_settings", {"jax_enable_x64": "True"}),
         ("jax", "0.9.0"),

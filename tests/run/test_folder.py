@@ -41,7 +41,7 @@ def test_config_and_environment_are_written(tmp_path):
 
 def test_other_cores_than_before_are_told(tmp_path, monkeypatch):
     file = tmp_path / "environment.json"
-    for text in (None, '{"cor', "[]", "{}"):  # nothing is known
+    for text in (None, '{"cor', "[]", "{}", "[" * 5000):  # nothing is known
         if text is not None:
             file.write_text(text)
         assert folder.other_machine(tmp_path) is None
