@@ -3,6 +3,8 @@
 The latest two and the best are kept; the others are deleted.
 """
 
+import errno
+import os
 import pathlib
 import re
 import warnings
@@ -259,7 +261,7 @@ def _described(tree) -> dict[str, str]:
 
 def _not_written(directory: pathlib.Path, step: int | None, error: Exception) -> str:
     what = "the checkpoint" if step is None else f"checkpoint {step}"
-    return (
-        f"{what} could not be written to {directory}: {reason_of(error)}; free some space and run "
-        "again"
-    )
+    said = reason_of(error)
+    full = any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT))
+    advice = "free some space" if full else "fix that"
+    return f"{what} could not be written to {directory}: {said}; {advice} and run again"

@@ -33,6 +33,11 @@ WORDS_OF_PYTHON = {  # of an error about a flag's value -> what was expected
 # Through absl, Orbax and TFDS log every folder that they open and every error that they also raise;
 # asyncio logs the reads that Orbax abandons.
 HUSHED = ("absl", "asyncio")
+# What a disk or its owner refuses, whichever file it is about.
+REFUSED = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE),
+)
 
 
 def define_config_flag(default: str = "", *, required: bool = True) -> None:
@@ -105,7 +110,10 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename:
+        if error.filename and error.errno in REFUSED:
+            file = os.fsdecode(error.filename)
+            distributed.leave(_print_error(f"{file}: {error.strerror}; fix that and run again"))
+        if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT) or error.filename:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to flush
         if error.errno == errno.EPIPE:  # whoever reads has enough, as in `| head`

@@ -319,7 +319,7 @@ def test_a_failed_write_is_an_error_and_leaves_the_earlier_ones(two, tmp_path):
                 checkpoints.wait()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        assert "\n" not in str(error.value)
+        assert "\n" not in str(error.value) and str(error.value).endswith("fix that and run again")
         after = contents(tmp_path / "run")
         assert {path: after.get(path) for path in before} == before
         assert checkpoints.steps() == [1, 2]

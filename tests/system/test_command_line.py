@@ -1,5 +1,7 @@
 """What a command line refuses before its program begins."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -100,6 +102,17 @@ def test_a_command_says_only_what_matters():
     first, second = done.stderr.splitlines()
     assert (done.returncode, first) == (0, "warning: of ours")
     assert second.endswith("of JAX")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO])
+def test_what_a_disk_refuses_is_one_line_with_the_file(number, capsys):
+    def main(_):
+        raise OSError(number, os.strerror(number), "/runs/a/metrics.jsonl")
+
+    with pytest.raises(SystemExit) as ended:
+        command_line._guarded(main, [])
+    line = f"error: /runs/a/metrics.jsonl: {os.strerror(number)}; fix that and run again\n"
+    assert ended.value.code == 2 and capsys.readouterr().err == line
 
 
 def test_help_does_not_wait_for_what_trains():

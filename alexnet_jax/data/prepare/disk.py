@@ -92,10 +92,11 @@ def check_space(images: int, storage: str, size: int, root: pathlib.Path) -> tup
 def os_error_line(error: OSError, directory: pathlib.Path) -> str:
     """Return in one line why `directory` could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(_existing(directory)).free
+        free = f"{shutil.disk_usage(_existing(directory)).free / 1e9:.2f} GB free"
+        what = f"ran full ({free})" if error.errno == errno.ENOSPC else "is over your quota"
         return (
-            f"the disk of {directory} ran full ({free / 1e9:.2f} GB free); make room, and the same "
-            "command goes on, or set data.prepared_dir to another disk"
+            f"the disk of {directory} {what}; make room, and the same command goes on, or set "
+            "data.prepared_dir to another disk"
         )
     return f"{directory} could not be written ({error}); fix that or set data.prepared_dir"
 

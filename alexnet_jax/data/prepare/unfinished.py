@@ -30,6 +30,7 @@ from array_record.python import array_record_module
 from alexnet_jax.data.prepare.convert import Chunk, Shard
 from alexnet_jax.data.store.statistics import Accumulator
 from alexnet_jax.system.atomic_file import sync, sync_tree
+from alexnet_jax.system.json_text import parse_json
 
 
 @dataclasses.dataclass
@@ -157,7 +158,7 @@ class Partial:
 
 def _holds(path: pathlib.Path, plan: dict[str, Any]) -> bool:
     try:
-        return json.loads(path.read_text()) == plan
+        return bool(parse_json(path.read_bytes()) == plan)
     except (OSError, ValueError):
         return False
 
@@ -167,5 +168,6 @@ def _checked(call: Callable[..., None], *arguments: Any) -> None:
     try:
         call(*arguments)
     except RuntimeError as error:
-        number = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
+        full = (n for n in (errno.ENOSPC, errno.EDQUOT) if os.strerror(n) in str(error))
+        number = next(full, errno.EIO)
         raise OSError(number, str(error)) from error

@@ -17,7 +17,7 @@ from PIL import Image
 
 from alexnet_jax.data.decode.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.prepare import preparation, unfinished
+from alexnet_jax.data.prepare import disk, preparation, unfinished
 from alexnet_jax.data.prepare.disk import check_space
 from alexnet_jax.data.prepare.preparation import partial_directory
 from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
@@ -355,6 +355,16 @@ class FullDiskWriter:
         self.writer.close()
         if self.left < 0:
             raise RuntimeError("write() failed: No space left on device; writing x")
+
+
+def test_a_quota_is_not_called_a_full_disk(tmp_path):
+    def refuse():
+        raise RuntimeError(f"write() failed: {os.strerror(errno.EDQUOT)}; writing x")
+
+    with pytest.raises(OSError, match="quota") as refused:
+        unfinished._checked(refuse)
+    said = disk.os_error_line(refused.value, tmp_path)
+    assert "is over your quota; make room" in said and "free)" not in said
 
 
 def test_disk_runs_full_and_is_cleared(tmp_path, source, monkeypatch):
