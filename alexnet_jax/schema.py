@@ -209,7 +209,7 @@ def _has_type(value: Any, expected: Any) -> bool:
         return True
     if isinstance(value, bool):
         return expected is bool
-    if isinstance(value, int | float) and abs(value) >= _LARGEST:
+    if isinstance(value, int | float) and not abs(value) < _LARGEST:  # NaN is not either
         return False
     return isinstance(value, _TYPES[expected][0])
 

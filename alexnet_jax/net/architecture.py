@@ -82,7 +82,7 @@ class LRN:
     enabled: bool = field(True, "Off: the operation is left out.")
     n: int = field(5, "Channels in the window.", bound=_odd("channels"), effect=_LRN)
     k: float = field(2.0, "paper 3.3.", bound=at_least(0), effect=_LRN)
-    alpha: float = field(1e-4, "paper 3.3.", effect=_LRN)
+    alpha: float = field(1e-4, "paper 3.3.", bound=at_least(0), effect=_LRN)
     beta: float = field(0.75, "paper 3.3.", effect=_LRN)
     alpha_over_n: bool = field(
         False, "Divide alpha by n (the program, Caffe, PyTorch; layer.py:1183)."
@@ -102,7 +102,7 @@ class SpatialNorm:
     enabled: bool = field(True, "Off: the operation is left out.")
     n: int = field(5, "Pixels a side of the window.", bound=_odd("pixels"), effect=_SPATIAL_NORM)
     k: float = field(1.0, "layers-145.cfg.", bound=at_least(0), effect=_SPATIAL_NORM)
-    alpha: float = field(1e-3, "It is divided by n * n.", effect=_SPATIAL_NORM)
+    alpha: float = field(1e-3, "It is divided by n * n.", bound=at_least(0), effect=_SPATIAL_NORM)
     beta: float = field(0.75, "layers-145.cfg.", effect=_SPATIAL_NORM)
 
 
