@@ -1,9 +1,9 @@
-"""Flip bits in the scans of photographs, and count what is noticed.
+"""Flip bits and blank sectors in the scans of photographs, and count what is noticed.
 
     python -m tests.data.decode.flip_bits FOLDER
 
-A scan has no checksum: after many flips it is still a valid one, of another picture. No decoder can
-tell those. Prints the share of undamaged files that are refused, too.
+A scan has no checksum: after many flips it is still a valid one, of another picture (docs/data.md).
+Prints the share of undamaged files that are refused, too.
 """
 
 import collections
@@ -15,7 +15,7 @@ import numpy as np
 
 from alexnet_jax.data.decode.images import BadImageError, to_square
 
-PHOTOGRAPHS, FLIPS = 50, 4
+PHOTOGRAPHS, FLIPS, SECTOR = 50, 4, 512
 
 
 def outcome(data: bytes, flipped: bytes) -> str:
@@ -38,15 +38,21 @@ def main() -> None:
             to_square(name.read_bytes(), name.name)
         except BadImageError as error:
             refused.append(str(error))
-    rng, counts = np.random.default_rng(0), collections.Counter[str]()
+    rng, flips = np.random.default_rng(0), collections.Counter[str]()
+    sectors = collections.Counter[str]()
     for k in rng.choice(len(names), PHOTOGRAPHS, replace=False):
         data = names[k].read_bytes()
         scan = data.rindex(b"\xff\xda") + 14
         for _ in range(FLIPS):
             flipped = bytearray(data)
             flipped[int(rng.integers(scan, len(data) - 2))] ^= 1 << int(rng.integers(8))
-            counts[outcome(data, bytes(flipped))] += 1
-    print(json.dumps({"undamaged": len(names), "refused": refused, "flips": counts}))
+            flips[outcome(data, bytes(flipped))] += 1
+        lost = bytearray(data)
+        at = (scan + len(data)) // 2 // SECTOR * SECTOR
+        lost[at : at + SECTOR] = bytes(len(lost[at : at + SECTOR]))
+        sectors[outcome(data, bytes(lost))] += 1
+    found = {"undamaged": len(names), "refused": refused, "flips": flips, "lost sectors": sectors}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
