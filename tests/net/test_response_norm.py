@@ -155,6 +155,15 @@ def test_the_gradient_of_huge_activations_does_not_underflow(norm, size):
     np.testing.assert_allclose(grad, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("norm", [local_response_norm, spatial_response_norm])
+def test_where_squares_overflow_the_norm_is_0_as_its_limit(norm, dtype):
+    """At 1e30 it is about 1e-12, and its slope 1e-42."""
+    a = jnp.asarray(np.sign(draw((2, 6, 7, 5))) * np.float32(1e30), dtype)
+    y, (grad,) = pull_back(norm, a, jnp.ones_like(a))
+    assert not np.asarray(y, np.float32).any() and not np.asarray(grad, np.float32).any()
+
+
 @pytest.mark.parametrize("beta", [0.75, 0.5, 1.0])
 @pytest.mark.parametrize("norm", [local_response_norm, spatial_response_norm])
 def test_with_k_0_a_window_of_zeros_gives_0_and_so_does_its_gradient(norm, beta):
