@@ -44,7 +44,7 @@ def link_of(devices: int, small: float, large: float) -> Link:
 def crossing(made: list[Collective], links: dict[int, Link]) -> float:
     """Return the seconds of a step's collectives, one after the other.
 
-    Gloo sums each array of a reduction by itself.
+    On a CPU XLA sums each array of a reduction by itself (its all_reduce_thunk.cc).
 
     Args:
       made: the collectives.
