@@ -61,6 +61,9 @@ def load(path: pathlib.Path) -> Predictions:
                 for field in dataclasses.fields(Predictions)
                 if field.name != "split" or "split" in file  # an older file has none
             }
+        lists = fields.keys() - {"probabilities", "split"}
+        if other := sorted(name for name in lists if fields[name].ndim != 1):
+            raise ValueError(f"its {other[0]} are no list")
     except Exception as error:  # zipfile, zlib and NumPy each have errors of their own
         raise DataError(
             f"{path} holds no predictions that can be read ({error}); evaluate --out writes them"

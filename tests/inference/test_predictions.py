@@ -75,10 +75,20 @@ def test_what_is_no_file_of_predictions_is_one_line(tmp_path):
     whole = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
-    np.save(tmp_path / "array.npz.npy", np.zeros(3))
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps(FOUND))
     (tmp_path / "empty.npz").touch()
-    for name in ("cut.npz", "other.npz", "array.npz.npy", "pickle.npz", "empty.npz", "none.npz"):
+    dataclasses.replace(FOUND, nets="a").save(tmp_path / "one.npz")
+    for name in (
+        "one.npz",
+        "cut.npz",
+        "other.npz",
+        "array.npz.npy",
+        "pickle.npz",
+        "empty.npz",
+        "none.npz",
+    ):
         with pytest.raises(DataError, match="no predictions that can be read"):
             load(tmp_path / name)
     dataclasses.replace(FOUND, labels=FOUND.labels[:1]).save(tmp_path / "short.npz")

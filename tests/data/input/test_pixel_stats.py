@@ -1,5 +1,7 @@
 """The mean and the scale of each choice, in training and test views, and what cannot be."""
 
+import struct
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,9 +70,22 @@ def test_a_mean_file_of_either_float(tmp_path):
     np.testing.assert_array_equal(found["centre_mean"], MEAN)
 
 
+def npy(header: str) -> bytes:
+    """Return an .npy file of this header, and next to no numbers."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + bytes(64)
+
+
+CLAIM = "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d, 3)}"
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
+        (npy(CLAIM % (256, 256)), "cannot be read"),
+        (npy(CLAIM % (10**7, 10**7)), "cannot be read"),
+        (npy(CLAIM % (10**12, 10**12)), "cannot be read"),
+        (npy("(" * 5000), "cannot be read"),
+        (npy(CLAIM[:20]), "cannot be read"),
         (None, "cannot be read"),
         (b"no array", "cannot be read"),
         (b"", "cannot be read"),
@@ -96,7 +111,7 @@ def test_a_mean_file_that_is_none_is_one_line(tmp_path, content, expected):
 
 def test_no_mean_file_and_an_archive_are_refused(tmp_path):
     np.savez(tmp_path / "mean.npz", mean=MEAN)
-    for path, expected in (("", "cannot be read"), (str(tmp_path / "mean.npz"), "an archive")):
+    for path, expected in (("", "cannot be read"), (str(tmp_path / "mean.npz"), "cannot be read")):
         with pytest.raises(ConfigError, match=expected):
             make_pixel_stats(STATISTICS, data(mean="file", mean_file=path))
 
