@@ -32,8 +32,10 @@ SETTINGS = (
     "jax_enable_x64",
     "jax_default_prng_impl",
     "jax_threefry_partitionable",
-    "jax_default_matmul_precision",
     "jax_numpy_dtype_promotion",
+    "jax_disable_jit",
+    "jax_optimization_level",
+    "jax_exec_time_optimization_effort",
 )
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -125,7 +127,7 @@ def other_machine(workdir: pathlib.Path) -> str | None:
     except (OSError, ValueError, AttributeError, TypeError):
         return None
     now = _what_bits_depend_on(environment())
-    names = ["jax", "jaxlib", "devices", "matmul_precision", "xla_flags", "jax_settings"]
+    names = ["jax", "jaxlib", "devices", "matmul_precision", "xla_flags", *SETTINGS]
     if jax.default_backend() == "cpu":
         names += ["cores", "vector_bits"]
     differ = [
@@ -142,10 +144,11 @@ def other_machine(workdir: pathlib.Path) -> str | None:
 
 
 def _what_bits_depend_on(environment: dict) -> dict:
-    """Return an environment with its versions of JAX, and with the kinds of its devices only."""
+    """Return an environment with its versions and settings of JAX, and the kinds of its devices."""
+    settings = environment.get("jax_settings", {})
     packages, devices = environment.get("packages", {}), environment.get("devices", [])
     versions = {name: packages.get(name) for name in ("jax", "jaxlib")}
-    return {**environment, **versions, "devices": sorted(set(devices)) or None}
+    return {**environment, **settings, **versions, "devices": sorted(set(devices)) or None}
 
 
 @contextlib.contextmanager
@@ -217,7 +220,7 @@ def environment() -> dict:
         # "default" is TF32 on recent GPUs
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",  # type: ignore[attr-defined]
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "jax_settings": {name: str(getattr(jax.config, name)) for name in SETTINGS},
+        "jax_settings": {name: str(getattr(jax.config, name, None)) for name in SETTINGS},
         "vector_bits": _vector_bits(),
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
         "commit": _commit(),

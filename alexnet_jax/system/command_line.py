@@ -77,6 +77,7 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
     # What a run's bits depend on, whatever JAX_ENABLE_X64 and its like say.
     jax.config.update("jax_enable_x64", False)
     jax.config.update("jax_threefry_partitionable", True)
+    jax.config.update("jax_random_seed_offset", 0)
     stop_at_once()
     compilation_cache.define_flag()
 

@@ -14,6 +14,7 @@ Caffe's images are blue, green, red. The input axis of conv1 is reversed, and so
 import json
 import pathlib
 import re
+import tarfile
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -79,10 +80,20 @@ def _format(path: pathlib.Path) -> tuple[str, Callable[[pathlib.Path], Weights]]
         return "a NumPy file", _numpy
     if start.startswith(b"PK"):
         with zipfile.ZipFile(path) as archive:
-            of_torch = any(name.endswith("data.pkl") for name in archive.namelist())
-        return ("a PyTorch file", _pytorch) if of_torch else ("a NumPy archive", _numpy)
+            names = archive.namelist()
+        if any(name.endswith("constants.pkl") for name in names):
+            raise ValueError(
+                "it is TorchScript: save its state dict, "
+                "torch.save(torch.jit.load(file).state_dict(), 'weights.pth')"
+            )
+        if any(name.endswith("data.pkl") for name in names):
+            return "a PyTorch file", _pytorch
+        if any(name.endswith(".npy") for name in names):
+            return "a NumPy archive", _numpy
     if start.startswith(b"\x80"):
         return "a PyTorch file", _pytorch
+    if start.startswith((b"PK", b"\x1f\x8b")) or tarfile.is_tarfile(path):
+        raise ValueError("it is an archive of other files: unpack it, and give the weights in it")
     if start.startswith(b"\x89HDF") or path.suffix in (".npy", ".npz", ".pth", ".pt"):
         raise ValueError("it is no .caffemodel, .npy, .npz, .safetensors or PyTorch file")
     return "a .caffemodel (it begins as no other format that is read)", _caffemodel
@@ -172,6 +183,11 @@ def _pytorch(path: pathlib.Path) -> Weights:
             raise ValueError(
                 f"it holds a {asked[1]}, and only tensors are loaded: where it was made, save the "
                 "state dict alone, torch.save(model.state_dict(), 'weights.pth')"
+            ) from error
+        if "weights_only" in str(error):  # PyTorch advises to run what the file says
+            raise ValueError(
+                "it is a pickle of other things than PyTorch's tensors: save arrays with np.savez, "
+                "tensors with torch.save(model.state_dict(), 'weights.pth')"
             ) from error
         raise
 

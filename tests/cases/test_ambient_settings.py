@@ -15,7 +15,13 @@ from tests.support import narrow_recipe, tiny
 
 @pytest.mark.parametrize(
     "setting",
-    ["JAX_ENABLE_X64=1", "JAX_DEFAULT_PRNG_IMPL=rbg", "JAX_THREEFRY_PARTITIONABLE=0"],
+    [
+        "JAX_ENABLE_X64=1",
+        "JAX_DEFAULT_PRNG_IMPL=rbg",
+        "JAX_THREEFRY_PARTITIONABLE=0",
+        "JAX_RANDOM_SEED_OFFSET=5",
+        "JAX_ENABLE_CUSTOM_PRNG=1",
+    ],
 )
 def test_a_command_draws_the_same_numbers_under_any_setting(setting):
     """A command's draws have the same bits whatever JAX's variables say."""
@@ -44,7 +50,9 @@ def test_a_command_draws_the_same_numbers_under_any_setting(setting):
         ("xla_flags", "--xla_cpu_max_isa=SSE4_2"),
         ("devices", ["gpu:NVIDIA H200"]),
         ("matmul_precision", "bfloat16"),
-        ("jax_settings", {"jax_enable_x64": "True"}),
+        ("jax_enable_x64", "True"),
+        ("jax_optimization_level", "O3"),
+        ("jax_disable_jit", "True"),
         ("jax", "0.9.0"),
         ("jaxlib", "0.9.0"),
     ],
@@ -55,9 +63,8 @@ def test_a_resume_in_another_environment_says_so(tmp_path, name, was):
     assert folder.other_machine(tmp_path) is None
     file = tmp_path / "environment.json"
     known = json.loads(file.read_text())
-    (known["packages"] if name.startswith("jax") and name in known["packages"] else known)[name] = (
-        was
-    )
+    parts = (known["packages"], known["jax_settings"])
+    next((part for part in parts if name in part), known)[name] = was
     file.write_text(json.dumps(known))
     said = folder.other_machine(tmp_path)
     assert said is not None and f"{name}: {was!r}, now " in said and "\n" not in said

@@ -88,6 +88,7 @@ LEFT = {
     "cat/#recycle/1.png": "recycled files",
     "__MACOSX/cat/1.png": "files of macOS (__MACOSX)",
     "loose.png": "pictures beside the class folders",
+    "emu.zip": "files *.zip",  # a class that is not unpacked
     "dog/more/1.png": "deeper than class/file, taken for pictures of the class",
 }
 
@@ -105,6 +106,17 @@ def test_item_3_what_a_listing_leaves_out_is_said(tmp_path, capsys, name):
     assert LEFT[name] in said.splitlines()[1] and "1 " in said.splitlines()[1]
     assert check(data)["left_out"] == {LEFT[name]: 1}
     assert json.loads((dataset.directory / "left_out.json").read_text()) == {LEFT[name]: 1}
+
+
+@pytest.mark.parametrize("name", ["loose.png", "train/dog.tar", "val/x.jxl", "../Thumbs.db"])
+def test_item_3_what_stands_beside_splits_and_wrappers_is_said(tmp_path, name):
+    """Files beside train and val, beside their classes and beside a wrapper are counted, too."""
+    root = tmp_path / "archive"
+    put(root / "pets", *(f"{split}/{c}/1.png" for split in ("train", "val") for c in ("a", "b")))
+    put(root / "pets", name)
+    ending = pathlib.PurePath(name).suffix
+    of_name = "pictures beside the class folders" if ending == ".png" else f"files *{ending}"
+    assert folder_source(root, 0.1).left_out == {of_name: 1}
 
 
 @pytest.mark.parametrize("name", ["a/x.jxl", "a/IMG_0001", "@eaDir/1.png", "a/notes.txt"])

@@ -1,5 +1,6 @@
 """ImageNet as Kaggle and Hugging Face give it."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -13,6 +14,7 @@ from alexnet_jax.data.decode.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.data.sources import gzip_file
+from alexnet_jax.data.sources.ilsvrc import ilsvrc_source
 from alexnet_jax.errors import DataError
 from tests.support import official, tiny
 
@@ -151,6 +153,35 @@ def test_item_9_parquet_without_wnids_has_the_labels_of_all_1000(tmp_path):
     assert [dataset.class_names[label] for label in labels] == ["n15075141", "n01443537"]
 
 
+IMAGENET_100 = ["n01440764", "n02119789", "n15075141"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (IMAGENET_100, ["n02119789", "n15075141"]),  # ImageNet-100, Tiny ImageNet: wnids
+        ([f"class {k}" for k in range(1000)], ["n01443537", "n01484850"]),
+        (["tench", "springer", "player"], "lists 3 classes, 'tench', 'springer', 'player', ...: "),
+    ],
+)
+def test_item_9_the_names_that_parquet_files_list_decide(tmp_path, names, expected):
+    """Labels 1 and 2 are the wnids that the files list; other names than ImageNet's are refused."""
+    root = tmp_path / "source"
+    write_parquet(root, {"validation": [(b"", "1.jpg", 1), (b"", "", 2)]}, 1)
+    (path,) = root.iterdir()
+    said = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+    table = pa.parquet.read_table(path).replace_schema_metadata({"huggingface": json.dumps(said)})
+    pa.parquet.write_table(table, path)
+    if isinstance(expected, list):
+        source = ilsvrc_source(root, "2012", 0.1, only="validation")
+        found = [source.class_names[label] for label in source.splits["validation"].labels]
+        assert found == expected
+    else:
+        with pytest.raises(DataError) as error:
+            ilsvrc_source(root, "2012", 0.1, only="validation")
+        assert expected in str(error.value) and "data.builder=image_folder" in str(error.value)
+
+
 def cut(folder: pathlib.Path) -> None:
     path = folder / "train-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:-9])
@@ -219,6 +250,7 @@ def test_item_9_hugging_faces_flat_archives_give_the_official_images(
     write_flat(tmp_path / "source" / place, form, content)
     dataset = prepare(tiny.data_config(tmp_path, builder="ilsvrc", size=32))
     assert dataset.class_names == official.WNIDS and dataset.splits == ("train", "validation")
+    assert dataset.left_out == {}
     for split, parts in (("train", 3), ("validation", 1)):
         expected = [row for k in range(parts) for row in content[split][k::parts]]
         if form == "folders":
@@ -273,7 +305,7 @@ def test_item_9_flat_archives_that_do_not_fit_are_one_line(tmp_path, name, chang
 )
 def test_item_9_a_folder_for_the_other_builder_names_it(tmp_path, write):
     """With builder=image_folder the line names the builder that reads such a download."""
-    write(tmp_path / "source")
+    write(tmp_path / "source" / "input")
     with pytest.raises(DataError, match="is read with data.builder=ilsvrc$") as error:
         prepare(tiny.data_config(tmp_path, size=32))
     assert "\n" not in str(error.value)
@@ -293,3 +325,42 @@ def test_item_9_flat_validation_images_may_lie_beside_class_folders(tmp_path):
     expected = [row[2] for row in sorted(content["validation"], key=lambda row: row[1])]
     assert dataset.read("validation", range(VALIDATION))[1].tolist() == expected
     assert dataset.num_examples("train") == len(content["train"])
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        official.write_2012,
+        lambda folder: official.write_extracted_2012(folder, flat=True),
+        write_kaggle,
+        lambda folder: write_parquet(folder / "data", rows()),
+        lambda folder: write_flat(folder, "tar", rows()),
+    ],
+    ids=["official", "unpacked", "kaggle", "parquet", "archives"],
+)
+@pytest.mark.parametrize("wrapper", ["imagenet", "input/ILSVRC2012"])
+def test_item_9_single_wrappers_are_passed_through(tmp_path, write, wrapper):
+    """A folder that holds nothing but a download's folder gives the same images."""
+    write(tmp_path / "a")
+    write(tmp_path / "b" / wrapper)
+    expected, found = (ilsvrc_source(tmp_path / name, "2012", 0.1) for name in "ab")
+    assert found.digest == expected.digest and found.left_out == expected.left_out == {}
+
+
+@pytest.mark.parametrize("place", ["train", "kaggle", "fall2011"])
+def test_item_9_archives_and_folders_of_other_classes_are_refused(tmp_path, place):
+    """Where only some of the classes' archives were unpacked, the others are not forgotten."""
+    folder = tmp_path / "train"
+    if place == "kaggle":
+        folder = write_kaggle(tmp_path) / "ILSVRC" / "Data" / "CLS-LOC" / "train"
+    elif place == "train":
+        official.write_extracted_2012(tmp_path, flat=False)
+    else:
+        folder = official.write_fall2011(tmp_path)
+        (folder / "n01440764.tar").unlink()
+        (folder / "n01440764").mkdir()
+    if place != "fall2011":
+        shutil.rmtree(folder / "n02119789")
+        (folder / "n02119789.tar").write_bytes(official.tar({"x.JPEG": b""}))
+    with pytest.raises(DataError, match=r"archives of some .*\.tar, .* of others \(n01440764, "):
+        ilsvrc_source(tmp_path, "fall2011" if place == "fall2011" else "2012", 0.1)

@@ -1,5 +1,9 @@
 """PyTorch's own files and modules, where it is installed; the program does not need it."""
 
+import argparse
+import pathlib
+import pickle
+
 import numpy as np
 import pytest
 
@@ -85,6 +89,32 @@ def test_nothing_in_a_pth_is_called(tmp_path):
                 files.read(path)
             assert "\n" not in str(caught.value)
     assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (argparse.Namespace(lr=0.1), "it holds a argparse.Namespace, and only tensors"),
+        (pathlib.PurePosixPath("x"), "it holds a pathlib.PurePosixPath, and only tensors"),
+        (nn.Linear(2, 2), "it holds a torch.nn.modules.linear.Linear, and only tensors"),
+    ],
+)
+def test_other_objects_beside_the_tensors_are_named_and_how_to_save_without_them(
+    other, said, tmp_path
+):
+    torch.save({"state_dict": owt_pair()[1].state_dict(), "args": other}, tmp_path / "a.pth.tar")
+    with pytest.raises(WeightsError, match=said) as caught:
+        files.read(tmp_path / "a.pth.tar")
+    assert "torch.save(model.state_dict(), 'weights.pth')" in str(caught.value)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_pickle_of_arrays_says_how_to_save_them(protocol, tmp_path):
+    arrays = as_torchvision(weight_files.draw_tensors(weight_files.net_of("owt")))
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(arrays, protocol))
+    with pytest.raises(WeightsError, match=r"np.savez|only tensors are loaded") as caught:
+        files.read(tmp_path / "a.pkl")
+    assert "arbitrary code" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_what_is_no_alexnet_is_refused_in_one_line(tmp_path):

@@ -1,5 +1,6 @@
 """Weights of any name and wrapping are read; damaged and hostile ones end in one line."""
 
+import gzip
 import io
 import json
 import pickle
@@ -14,7 +15,7 @@ from safetensors.numpy import save, save_file
 from alexnet_jax.errors import WeightsError
 from alexnet_jax.weights import files, layout, naming
 from alexnet_jax.weights.container import misfits
-from tests.support import weight_files
+from tests.support import official, weight_files
 from tests.support.weight_files import bgr, caffemodel
 from tests.weights.test_files import as_tensorflow, as_torchvision, same
 
@@ -39,8 +40,10 @@ def is_array(value) -> bool:
         lambda state: {"checkpoint": {"weights": prefixed("module._orig_mod.backbone.", state)}},
         lambda state: prefixed("net.", state) | prefixed("net_ema.", averaged(state)),
         lambda state: state | prefixed("ema.module.", averaged(state)),
+        lambda state: {"net": state, "acc": 93.1, "epoch": 3},
+        lambda state: {"state": {"model": prefixed("module.model.", state)}, "rng": None},
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_weights_of_any_name_and_wrapping(wrap):
     found, left_out = naming.find(wrap(THEIRS), is_array)
@@ -56,7 +59,9 @@ def averaged(state: dict) -> dict:
     return {name: value * 0.5 for name, value in state.items()}
 
 
-@pytest.mark.parametrize("name", ["net", "net.CKPT", "net.pth.tar", "a.bin", "net.npy.part"])
+@pytest.mark.parametrize(
+    "name", ["net", "net.CKPT", "net.pth.tar", "a.bin", "net.npy.part", "alexnet.model", "net (1)"]
+)
 def test_the_content_decides_the_format(name, tmp_path):
     path = tmp_path / name
     save_file(CAFFE, path)
@@ -84,7 +89,32 @@ def test_convolutional_fc6_to_fc8_are_matrices(tmp_path):
     same(files.read(tmp_path / "a.caffemodel").tensors, CAFFE)
 
 
-@pytest.mark.parametrize("last", [None, "fc8_flickr", "fc8_oxford_102"])
+def zipped(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (zipped("alexnet.pth"), "an archive of other files: unpack it"),
+        (zipped("config.json", "model.weights.h5"), "an archive of other files"),  # Keras
+        (gzip.compress(save(CAFFE)), "an archive of other files"),
+        (official.tar({"alexnet.safetensors": save(CAFFE)}), "an archive of other files"),
+        (official.tar({"alexnet.npy": b""}, "w:xz"), "an archive of other files"),
+        (zipped("net/data.pkl", "net/constants.pkl"), "it is TorchScript: save its state dict"),
+    ],
+    ids=["zip", "keras", "gz", "tar", "tar.xz", "TorchScript"],
+)
+@pytest.mark.parametrize("name", ["weights", "alexnet.pth"])
+def test_weights_in_another_package_are_named_as_that(data, said, name, tmp_path):
+    refused(tmp_path, data, said, name)
+
+
+@pytest.mark.parametrize("last", [None, "fc8_flickr", "fc8_oxford_102", "fc8_new", "classifier"])
 def test_layers_that_are_left_out_may_be_missing_or_renamed(last, tmp_path):
     arch = weight_files.net_of("caffe")
     net = {
@@ -137,9 +167,9 @@ def test_weights_of_a_shape_that_no_layer_has(layer, weight, tmp_path):
     refused(tmp_path, stream.getvalue(), f"{layer} has a weight|no AlexNet|expected floats|cannot")
 
 
-def refused(folder, data: bytes, said: str = "cannot be read") -> None:
+def refused(folder, data: bytes, said: str = "cannot be read", name: str = "weights") -> None:
     """See the file refused in one line, at once."""
-    path = folder / "weights"
+    path = folder / name
     path.write_bytes(data)
     begin = time.perf_counter()
     with pytest.raises(WeightsError, match=said) as caught:

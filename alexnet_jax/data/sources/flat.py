@@ -15,7 +15,7 @@ import sys
 
 from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.sources.folders import files_split
-from alexnet_jax.data.sources.listing import LeftOut, class_folders, images, is_image_name
+from alexnet_jax.data.sources.listing import LeftOut, images, is_image_name
 from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
 from alexnet_jax.data.sources.tar_images import Member, TarImages, images_in_order
 from alexnet_jax.errors import DataError
@@ -95,7 +95,6 @@ def flat_source(files: dict[str, list[pathlib.Path]], only: str | None = None) -
 def _listed(paths: list[pathlib.Path], left_out: LeftOut) -> list[tuple[str, Member | None]]:
     """Return (name, place in its archive) of the images; of a folder the place is None."""
     if paths[0].is_dir():
-        class_folders(paths[0], left_out)
         return [(name, None) for name in images(paths[0], ".", left_out=left_out)]
     found: list[tuple[str, Member | None]] = []
     for path in paths:

@@ -12,7 +12,7 @@ They are read from the official archives, packed or unpacked:
 A train archive may be replaced by train/<wnid>/<file> or train/<wnid>.tar, a val or test archive by
 val/<wnid>/<file>, or by val/<file> with the kit's ground truth. All give the same records, and so
 does Kaggle's folder of 2012 (kaggle.py). Hugging Face's files of 2012 give them in another order
-(parquet.py, flat.py).
+(parquet.py, flat.py). Folders that hold nothing but one folder are passed through.
 
 Labels are the indices of the sorted wnids, as in Caffe, PyTorch and TFDS. They are not the ILSVRC
 ids of the kit, which are kept beside the class names. Images are in the order of labels and names
@@ -26,7 +26,7 @@ import re
 from alexnet_jax.data.sources import flat, kaggle, parquet
 from alexnet_jax.data.sources.devkit import Devkit, find_devkit
 from alexnet_jax.data.sources.folders import files_split
-from alexnet_jax.data.sources.listing import LeftOut, class_folders, images, is_image_name
+from alexnet_jax.data.sources.listing import LeftOut, class_folders, images, is_image_name, is_shown
 from alexnet_jax.data.sources.source import Item, Source, Split, held_out, listing_digest
 from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets, words_of
 from alexnet_jax.data.sources.tar_images import TarImages, images_of
@@ -71,6 +71,7 @@ def ilsvrc_source(
     if not root.is_dir():
         wrong = "no folder" if root.exists() else "not there"
         raise DataError(f"expected ILSVRC {release} in data.dir={root}, but it is {wrong}")
+    root = _unwrapped(root)
     if release == "2012" and (files := parquet.find(root)):
         return parquet.parquet_source(files, only)
     files = flat.find(root) if release == "2012" else {}
@@ -102,7 +103,19 @@ def ilsvrc_source(
 
 def is_download(root: pathlib.Path) -> bool:
     """Whether a folder holds ILSVRC-2012 as Kaggle or Hugging Face gives it."""
+    root = _unwrapped(root)
     return bool(kaggle.find(root) or parquet.find(root) or flat.find(root))
+
+
+def _unwrapped(folder: pathlib.Path) -> pathlib.Path:
+    """Return the folder below wrappers that hold nothing but one folder, which is no part."""
+    while folder.is_dir():
+        shown = [path for path in folder.iterdir() if is_shown(path.name)]
+        part = re.search(r"^(train|val|test|n\d{8})$|devkit", shown[0].name) if shown else None
+        if len(shown) != 1 or part or not shown[0].is_dir():
+            break
+        (folder,) = shown
+    return folder
 
 
 def _listing(split: Split) -> list[tuple[str, int]]:

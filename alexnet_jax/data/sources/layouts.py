@@ -46,7 +46,7 @@ def split_folders(
         raise DataError(f"expected a folder of images at data.dir={root}, but it is {wrong}")
     if not class_folders(root):
         raise DataError(f"{root} holds no folders; expected train/<class>/<file> or <class>/<file>")
-    root = unwrapped(root)
+    root = unwrapped(root, left_out)
     names = class_folders(root)
     like = [name for name in names if _LIKE_A_SPLIT.search(name.lower())]
     if not like or _are_classes(root, names, like):
@@ -56,15 +56,17 @@ def split_folders(
     train = next((by_name[name] for name in _TRAIN_FOLDERS if name in by_name), None)
     validation = _validation_folder(by_name, train)
     if left_out is not None:
+        class_folders(root, left_out)
         for name in names:
             if root / name not in (train, validation):
                 left_out[f"folder beside the splits ({name})"] += 1
     if validation is None:
-        return unwrapped(train or root), None
-    return unwrapped(train or validation), unwrapped(validation)
+        return unwrapped(train or root, left_out), None
+    validation = unwrapped(validation, left_out)
+    return unwrapped(train, left_out) if train else validation, validation
 
 
-def unwrapped(folder: pathlib.Path) -> pathlib.Path:
+def unwrapped(folder: pathlib.Path, left_out: LeftOut | None = None) -> pathlib.Path:
     """Return the folder below which the splits or classes are: it passes through single folders.
 
     A folder that is named as a split is not passed through, unless it is in one of that name.
@@ -76,9 +78,15 @@ def unwrapped(folder: pathlib.Path) -> pathlib.Path:
         inner, name = folder / names[0], names[0].lower()
         if name in _SPLIT_FOLDERS and name != folder.name.lower():
             return folder
-        if holds_images(inner) or not class_folders(inner):
+        if not class_folders(inner) or (holds_images(inner) and not _has_train(inner)):
             return folder
+        class_folders(folder, left_out)  # counts what stands beside
         folder = inner
+
+
+def _has_train(folder: pathlib.Path) -> bool:
+    """Whether there is a train folder: then pictures beside it do not make the folder a class."""
+    return any(name.lower() in _TRAIN_FOLDERS for name in class_folders(folder))
 
 
 def is_test(folder: pathlib.Path) -> bool:
@@ -127,7 +135,7 @@ def _validation_folder(
 def _check_no_splits_below(root: pathlib.Path, names: list[str]) -> None:
     """Refuse classes that hold splits: ILSVRC/Data/CLS-LOC/train is no picture of a class Data."""
     for folder in (unwrapped(root / name) for name in names):
-        if holds_images(folder):
+        if holds_images(folder) and not _has_train(folder):
             continue
         inner = [folder / name for name in class_folders(folder)]
         for below in [folder, *(path for path in inner if not holds_images(path))]:

@@ -79,7 +79,7 @@ def class_folders(folder: pathlib.Path, left_out: LeftOut | None = None) -> list
     """Return the names of the folders in a folder, sorted, without those that are not shown.
 
     Args:
-      left_out: counts the folders that are not shown, and the images beside the folders.
+      left_out: counts the folders that are not shown, and the files beside the folders.
 
     Raises:
       DataError: the folder cannot be listed, or a link in it leads nowhere.
@@ -98,6 +98,8 @@ def class_folders(folder: pathlib.Path, left_out: LeftOut | None = None) -> list
                 if not entry.is_dir():
                     if is_image_name(entry.name):
                         left_out["pictures beside the class folders"] += 1
+                    else:
+                        left_out.file(entry.name)
                 elif is_shown(entry.name):
                     names.append(entry.name)
                 else:
@@ -158,7 +160,8 @@ def images(
     if not names and not may_be_empty:
         raise DataError(
             f"the class folder {folder / class_name} holds no image (looked for files ending in "
-            f"{', '.join(IMAGE_SUFFIXES[:5])}, ...); fill it or remove it"
+            f"{', '.join(IMAGE_SUFFIXES[:5])}, ...); fill it or remove it, or set data.dir to the "
+            "folder whose folders are the classes"
         )
     return sorted(names)
 

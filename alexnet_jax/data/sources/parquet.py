@@ -3,12 +3,14 @@
     train-00000-of-00294.parquet ..., validation-00000-of-00014.parquet ...   also in data/
 
 A row has image {bytes, path} and label. Paths such as n01440764_10026_n01440764.JPEG carry the
-wnid; where they do not, label k is the k-th of the 1000 wnids. Images are in the order of the files
-and rows. The test images have no labels, and are left out.
+wnid; where they do not, label k is the k-th of the names that the files list if these are wnids, or
+else of the 1000 wnids. Images are in the order of the files and rows. The test images have no
+labels, and are left out.
 """
 
 import bisect
 import functools
+import json
 import pathlib
 import re
 import threading
@@ -50,7 +52,9 @@ def parquet_source(files: dict[str, list[pathlib.Path]], only: str | None = None
     if missing := [split for split in wanted if split not in files]:
         raise DataError(f"{folder} has no {missing[0]}-*.parquet; add them")
     rows = {split: _Rows(files[split]) for split in wanted}
-    wnids = _wnids([pair for each in rows.values() for pair in each.listed], folder)
+    pairs = [pair for each in rows.values() for pair in each.listed]
+    order = [] if all(wnid_in(path) for path, _ in pairs) else _order(files)
+    wnids = _wnids(pairs, folder, order)
     class_names = tuple(sorted(wnids.values()))
     labels = {label: class_names.index(wnid) for label, wnid in wnids.items()}
     splits, parts = {}, []
@@ -132,10 +136,33 @@ def _open(path: pathlib.Path) -> Any:
     return pyarrow.parquet.ParquetFile(path)
 
 
-def _wnids(listed: list[tuple[str, int]], folder: pathlib.Path) -> dict[int, str]:
+def _order(files: dict[str, list[pathlib.Path]]) -> list[str]:
+    """Return the wnids in the order of the labels.
+
+    Raises:
+      DataError: the files list the names of other classes than ImageNet's.
+    """
+    first = next(iter(files.values()))[0]
+    try:
+        said = json.loads(_open(first).schema_arrow.metadata[b"huggingface"])
+        names = list(said["info"]["features"]["label"]["names"])
+    except (ValueError, TypeError, KeyError):  # the files list none
+        names = []
+    imagenet = list(ilsvrc2012_words.words())
+    if names and all(re.fullmatch(r"n\d{8}", name) for name in names):
+        return names
+    if names and len(names) != len(imagenet):
+        raise DataError(
+            f"{first} lists {len(names)} classes, {', '.join(map(repr, names[:3]))}, ...: expected "
+            f"wnids or ImageNet's {len(imagenet)}; save its images as train/<class>/<file> and "
+            "val/<class>/<file>, and read them with data.builder=image_folder"
+        )
+    return imagenet
+
+
+def _wnids(listed: list[tuple[str, int]], folder: pathlib.Path, order: list[str]) -> dict[int, str]:
     """Return label -> wnid."""
     wnids: dict[int, str] = {}
-    order = list(ilsvrc2012_words.words())
     for path, label in listed:
         carried = wnid_in(path)
         if carried is None and not 0 <= label < len(order):

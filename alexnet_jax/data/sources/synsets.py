@@ -90,6 +90,12 @@ def find_synsets(root: pathlib.Path, archive_name: str, left_out: LeftOut) -> Sy
     for where in (folder, root):
         tars: dict[str, tuple] = {path.stem: (path, 0, None) for path in where.glob("n*.tar")}
         if tars:
+            if unpacked := set(filter(_WNID.fullmatch, class_folders(where))) - set(tars):
+                raise DataError(
+                    f"{where} holds archives of some classes ({min(tars)}.tar, ...) and folders "
+                    f"of others ({min(unpacked)}, ...): unpack each archive into a folder of its "
+                    "name, and remove it"
+                )
             return Synsets(where, checked_wnids(list(tars), str(where)), tars, left_out)
     if not folder.is_dir():
         return None
