@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax
 from ml_collections import ConfigDict
 
+from alexnet_jax.data.input import feed
 from alexnet_jax.data.input.pixel_stats import OF_A_FILE, read_mean
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.net import resolving
@@ -95,7 +96,7 @@ def _begin(
     )
 
     begins = not checkpoints.steps()
-    accept = functools.partial(_check_listing, workdir, config, begins)
+    accept = functools.partial(_check_listing, workdir, config, mesh, begins)
     dataset = prepare(config.data, accept=accept)
     distributed.wait_for_all("prepared")
     if first:
@@ -135,6 +136,7 @@ def _check_before_preparation(config: ConfigDict, arch: Architecture) -> None:
 def _check_listing(
     workdir: pathlib.Path,
     config: ConfigDict,
+    mesh: jax.sharding.Mesh,
     begins: bool,
     class_names: tuple[str, ...],
     counts: dict[str, int],
@@ -143,16 +145,18 @@ def _check_listing(
 
     Args:
       workdir: the run's folder.
-      config: the run's.
+      config, mesh: the run's.
       begins: whether the run is new.
       class_names: in the order of the labels.
       counts: images of each split.
 
     Raises:
       UserError: model.classes is another number, a new run's init_from has other classes or does
-        not fit the net, or a run that goes on had other images.
+        not fit the net, a run that goes on had other images, or data.resident=on and too many.
     """
     images = counts["train"]
+    if config.data.resident == "on":
+        feed.is_resident("on", feed.split_bytes(images, config.data.size), mesh)
     arch = resolving.resolve(config.model, len(class_names))
     if begins:
         check_fits(config, arch, class_names)

@@ -60,7 +60,8 @@ class TrainingRun:
         config, arch, mesh, dataset = self.config, self.arch, self.mesh, self.dataset
         images, every = dataset.num_examples("train"), config.evaluate.every_epochs
         self.epochs = schedule.Epochs(images, config.batch_size, config.epochs, every)
-        self.resident = feed.is_resident(config.data.resident, dataset, mesh)
+        size = feed.split_bytes(images, dataset.size)
+        self.resident = feed.is_resident(config.data.resident, size, mesh)
         self.pixel_stats = make_pixel_stats(dataset.statistics, config.data)
         self.watch = ChanceWatch(arch, dataset, self.pixel_stats, config.log, self.epochs.steps)
         self.evaluate_step = make_evaluate_step(arch, mesh, config.evaluate.views)
@@ -81,7 +82,7 @@ class TrainingRun:
             f"{counted(self.epochs.steps, 'step')} of {counted(config.batch_size, 'image')}, "
             f"{counted(images, 'image')} and {arch.classes} classes, {parameters:,} parameters, "
             f"mesh {dict(mesh.shape)} of {jax.devices()[0]}, training images "
-            f"({feed.split_bytes(dataset) / 1e6:,.0f} MB) {where}"
+            f"({size / 1e6:,.0f} MB) {where}"
         )
 
         if slower := _slower_here(arch, jax.default_backend()):

@@ -9,7 +9,6 @@
 
 import argparse
 import json
-import pathlib
 import sys
 
 from rich.table import Table
@@ -19,6 +18,7 @@ from alexnet_jax.net import listing
 from alexnet_jax.net.resolving import architecture
 from alexnet_jax.net.variants import ARCHITECTURES
 from alexnet_jax.system import terminal
+from alexnet_jax.system.paths import user_path
 
 
 def counts(_) -> None:
@@ -50,7 +50,7 @@ def show(arguments) -> None:
         "values_received_by_a_column": sum(row.received for row in rows),
     }
     if arguments.figure:
-        path = pathlib.Path(arguments.figure)
+        path = user_path(arguments.figure)
         if path.suffix != ".svg":
             raise UserError(f"--figure is an .svg file; got {path}")
         from alexnet_jax.net import figure  # imports matplotlib, which is slow

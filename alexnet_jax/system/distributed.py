@@ -36,7 +36,7 @@ GONE = (
 # passed on after five seconds, if the process still lives; at an abort it goes to a file.
 _COMPANION = """
 import os, select, signal, sys, tempfile, time
-for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP"):
+for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP", "SIGXCPU"):
     signal.signal(getattr(signal, name), signal.SIG_IGN)
 gone, of_cpp = sys.argv[1], int(sys.argv[2])
 dump, held, opened = b"", [], [0, of_cpp]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from alexnet_jax.errors import ConfigError
+from alexnet_jax.system.paths import user_path
 
 
 def folder() -> pathlib.Path:
@@ -30,9 +31,9 @@ def find(recipe: str) -> str:
       ConfigError: there is no such recipe, or it is no Python file.
     """
     file, colon, argument = recipe.partition(":")
-    path = pathlib.Path(file)
+    path = user_path(file)
     if path.is_file() and path.suffix != ".json":
-        return recipe
+        return f"{path}{colon}{argument}"
     if re.fullmatch(r"\w+", file) and file in names():
         return f"{folder() / file}.py{colon}{argument}"
     if path.exists():

@@ -6,8 +6,12 @@ That takes seconds. `interrupt.py` handles them from then on.
 import os
 import signal
 
-# SIGUSR1 and SIGUSR2 announce the end of a SLURM job (--signal); SIGHUP, a lost ssh connection.
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+# SIGUSR1, SIGUSR2 and SIGXCPU announce the end of a job (SLURM's --signal, the limits of Grid
+# Engine and LSF); SIGHUP, a lost ssh connection.
+SIGNALS = (
+    *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU),
+)
 
 
 def leave_with_a_line() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from absl import app, flags
 
+from alexnet_jax.system.paths import user_path
 from experiments.bench import turns
 from experiments.parity.torch_references import torch_state
 from experiments.support.torch_net import SHAPES, TorchAlexNet
@@ -60,7 +61,7 @@ ENGINES = {"onnxruntime": onnxruntime, "openvino": openvino}
 
 def main(_) -> None:
     """Serve what the flags describe."""
-    folder = pathlib.Path(flags.FLAGS.net)
+    folder = user_path(flags.FLAGS.net)
     with np.load(folder / "net.npz") as file:
         arrays = dict(file)
     images, ours, arch = (arrays.pop(name) for name in ("images", "ours", "arch"))

@@ -27,6 +27,7 @@ from alexnet_jax.analysis.figures import TARGET, race
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.paths import user_path
 from experiments.support import pictures
 from experiments.support.recipe import given
 from experiments.support.seed_statistics import mean_and_deviation
@@ -161,7 +162,7 @@ def main(_) -> None:
     asked = racers(flags.FLAGS.race)
     settings = {racer: racer.setting() for racer in asked}
     result = command.sweep(list(settings.values()))
-    out = pathlib.Path(flags.FLAGS.out)
+    out = user_path(flags.FLAGS.out)
     runs = plan(list(settings.values()), given(), flags.FLAGS.seeds, out)
     done = [run for run in runs if run.finished()]
     curves = {

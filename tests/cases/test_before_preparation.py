@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from alexnet_jax.data.input import feed
 from alexnet_jax.data.prepare import prepare as prepare_module
 from alexnet_jax.data.prepare.__main__ import report
 from alexnet_jax.doctor.examine import examine
@@ -93,6 +94,13 @@ def test_item_17_a_batch_of_more_than_all_images_is_said(folder, capsys, batch, 
     lines = [line for line in capsys.readouterr().err.splitlines() if "batch_size" in line]
     expected = f"warning: batch_size={batch} is more than the 42 training images"
     assert [line.partition(",")[0] for line in lines] == ([expected] if said else [])
+
+
+def test_item_17_images_that_no_device_holds_are_refused_first(folder, monkeypatch):
+    """data.resident=on with more images than fit the memory: refused before the preparation."""
+    monkeypatch.setattr(feed, "split_bytes", lambda images, size: images * 10**15)
+    with pytest.raises(UserError, match=r"data.resident=on: the training images are 42,000,000\.0"):
+        train(tiny.config(folder, data__resident="on"), folder / "run")
 
 
 def lacks_a_class(images: pathlib.Path) -> None:

@@ -20,11 +20,19 @@ def command(body: str, redirect: str = "", **environment: str) -> subprocess.Pop
     )
 
 
-@pytest.mark.parametrize("end", ["\\n", "\\n' * 100 + '"])
-def test_a_reader_that_has_enough_ends_the_command_quietly(end):
-    """A command whose reader is gone, as in `| head`, ends without a word."""
-    body = f"[print('a' * 1000, end='{end}', flush=True) for _ in range(10000)]"
-    with command(body) as running:
+@pytest.mark.parametrize(
+    ("how", "redirect"),
+    [
+        ("flush=True", ""),
+        ("end='\\n' * 100, flush=True", ""),
+        ("flush=False", ""),
+        ("file=__import__('sys').stderr", "2>&1"),
+    ],
+)
+def test_a_reader_that_has_enough_ends_the_command_quietly(how, redirect):
+    """A command whose reader is gone, as in `| head` and `2>&1 | head`, ends without a word."""
+    body = f"[print('a' * 1000, {how}) for _ in range(10000)]"
+    with command(body, redirect) as running:
         assert running.stdout is not None and running.stderr is not None
         running.stdout.readline()
         running.stdout.close()

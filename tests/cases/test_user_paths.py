@@ -1,12 +1,16 @@
 """~ and addresses of object stores, wherever a path is given."""
 
+import os
 import pathlib
+import pwd
+import re
 
 import pytest
 
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.run.restore import restore
+from alexnet_jax.system import recipes
 from alexnet_jax.system.paths import user_path
 from alexnet_jax.train import train
 from tests.support import tiny
@@ -24,6 +28,29 @@ def test_an_object_store_is_refused_before_anything_is_made(tmp_path, monkeypatc
     with pytest.raises(ConfigError, match="mount") as error:
         train(made, workdir)
     assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
+
+
+def test_no_flag_is_a_path_by_itself():
+    """What a flag names goes through user_path, in all commands."""
+    raw = re.compile(r"pathlib\.Path\((flags|FLAGS|values|arguments)\b")
+    for name in ("alexnet_jax", "experiments"):
+        for path in (tiny.REPOSITORY / name).rglob("*.py"):
+            assert not raw.search(path.read_text()), path
+
+
+def test_homes_of_other_forms(tmp_path, monkeypatch):
+    """A recipe below ~, another user's home, HOME unset; ~ that does not stand first is a name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.py").touch()
+    assert recipes.find("~/mine.py:3") == f"{tmp_path}/mine.py:3"
+    assert user_path("a/~/b") == pathlib.Path("a/~/b")
+    me = pwd.getpwuid(os.getuid())
+    assert user_path(f"~{me.pw_name}/run") == pathlib.Path(me.pw_dir, "run")
+    monkeypatch.delenv("HOME")
+    assert user_path("~/run") == pathlib.Path(me.pw_dir, "run")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # a container's user without a name
+    with pytest.raises(ConfigError, match="~/run names no home folder"):
+        user_path("~/run")
 
 
 def test_home_is_home_wherever_it_stands_first(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ CODES = {
     signal.SIGUSR1: 138,
     signal.SIGUSR2: 140,
     signal.SIGHUP: 129,
+    signal.SIGXCPU: 152,
 }
 
 

@@ -26,18 +26,18 @@ _PIXELS = 2**22  # of the views in one call
 _MOST_STEPS = 32
 
 
-def split_bytes(dataset: PreparedDataset) -> int:
-    """Return the bytes of the training images and labels in memory."""
-    return dataset.num_examples("train") * (3 * dataset.size**2 + 4)
+def split_bytes(images: int, size: int) -> int:
+    """Return the bytes in memory of so many images of size x size pixels, and of their labels."""
+    return images * (3 * size**2 + 4)
 
 
-def is_resident(asked: str, dataset: PreparedDataset, mesh: Mesh) -> bool:
+def is_resident(asked: str, size: int, mesh: Mesh) -> bool:
     """Whether the training images live on the devices; of several processes, the first decides.
 
     Args:
       asked: data.resident. auto: where they take less than a quarter of a device's memory, or less
         than 1 GB on a CPU.
-      dataset: whose split "train" it is.
+      size: of the split "train", in bytes.
       mesh: its devices each hold the whole split.
 
     Raises:
@@ -45,7 +45,7 @@ def is_resident(asked: str, dataset: PreparedDataset, mesh: Mesh) -> bool:
     """
     if asked == "off":
         return False
-    size, devices = split_bytes(dataset), mesh.local_devices
+    devices = mesh.local_devices
     memory = (devices[0].memory_stats() or {}).get("bytes_limit")
     limit = memory / 4 if memory else _CPU_BYTES / len(devices)
     if asked == "auto":
@@ -77,7 +77,7 @@ def read_all(
     """Return all training images, (n, size, size, 3) uint8, and labels, (n,) int32.
 
     Args:
-      dataset: whose split "train" it is.
+      size: of the split "train", in bytes.
       batches: what `eval_batches` gave for it.
       say: is told how long it takes, if that is more than two seconds.
     """

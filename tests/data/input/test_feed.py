@@ -39,10 +39,6 @@ def dataset():
     return Images(RNG.integers(0, 256, (N, SIZE, SIZE, 3), np.uint8), np.arange(N, dtype=np.int32))
 
 
-def of_many(count: int, size: int):
-    return types.SimpleNamespace(size=size, num_examples=lambda split: count)
-
-
 def devices(count: int, memory: int | None):
     stats = {"bytes_limit": memory} if memory else None
     device = types.SimpleNamespace(memory_stats=lambda: stats)
@@ -50,11 +46,11 @@ def devices(count: int, memory: int | None):
 
 
 # 50,000 pictures of 32 pixels with their labels are 153.8 MB; 1.28 million of 256, 252 GB.
-CIFAR, ILSVRC = of_many(50_000, 32), of_many(1_281_167, 256)
+CIFAR, ILSVRC = feed.split_bytes(50_000, 32), feed.split_bytes(1_281_167, 256)
 
 
 @pytest.mark.parametrize(
-    ("asked", "dataset", "count", "memory", "resident"),
+    ("asked", "size", "count", "memory", "resident"),
     [
         ("auto", CIFAR, 1, None, True),
         ("auto", CIFAR, 6, None, True),
@@ -68,9 +64,9 @@ CIFAR, ILSVRC = of_many(50_000, 32), of_many(1_281_167, 256)
         ("off", CIFAR, 1, None, False),
     ],
 )
-def test_images_are_resident_where_they_fit(asked, dataset, count, memory, resident):
-    assert feed.split_bytes(CIFAR) == 50_000 * (32 * 32 * 3 + 4) == 153_800_000
-    assert feed.is_resident(asked, dataset, devices(count, memory)) is resident
+def test_images_are_resident_where_they_fit(asked, size, count, memory, resident):
+    assert CIFAR == 50_000 * (32 * 32 * 3 + 4) == 153_800_000
+    assert feed.is_resident(asked, size, devices(count, memory)) is resident
 
 
 def test_images_that_do_not_fit_are_refused_in_one_line():
