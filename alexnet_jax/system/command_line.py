@@ -134,7 +134,7 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
 
 def _of_the_device(error: str) -> str | None:
     """Return one line about an error of JAX that the user can mend, or None."""
-    if "RESOURCE_EXHAUSTED" not in error and "Out of memory" not in error:
+    if not re.search("RESOURCE_EXHAUSTED|out.of.memory", error, re.IGNORECASE):
         return None
     asked = re.search(r"[\d.,]+ ?[KMGT]?i?B\b|\d+ bytes", error)
     values = flags.FLAGS

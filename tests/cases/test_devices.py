@@ -48,6 +48,9 @@ def test_a_plugin_without_a_device_is_said(monkeypatch, name):
         "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 17179869184 bytes.",
         "RESOURCE_EXHAUSTED: Failed to allocate request for 2.3GiB (2469606195B) on device ordinal",
         "INTERNAL: CUDA error: Out of memory",
+        "INTERNAL: Failed to load in-memory CUBIN: CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+        "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory space "
+        "hbm. Used 20.50G of 15.48G hbm.",
     ],
 )
 def test_too_little_memory_is_one_line(monkeypatch, capsys, text):

@@ -10,7 +10,6 @@ labels, and are left out.
 
 import bisect
 import functools
-import json
 import pathlib
 import re
 import threading
@@ -22,6 +21,7 @@ from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.sources.flat import official_name, wnid_in
 from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
 from alexnet_jax.errors import DataError
+from alexnet_jax.system.json_text import parse_json
 
 _SPLITS = {"train": ("train",), "validation": ("validation", "val")}
 _CACHE = 256 << 20  # bytes of groups of rows that are kept; Hugging Face's have 100 images, 11 MB
@@ -144,7 +144,7 @@ def _order(files: dict[str, list[pathlib.Path]]) -> list[str]:
     """
     first = next(iter(files.values()))[0]
     try:
-        said = json.loads(_open(first).schema_arrow.metadata[b"huggingface"])
+        said = parse_json(_open(first).schema_arrow.metadata[b"huggingface"])
         names = list(said["info"]["features"]["label"]["names"])
     except (ValueError, TypeError, KeyError):  # the files list none
         names = []
