@@ -26,7 +26,7 @@ from jax import Array, export, lax
 from alexnet_jax.data.input import ten_crops
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net.parameters import merge, structure_of
-from alexnet_jax.run import class_matching
+from alexnet_jax.run import run_flags
 from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import atomic_file, check_writable, write_atomic
@@ -43,14 +43,10 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 def define_flags() -> None:
     """Define what this command takes."""
-    flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    run_flags.define(classes=True, views=True)
     text = "The file, ending in .jaxexport or .onnx."
     flags.DEFINE_string("out", None, text, required=True)
     flags.DEFINE_integer("batch", 1, "Images of a call of an .onnx file.", lower_bound=1)
-    views = [str(views) for views in ten_crops.VIEWS]
-    flags.DEFINE_enum("views", "1", views, "Views of each image (paper 4.1).")
-    flags.DEFINE_string("classes", "", class_matching.FLAG)
-    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 
 
 def main(_) -> None:

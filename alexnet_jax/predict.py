@@ -16,10 +16,9 @@ import numpy as np
 from absl import flags
 
 from alexnet_jax.data.decode.resize import Resize
-from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.input.files import BadFiles, batches, image_files, squares
 from alexnet_jax.inference.predictor import batch_size_for, predicted, predictor
-from alexnet_jax.run import class_matching
+from alexnet_jax.run import run_flags
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
 
@@ -29,13 +28,9 @@ BATCH = 64  # pictures at a time, at most
 
 def define_flags() -> None:
     """Define what this command takes."""
-    flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    run_flags.define(classes=True, views=True)
     flags.DEFINE_integer("top", 5, "Classes to name for each picture.", lower_bound=1)
-    views = [str(views) for views in ten_crops.VIEWS]
-    flags.DEFINE_enum("views", "1", views, "Views of each picture (paper 4.1).")
-    flags.DEFINE_string("classes", "", class_matching.FLAG)
     flags.DEFINE_bool("json", False, "Print a line of JSON for each picture.")
-    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
 
 
 def main(argv: list[str]) -> int:

@@ -21,10 +21,10 @@ from rich.table import Table
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.features.extraction import split_batches
 from alexnet_jax.analysis.short_names import short_names
-from alexnet_jax.data.input import ten_crops
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.inference.ensemble import ranks
 from alexnet_jax.inference.predictor import predicted, predictor
+from alexnet_jax.run import run_flags
 from alexnet_jax.run.restore import SPLIT, Restored
 from alexnet_jax.system import command_line, terminal
 from alexnet_jax.system.paths import user_path
@@ -103,9 +103,7 @@ def report(content: dict[str, Any], path: pathlib.Path, rows: int) -> None:
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags(classes=True)
-    views = [str(views) for views in ten_crops.VIEWS]
-    flags.DEFINE_enum("views", "1", views, "Views of each image (paper 4.1).")
+    run_flags.define(data_dir=True, classes=True, views=True)
     flags.DEFINE_integer("rows", 20, "Rows of each table.", lower_bound=1)
 
 

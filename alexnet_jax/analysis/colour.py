@@ -35,7 +35,7 @@ from rich.table import Table
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.conv1_of_runs import checkpoint_steps, initial_kernels, read_kernels
 from alexnet_jax.net.conv1_filters import colour_shares, energies, share
-from alexnet_jax.run import metrics_file
+from alexnet_jax.run import metrics_file, run_flags
 from alexnet_jax.run.metrics_file import COLOUR
 from alexnet_jax.system import command_line, terminal
 from alexnet_jax.system.paths import user_path
@@ -113,7 +113,7 @@ def report(workdirs: Sequence[pathlib.Path], checkpoint: str) -> None:
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags(several=True, images=False)
+    run_flags.define(several=True)
 
 
 def main(_) -> None:

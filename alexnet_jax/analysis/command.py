@@ -1,4 +1,4 @@
-"""What the analysis commands share: the flags that name a run, and the folder for their files."""
+"""What the analysis commands share: the net and the images that flags name, and their files."""
 
 import json
 import pathlib
@@ -9,35 +9,11 @@ from absl import flags
 
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.run import class_matching
 from alexnet_jax.run.restore import Restored, restore, split_cpu
 from alexnet_jax.system.atomic_file import write_atomic
 from alexnet_jax.system.paths import user_path
 
 FOLDER = "analysis"
-
-flags.disclaim_key_flags()  # so that --help lists them as the command's
-
-
-def define_run_flags(*, several: bool = False, images: bool = True, classes: bool = False) -> None:
-    """Define --workdir, --checkpoint, --data_dir and --classes.
-
-    Args:
-      several: whether --workdir may be repeated.
-      images: whether the command looks at images; else there is no --data_dir.
-      classes: whether the command shows names of classes; else there is no --classes.
-    """
-    if several:
-        text = "Folder of the run; may be repeated."
-        flags.DEFINE_multi_string("workdir", None, text, required=True)
-    else:
-        flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step.")
-    if images:
-        text = "Images, train/<class>/<file> and val/<class>/<file>, in place of the run's."
-        flags.DEFINE_string("data_dir", "", text)
-    if classes:
-        flags.DEFINE_string("classes", "", class_matching.FLAG)
 
 
 def load(*, train: bool = False) -> tuple[Restored, PreparedDataset]:

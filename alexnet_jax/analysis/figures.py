@@ -32,7 +32,7 @@ from alexnet_jax.analysis.conv1_of_runs import Kernels, read_kernels
 from alexnet_jax.analysis.figure4.figure import make_figure
 from alexnet_jax.analysis.report import run_record
 from alexnet_jax.errors import ConfigError, UserError
-from alexnet_jax.run import dataset_info
+from alexnet_jax.run import dataset_info, run_flags
 from alexnet_jax.run.folder import read_config
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
@@ -209,7 +209,7 @@ def write(parts: Parts, folder: pathlib.Path) -> list[str]:
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags(several=True)
+    run_flags.define(several=True, data_dir=True)
     flags.DEFINE_string("out", "", "Folder of the figures; by default DIR/analysis.")
     flags.DEFINE_list("figures", ["1", "2", "3", "4"], "Which of the paper's figures to draw.")
 

@@ -20,6 +20,7 @@ from alexnet_jax.analysis import command
 from alexnet_jax.analysis.colour import shares
 from alexnet_jax.analysis.conv1_of_runs import read_kernels
 from alexnet_jax.net.conv1_filters import filter_grid
+from alexnet_jax.run import run_flags
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import atomic_file
 from alexnet_jax.system.paths import user_path
@@ -91,7 +92,7 @@ def filters(
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags(images=False)
+    run_flags.define()
     flags.DEFINE_bool("each", False, "Scale each filter by itself.")
     flags.DEFINE_integer("magnification", MAGNIFICATION, "Pixels for each weight.", lower_bound=1)
 

@@ -19,13 +19,13 @@ import os
 
 from absl import flags
 
-from alexnet_jax.analysis import command
 from alexnet_jax.analysis.explore import content, page, pieces
 from alexnet_jax.analysis.explore.activations import looker
 from alexnet_jax.data.decode.images import BadImageError
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.input.files import BadFiles, image_files, squares
 from alexnet_jax.errors import ConfigError, DataError
+from alexnet_jax.run import run_flags
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import check_writable, write_atomic
@@ -38,7 +38,7 @@ SEARCHED = 5000  # training images: half a minute of the paper's net on two core
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags(images=False, classes=True)
+    run_flags.define(classes=True)
     flags.DEFINE_string("out", None, f"The file; by default DIR/{FILE}.")
     text = "How many training images to look at for those that drive a unit most; 0: none."
     flags.DEFINE_integer("training_images", SEARCHED, text, lower_bound=0)

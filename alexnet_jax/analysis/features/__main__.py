@@ -32,6 +32,7 @@ from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.input import files
 from alexnet_jax.data.input.loader import eval_batches
 from alexnet_jax.inference.predictor import batch_size_for
+from alexnet_jax.run import run_flags
 from alexnet_jax.run.restore import SPLIT, restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.paths import user_path
@@ -39,7 +40,7 @@ from alexnet_jax.system.paths import user_path
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags(several=True, classes=True)
+    run_flags.define(several=True, data_dir=True, classes=True)
     flags.DEFINE_string("layer", "", "An activation; default: the last hidden layer's.")
     flags.DEFINE_enum("split", SPLIT, ["train", SPLIT, "test"], "Split of the run's images.")
     flags.DEFINE_string("out", None, "File to write, .npz or .array_record.", required=True)

@@ -24,12 +24,13 @@ from absl import flags
 
 from alexnet_jax.analysis import command
 from alexnet_jax.analysis.figure4.figure import make_figure
+from alexnet_jax.run import run_flags
 from alexnet_jax.system import command_line
 
 
 def define_flags() -> None:
     """Define the command line."""
-    command.define_run_flags(classes=True)
+    run_flags.define(data_dir=True, classes=True)
     flags.DEFINE_integer("seed", 0, "Draws the images.")
     flags.DEFINE_list("images", [], "Validation images to classify, by index.")
     flags.DEFINE_list("queries", [], "Validation images to find neighbours of, by index.")
