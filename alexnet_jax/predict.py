@@ -12,12 +12,11 @@ import json
 import sys
 import time
 
-import numpy as np
 from absl import flags
 
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.input.files import BadFiles, batches, image_files, squares
-from alexnet_jax.inference.predictor import batch_size_for, predicted, predictor
+from alexnet_jax.inference.predictor import batch_size_for, best, predicted, predictor
 from alexnet_jax.run import run_flags
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
@@ -52,11 +51,6 @@ def main(argv: list[str]) -> int:
     speed = good / (time.perf_counter() - begin)
     print(json.dumps({"images": good, "bad": len(bad), "images_per_second": round(speed, 2)}))
     return 1 if bad else 0
-
-
-def best(probabilities: np.ndarray, count: int) -> list[int]:
-    """Return the labels of the highest probabilities, (classes,); of equals the smaller first."""
-    return np.argsort(-probabilities, kind="stable")[:count].tolist()
 
 
 def _say(path: str, top: list[tuple[str, float]]) -> None:

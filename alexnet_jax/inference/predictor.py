@@ -151,6 +151,11 @@ def predicted(
         yield probabilities[:, rows], {name: value[rows] for name, value in batch.items()}
 
 
+def best(probabilities: np.ndarray, count: int) -> list[int]:
+    """Return the labels of the highest values, (classes,); of equals the smaller label first."""
+    return np.argsort(-probabilities, kind="stable")[:count].tolist()
+
+
 def _one_behind(results: Iterable[Any]) -> Iterator[Any]:
     """Yield each result once the next is under way: the host reads while the device computes."""
     return (result for result, _ in itertools.pairwise(itertools.chain(results, [None])))

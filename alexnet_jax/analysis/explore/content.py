@@ -17,6 +17,7 @@ from alexnet_jax.analysis.explore import column_energy, kernels
 from alexnet_jax.analysis.explore.activations import VIEWS, Seen
 from alexnet_jax.analysis.explore.packing import pack
 from alexnet_jax.data.input import ten_crops
+from alexnet_jax.inference.predictor import best
 from alexnet_jax.net.architecture import Architecture, Layer
 from alexnet_jax.net.listing import operations, rows
 from alexnet_jax.run.restore import Restored
@@ -148,7 +149,7 @@ def picture(
     }
     answer = answers(seen.probabilities, names)
     logits = seen.activations[arch.layers[-1].name][0]
-    labels = _best(logits)
+    labels = best(logits, TOP)
     params = {name: restored.state.params[name] for name in column_energy.needed(arch)}
     return {
         "file": path.name,
@@ -178,19 +179,15 @@ def answers(probabilities: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]
     return {
         "top": [
             {"label": k, "class": names[k], "mean": float(mean[k]), "views": values[:, k].tolist()}
-            for k in _best(mean)
+            for k in best(mean, TOP)
         ],
         "best": [
             {"label": k, "class": names[k], "probability": float(view[k])}
             for view in values
-            for k in _best(view)[:1]
+            for k in best(view, 1)
         ],
-        "without": [_best(values.sum(axis=0) - view)[0] for view in values],
+        "without": [best(values.sum(axis=0) - view, 1)[0] for view in values],
     }
-
-
-def _best(probabilities: np.ndarray) -> list[int]:
-    return np.argsort(-probabilities, kind="stable")[:TOP].tolist()
 
 
 def jpeg(pixels: np.ndarray) -> str:

@@ -12,7 +12,7 @@ from alexnet_jax.analysis.figure4.similar import neighbours, thumbnail
 from alexnet_jax.analysis.short_names import short_names
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
-from alexnet_jax.inference.predictor import predictor
+from alexnet_jax.inference.predictor import best, predictor
 from alexnet_jax.run.restore import SPLIT, Restored
 from alexnet_jax.system.paths import user_path
 
@@ -48,8 +48,7 @@ def predictions(
     )
     images = []
     for index, row in zip(indices, probabilities, strict=True):
-        order = np.argsort(-row, kind="stable")[:BEST]
-        top = [{"class": names[k], "probability": float(row[k])} for k in order]
+        top = [{"class": names[k], "probability": float(row[k])} for k in best(row, BEST)]
         images.append({**thumbnail(dataset, SPLIT, index, names), "top": top})
     return {"step": int(restored.state.step), "views": 1, "images": images}
 
