@@ -7,7 +7,6 @@ They may also be unpacked into train/ and val/, or decompressed (.tar), and lie 
 in the order of the archives. Those of test_images.tar.gz have no labels, and are left out.
 """
 
-import functools
 import os
 import pathlib
 import re
@@ -16,7 +15,7 @@ import sys
 from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, images, is_image_name
-from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
+from alexnet_jax.data.sources.source import Source, Split, listing_digest
 from alexnet_jax.data.sources.tar_images import Member, TarImages, images_in_order
 from alexnet_jax.errors import DataError
 
@@ -126,8 +125,4 @@ def _split(
         return files_split(path, files, names)
     tar = TarImages()
     tar.add([member for _, member in pairs if member is not None], labels)
-
-    def item(index: int) -> Item:
-        return Item(names[index], labels[index], functools.partial(tar.load, index))
-
-    return Split(len(names), item, labels, in_order=True)
+    return tar.split(names.__getitem__, in_order=True)

@@ -19,7 +19,6 @@ ids of the kit, which are kept beside the class names. Images are in the order o
 (train) or of their numbers (validation, test).
 """
 
-import functools
 import pathlib
 import re
 
@@ -27,7 +26,7 @@ from alexnet_jax.data.sources import flat, kaggle, parquet
 from alexnet_jax.data.sources.devkit import Devkit, find_devkit
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, class_folders, images, is_image_name, is_shown
-from alexnet_jax.data.sources.source import Item, Source, Split, held_out, listing_digest
+from alexnet_jax.data.sources.source import Source, Split, held_out, listing_digest
 from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets, words_of
 from alexnet_jax.data.sources.tar_images import TarImages, images_of
 from alexnet_jax.errors import DataError
@@ -173,11 +172,7 @@ def _numbered(
     if archive.is_file():
         tar, inside = TarImages(), images_of(archive, left_out=left_out)
         tar.add(inside, _from_kit([m.name for m in inside], split, archive, kit, labels))
-        return Split(
-            len(inside),
-            lambda i: Item(tar.names[i], tar.labels[i], functools.partial(tar.load, i)),
-            tar.labels,
-        )
+        return tar.split()
     if not folder.is_dir():
         return None
     classes = class_folders(folder)

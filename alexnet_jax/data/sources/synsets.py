@@ -1,13 +1,12 @@
 """Training images of ILSVRC by synset: one archive or one folder for each wnid."""
 
-import functools
 import pathlib
 import re
 from typing import NamedTuple
 
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, class_folders, images
-from alexnet_jax.data.sources.source import Item, Split
+from alexnet_jax.data.sources.source import Split
 from alexnet_jax.data.sources.tar_images import TarImages, images_of, members
 from alexnet_jax.errors import DataError
 
@@ -45,12 +44,7 @@ class Synsets(NamedTuple):
         if not tar.names:
             raise DataError(f"{self.where} holds no images; download it again")
 
-        def item(index: int) -> Item:
-            label = tar.labels[index]
-            name = f"{self.wnids[label]}/{tar.names[index]}"
-            return Item(name, label, functools.partial(tar.load, index))
-
-        return Split(len(tar.names), item, tar.labels)
+        return tar.split(lambda index: f"{self.wnids[tar.labels[index]]}/{tar.names[index]}")
 
     def _folders(self) -> Split:
         folder, wnids = self.where, self.wnids

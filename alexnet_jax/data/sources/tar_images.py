@@ -4,19 +4,21 @@ The headers are read once (about 25 us a file). Then any thread reads an image w
 """
 
 import dataclasses
+import functools
 import io
 import os
 import pathlib
 import tarfile
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.sources.gzip_file import GzipFile
 from alexnet_jax.data.sources.listing import LeftOut, is_image_name
+from alexnet_jax.data.sources.source import Item, Split
 from alexnet_jax.errors import DataError
 
 NO_FILE = -1
@@ -59,6 +61,15 @@ class TarImages:
             self._archives.append(len(self._paths) - 1)
             self._offsets.append(member.offset)
             self._sizes.append(member.size)
+
+    def split(self, name: Callable[[int], str] | None = None, *, in_order: bool = False) -> Split:
+        """Return the split of the images; `name` gives that of an item, None: the file's."""
+
+        def item(index: int) -> Item:
+            named = name(index) if name else self.names[index]
+            return Item(named, self.labels[index], functools.partial(self.load, index))
+
+        return Split(len(self.names), item, self.labels, in_order)
 
     def load(self, index: int, resize: Resize) -> Square:
         """Read image `index` and make its square.
