@@ -10,6 +10,7 @@ from alexnet_jax.analysis.report.markup import Markup, element
 WIDTH, HEIGHT = 440, 240  # units of the drawing; small enough that a phone can read its text
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 14, 38  # margins for the axes and their numbers
 MOST = 400  # points of a line; more are drawn as means with their range
+TICKS = 5  # of an axis, about
 STRIPS = 60  # parts of the x axis that show values under the pointer
 
 Point = tuple[float, float]
@@ -74,10 +75,10 @@ class Axis:
         return [f"{tick * factor:.{digits}f}{sign}" for tick in self.ticks()]
 
 
-def round_step(span: float, most: int = 5) -> float:
-    """Return the smallest of 1, 2, 5 times a power of ten that fits into span `most` times."""
-    power = 10.0 ** math.floor(math.log10(span / most))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power * most >= span)
+def round_step(span: float) -> float:
+    """Return the smallest of 1, 2, 5 times a power of ten that fits into span TICKS times."""
+    power = 10.0 ** math.floor(math.log10(span / TICKS))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power * TICKS >= span)
 
 
 def axis(values: Iterable[float], start: float, end: float, *, log: bool = False) -> Axis:
