@@ -22,12 +22,12 @@ ids of the kit, which are kept beside the class names. Images are in the order o
 import pathlib
 import re
 
-from alexnet_jax.data.sources import flat, kaggle, parquet
+from alexnet_jax.data.sources import flat, ilsvrc2012_words, kaggle, parquet
 from alexnet_jax.data.sources.devkit import Devkit, find_devkit
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, class_folders, images, is_image_name, is_shown
 from alexnet_jax.data.sources.source import Source, Split, held_out, listing_digest
-from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets, words_of
+from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets
 from alexnet_jax.data.sources.tar_images import TarImages, images_of
 from alexnet_jax.errors import DataError
 
@@ -138,7 +138,7 @@ def _classes(
                 "the files are of different releases"
             )
     elif (root / "words.txt").is_file():  # ImageNet's list of all synsets: wnid, tab, words
-        words = words_of((root / "words.txt").read_text("utf-8"))
+        words = ilsvrc2012_words.parsed((root / "words.txt").read_text("utf-8"))
         by_wnid = {wnid: {"words": of_wnid} for wnid, of_wnid in words.items()}
     return tuple({"wnid": wnid, **by_wnid.get(wnid, {})} for wnid in wnids)
 

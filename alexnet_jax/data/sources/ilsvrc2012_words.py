@@ -8,8 +8,12 @@ from importlib import resources
 def words() -> dict[str, str]:
     """Return wnid -> words, with commas between them, in the order of the labels."""
     file = resources.files(__package__) / "ilsvrc2012_words.tsv"
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return {wnid: text for wnid, _, text in (line.partition("\t") for line in lines)}
+    return parsed(file.read_text(encoding="utf-8"))
+
+
+def parsed(text: str) -> dict[str, str]:
+    """Return wnid -> words of lines of wnid, tab, words, as in ImageNet's words.txt."""
+    return {wnid: words for wnid, _, words in (line.partition("\t") for line in text.splitlines())}
 
 
 def words_of(name: str) -> str:

@@ -108,8 +108,3 @@ def checked_wnids(names: list[str], where: str) -> tuple[str, ...]:
         came = f"{wrong[0]!r}" if wrong else "nothing"
         raise DataError(f"expected classes named n<8 digits> in {where}, but found {came}")
     return tuple(sorted(names))
-
-
-def words_of(text: str) -> dict[str, str]:
-    """Return wnid -> words of the lines of ImageNet's words.txt: wnid, tab, words."""
-    return {wnid: words for wnid, _, words in (line.partition("\t") for line in text.splitlines())}

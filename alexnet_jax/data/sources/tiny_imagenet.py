@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
+from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.sources.listing import LeftOut, files_below, is_image_name, is_shown
 from alexnet_jax.data.sources.source import (
     Item,
@@ -31,7 +32,7 @@ from alexnet_jax.data.sources.source import (
     listing_digest,
     note_if_a_part,
 )
-from alexnet_jax.data.sources.synsets import checked_wnids, words_of
+from alexnet_jax.data.sources.synsets import checked_wnids
 from alexnet_jax.errors import DataError
 
 COUNTS = {"train": 100_000, "validation": 10_000}
@@ -88,7 +89,7 @@ def tiny_imagenet_source(root: pathlib.Path) -> Source:
         for split, rows in listed.items()
     }
     notes = note_if_a_part("Tiny ImageNet", where, splits, COUNTS)
-    words = words_of(_text(files, "words.txt")) if "words.txt" in files.names else {}
+    words = ilsvrc2012_words.parsed(_text(files, "words.txt")) if "words.txt" in files.names else {}
     classes: list[dict[str, str | int]] = [{"wnid": w, "words": words.get(w, w)} for w in wnids]
     parts = [(s, name, label) for s, rows in listed.items() for name, _, label in rows]
     digest = listing_digest([*wnids, *parts])
