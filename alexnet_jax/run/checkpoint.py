@@ -98,7 +98,7 @@ class Checkpoints:
           CheckpointError: it could not be written; those of earlier steps are untouched.
         """
         step = int(state.step)
-        meta = {"config_hash": self.config_hash, "sums": fingerprint(state), "metrics": metrics}
+        meta = {"config_hash": self.config_hash, "sums": array_sums(state), "metrics": metrics}
         meta["checksum"] = checkpoint_metadata.checksum(meta)
         self.wait()  # an error here is that of the save before
         self._writing = step
@@ -209,7 +209,7 @@ class Checkpoints:
         )
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
             state = type(like)(**reader.restore(self.directory / str(step) / "state", args=args))
-        sums = fingerprint(state)
+        sums = array_sums(state)
         if sums != meta["sums"][: len(sums)]:  # a NetState's leaves come first
             raise ValueError("its numbers have not the checksums that were saved with them")
         return state
@@ -228,8 +228,8 @@ class Checkpoints:
         return ""
 
 
-def fingerprint(state: NetState) -> list[int]:
-    """Return the sum of each array's bits, modulo 2^32: equal states have equal fingerprints."""
+def array_sums(state: NetState) -> list[int]:
+    """Return the sum of each array's bits, modulo 2^32: equal states have equal sums."""
     return np.asarray(_bit_sums(state)).tolist()
 
 

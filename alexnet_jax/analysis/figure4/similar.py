@@ -64,7 +64,7 @@ def training_features(
       DataError: the disk has no room for them, or the images cannot be read.
     """
     count = dataset.num_examples(TRAIN)
-    sums = str(checkpoint.fingerprint(restored.state)).encode()
+    sums = str(checkpoint.array_sums(restored.state)).encode()
     shape = (count, *extraction.feature_shape(restored, activation))
     origin = {
         "activation": activation,

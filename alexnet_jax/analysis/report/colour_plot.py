@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from alexnet_jax.analysis.report.chart import Point, Series, chart
 from alexnet_jax.analysis.report.markup import Markup, element, table
-from alexnet_jax.analysis.report.summary import colour, swatch
+from alexnet_jax.analysis.report.summary import colour_class, swatch
 
 WIDTH = 200  # units of the drawing, for shares from 0 to 1
 EXPLANATION = (
@@ -40,7 +40,7 @@ def over_time(columns: Sequence[Sequence[Point]], across: str) -> Markup:
       across: "step" or "epoch".
     """
     lines = [
-        Series(f"column {k + 1}", points, f"val {colour(k)}", dots=True)
+        Series(f"column {k + 1}", points, f"val {colour_class(k)}", dots=True)
         for k, points in enumerate(columns)
         if len(points) > 1
     ]
@@ -71,7 +71,7 @@ def _strip(column: int, share: float, filters: list[float]) -> Markup:
         dots,
         element("path", d=f"M{WIDTH * share:.1f} 1V25", class_="line"),
         viewBox=f"-3 0 {WIDTH + 6} 28",
-        class_=f"strip-plot val {colour(column)}",
+        class_=f"strip-plot val {colour_class(column)}",
         role="img",
         aria_label=f"filters of column {column + 1}",
     )

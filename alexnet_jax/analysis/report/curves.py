@@ -7,7 +7,7 @@ from alexnet_jax.analysis.report import paper
 from alexnet_jax.analysis.report.chart import Point, Series, chart, decimals, percent
 from alexnet_jax.analysis.report.markup import Markup, details, element, foreign, section, table
 from alexnet_jax.analysis.report.run_record import Record
-from alexnet_jax.analysis.report.summary import colour, swatch
+from alexnet_jax.analysis.report.summary import colour_class, swatch
 from alexnet_jax.system.progress import counted
 
 FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
@@ -51,7 +51,7 @@ def _lines(records: Sequence[Record], name: str) -> list[Series]:
     lines = []
     for k, record in enumerate(records):
         run, val = (f"{record.name}, ", k) if len(records) > 1 else ("", 1)
-        train_style, val_style = f"train {colour(k)}", f"val {colour(val)}"
+        train_style, val_style = f"train {colour_class(k)}", f"val {colour_class(val)}"
         lines.append(Series(f"{run}train", record.of("train", name), train_style))
         lines.append(Series(f"{run}validation", record.of("val", name), val_style, dots=True))
     return [line for line in lines if line.points]
@@ -61,7 +61,7 @@ def _rate_lines(records: Sequence[Record]) -> list[Series]:
     lines = []
     for k, record in enumerate(records):
         name = record.name if len(records) > 1 else "rate"
-        lines.append(Series(name, rate_points(record), f"val {colour(k)}", held=True))
+        lines.append(Series(name, rate_points(record), f"val {colour_class(k)}", held=True))
     return [line for line in lines if line.points]
 
 

@@ -96,14 +96,14 @@ def swatch(k: int, style: str = "val") -> Markup:
     line = element("path", d="M0 5H24", class_="line")
     return element(
         "svg",
-        element("g", line, class_=f"{style} {colour(k)}"),
+        element("g", line, class_=f"{style} {colour_class(k)}"),
         viewBox="0 0 24 10",
         class_="swatch",
         aria_hidden="true",
     )
 
 
-def colour(k: int) -> str:
+def colour_class(k: int) -> str:
     """Return the CSS class of colour k; there are seven colours."""
     return f"s{k % 7}"
 
