@@ -16,6 +16,7 @@ from alexnet_jax.net.variants import ARCHITECTURES
 from alexnet_jax.schema import Bound, Field, at_least, check, field, fields, is_number
 
 _SHARE = Bound(lambda value: 0 < value < 1, "above 0 and below 1")
+_FRACTION = Bound(lambda value: 0 <= value <= 1, "from 0 to 1")
 
 
 def _three(holds=lambda value: True, words: str = "three numbers") -> Bound:
@@ -78,7 +79,7 @@ class Data:
     validation_fraction: float = field(
         0.1,
         "Share of the training images that is held out where there is no validation split.",
-        bound=Bound(lambda value: 0 <= value <= 1, "from 0 to 1"),
+        bound=_FRACTION,
     )
     held_out: str = field(
         "class",
@@ -91,7 +92,7 @@ class Data:
     max_bad_fraction: float = field(
         0.0,
         "Unreadable files up to this share are skipped and listed.",
-        bound=Bound(lambda value: 0 <= value <= 1, "from 0 to 1"),
+        bound=_FRACTION,
     )
     workers: int = field(
         0,

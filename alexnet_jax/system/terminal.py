@@ -9,6 +9,6 @@ _WIDTH = 1000  # characters, if the output is no terminal: so wide that no row i
 
 
 def show(*tables: Table) -> None:
-    """Print tables; as wide as the terminal, or in a file as they need."""
+    """Print tables: as wide as the terminal, or in a file as wide as they need."""
     width = None if sys.stdout.isatty() else _WIDTH
     Console(width=width, markup=False, emoji=False, highlight=False).print(*tables)

@@ -202,7 +202,7 @@ def test_the_state_may_be_given_up_once_save_returns(tmp_path):
     assert tiny.bits(restore(tmp_path)) == expected
 
 
-def test_fingerprint_sees_any_one_bit():
+def test_array_sums_see_any_one_bit():
     state = state_at(1)
     before = array_sums(state)
     assert before == array_sums(state_at(1))
