@@ -9,6 +9,7 @@ from alexnet_jax.errors import DataError
 from alexnet_jax.system.paths import user_path
 
 FLAG = "A file with the names of the net's classes, a line each, in the order of its outputs."
+_ACCEPT = "--classes=FILE of their names in the order of its outputs, a line each"
 _SHOWN = 3  # classes that a line names
 
 
@@ -34,6 +35,12 @@ def outputs_of(
         return outputs
     if len(theirs) == classes:
         numbers = _values(theirs)[0]
+        if set(numbers) == set(range(1, 1001)):
+            raise DataError(
+                f"the classes of {where}, 1 to 1000, may be the ids of ILSVRC's development kit, "
+                f"which are in another order than the outputs of the net of {net}: name them by "
+                f"wnid, or 0 to 999 in the order of the wnids, or give {_ACCEPT}"
+            )
         if numbers and (ours is None or set(ours) == set(ilsvrc2012_words.words())):
             return tuple(sorted(numbers).index(number) for number in numbers)
         if ours is None and all(re.fullmatch(r"n\d{8}", name) for name in theirs):
@@ -66,16 +73,15 @@ def _refusal(
             f"{len(unknown):,}, the first {unknown[0]!r} (its {classes:,} are {some(ours)}): give "
             "images of its classes"
         )
-    accept = "--classes=FILE of their names in the order of its outputs, a line each"
     if len(theirs) != classes:
         return (
             f"{where} has {len(theirs):,} classes, the net of {net} {classes:,}, whose names are "
-            f"not known: give images of the same classes, or {accept}"
+            f"not known: give images of the same classes, or {_ACCEPT}"
         )
     return (
         f"the names of the classes of {net} are not known, so the folders of {where} would be its "
         f"outputs in alphabetical order ({some(theirs, numbered=True)}): if that is right, list "
-        f"them (ls FOLDERS > FILE) and give {accept}"
+        f"them (ls FOLDERS > FILE) and give {_ACCEPT}"
     )
 
 

@@ -67,6 +67,18 @@ def test_items_2_and_20_anything_else_is_refused_with_what_helps(ours, theirs, c
     assert ("--classes=FILE" in str(error.value)) is (ours is None)
 
 
+@pytest.mark.parametrize("ours", [None, WNIDS])
+@pytest.mark.parametrize("form", ["{}", "{:04}"])
+def test_item_2_numbers_from_1_to_1000_may_be_the_kits_ids(ours, form):
+    theirs = tuple(sorted(form.format(k) for k in range(1, 1001)))
+    with pytest.raises(DataError, match="may be the ids of ILSVRC's development kit") as error:
+        class_matching.outputs_of(ours, theirs, 1000, "net", "images")
+    assert "--classes=FILE" in str(error.value) and "\n" not in str(error.value)
+    named = tuple(str(k) for k in range(1000, 0, -1))  # what that file says
+    outputs = class_matching.outputs_of(named, theirs, 1000, "net", "images")
+    assert outputs == tuple(1000 - int(name) for name in theirs)
+
+
 @pytest.mark.parametrize(
     "text",
     ["ant\nbee\n", "\ufeffant\r\nbee\r\n", "ant\nbee", "ant\n\nbee\n\n", " ant \nbee\tbee\n"],
