@@ -13,7 +13,8 @@ all tests of a file are. Files not in this folder are named from tests/.
  7  settings of JAX in the environment: test_ambient_settings
  8  accelerators that are missing or too small: test_devices
  9  ImageNet as Kaggle and Hugging Face give it: test_imagenet_downloads
-10  weights of any name, ending and wrapping: weights/test_wrapped, weights/test_init_from
+10  weights of any name, ending and wrapping: weights/test_wrapped, weights/test_init_from,
+    weights/test_pytorch
 11  signals, and a checkpoint by the clock: system/test_interrupt, test_checkpoint_minutes
 12  another learning rate by hand: test_by_hand, runs/test_by_hand
 13  containers, pipes, encodings, proxies: test_cpu_quota, test_terminals, test_proxies
@@ -23,7 +24,7 @@ all tests of a file are. Files not in this folder are named from tests/.
     doctor/test_remedy
 17  refused before the preparation: test_before_preparation
 18  runs of older versions: test_old_runs, run/test_config, run/test_folder
-19  waiting is explained: test_waiting, test_folders
+19  waiting is explained: test_waiting, test_folders, system/test_progress
 20  names of classes in every command: test_class_names, run/test_class_matching
 21  a sweep's picture, intervals and effects: experiments/test_sweep,
     experiments/test_seed_statistics

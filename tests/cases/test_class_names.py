@@ -154,6 +154,20 @@ def test_item_20_predict_and_export_take_names(folder):
     assert json.loads(out.with_suffix(".json").read_text())["classes"] == ["cow", "ant", "bee"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["evaluate", "predict", "export"]
+    + [f"analysis.{name}" for name in ("classes", "explore", "features", "figure4")],
+)
+def test_item_20_all_commands_that_show_names_take_the_file(folder, command):
+    """A file that is not there is refused by each: so each reads --classes, before any picture."""
+    flags = [f"--workdir={folder / 'net'}", "--classes=none.txt"]
+    flags += [f"--out={folder / 'x.npz'}"] if command == "analysis.features" else []
+    flags += [f"--out={folder / 'x.jaxexport'}"] if command == "export" else []
+    picture = [folder / "abc.txt"] if command in ("predict", "analysis.explore") else []
+    commands.assert_refused("none.txt cannot be read", command, *flags, *picture)
+
+
 def test_item_20_the_analysis_takes_the_same_file(folder):
     """analysis.classes and analysis.explore take the same --classes and show its words."""
     (folder / "latin.txt").write_text("ant\tFormica, an ant\nbee\tApis\ncow\tBos\n")

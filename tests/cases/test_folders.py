@@ -135,11 +135,13 @@ def test_item_3_nothing_is_said_where_nothing_is_left_out(tmp_path, capsys):
     assert not (dataset.directory / "left_out.json").exists()
 
 
-def test_item_3_heic_is_read_where_pillow_heif_is_installed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["cat.heic", "IMG_0001.HEIC", "cat.heif", "DSC0001.HIF"])
+def test_item_3_heic_is_read_where_pillow_heif_is_installed(tmp_path, monkeypatch, name):
     """A HEIC picture has its colours; without pillow-heif the line says what to install."""
     heif = pytest.importorskip("pillow_heif")
-    path = tmp_path / "cat.heic"
-    heif.from_pillow(Image.new("RGB", (64, 64), (200, 30, 40))).save(path, quality=95)
+    path = tmp_path / name
+    heif.from_pillow(Image.new("RGB", (64, 64), (200, 30, 40))).save(tmp_path / "x", quality=95)
+    (tmp_path / "x").rename(path)
     square = to_square(path.read_bytes(), str(path))
     assert np.abs(square.astype(int) - (200, 30, 40)).max() <= 4
     assert image_files([str(tmp_path)]) == [path]
