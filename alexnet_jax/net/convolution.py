@@ -1,13 +1,11 @@
 """Convolution with either rounding of the output size, and a kernel gradient fast on CPU."""
 
 import functools
-import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-
-PATCH_BYTES = 8 << 20  # patches of this size stay in the caches of two cores
 
 
 def conv2d(
@@ -102,70 +100,39 @@ def _conv_backward(stride, pads, parts, saved, g):
     x, kernel = saved
     (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads), x)[1](g)
 
-    def plain(x, g):
-        return jax.vjp(lambda kernel: _plain(x, kernel, stride, pads), kernel)[1](g)[0]
+    def gradient(form):
+        return lambda x, g: jax.vjp(lambda kernel: form(x, kernel, stride, pads), kernel)[1](g)[0]
 
-    def patches(x, g):
-        return _kernel_gradient(x, g, kernel.shape, stride, pads)
-
-    return dx, lax.platform_dependent(x, g, cpu=patches, default=plain)
+    return dx, lax.platform_dependent(x, g, cpu=gradient(_deep), default=gradient(_plain))
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
 
 
-def _kernel_gradient(x: Array, g: Array, shape, stride: int, pads) -> Array:
-    """The gradient of the kernel as a sum of products (Cout, pixels) x (pixels, kh kw Cin).
+def _deep(x: Array, kernel: Array, stride: int, pads) -> Array:
+    """Convolve with strides turned into channels, for the kernel's gradient on CPU.
 
-    It takes a few images at a time, so that their patches stay in the cache: XLA's own gradient
-    takes 1.5 to 3 times as long on CPU. First, strides are turned into channels: an 11x11 kernel of
-    stride 4 over 3 channels is a 3x3 kernel of stride 1 over 48, of which the last row and column
-    of the 12x12 pixels are zero.
+    An 11x11 kernel of stride 4 over 3 channels is a 3x3 kernel of stride 1 over 48, of which the
+    last row and column of the 12x12 pixels are zero. Its gradient takes 0.78 of the time.
     """
-    kh, kw, cin, cout = shape
-    height, width = g.shape[1:3]
-    taps_y, taps_x = (-(-size // stride) for size in (kh, kw))  # of the stride-1 kernel
-    size = (height + taps_y - 1, width + taps_x - 1)
-    depth = stride * stride * cin
-    group = _group(x.shape[0], height * width * taps_y * taps_x * depth * 4)
-
-    def add(total, images):
-        x, g = (a.astype(jnp.float32) for a in images)  # XLA on CPU lacks some bfloat16 products
-        x = _space_to_depth(x, pads, stride, size)
-        taps = [x[:, i : i + height, j : j + width] for i in range(taps_y) for j in range(taps_x)]
-        patch = jnp.concatenate(taps, axis=-1)
-        pixels = (0, 1, 2)
-        return total + lax.dot_general(g, patch, ((pixels, pixels), ((), ()))), None
-
-    total = jnp.zeros((cout, taps_y * taps_x * depth), jnp.float32)
-    total = _varying(total, _axes(g))
-    grouped = [a.reshape(-1, group, *a.shape[1:]) for a in (x, g)]
-    total, _ = lax.scan(add, total, tuple(grouped))
-    kernel = total.T.reshape(taps_y, taps_x, stride, stride, cin, cout)
-    kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
-    kernel = kernel.reshape(taps_y * stride, taps_x * stride, cin, cout)
-    return kernel[:kh, :kw].astype(x.dtype)
+    if stride == 1:
+        return _plain(x, kernel, stride, pads)
+    taps = [-(-window // stride) for window in kernel.shape[:2]]
+    spans = [n + sum(pad) for n, pad in zip(x.shape[1:3], pads, strict=True)]
+    steps = [(n - w) // stride for n, w in zip(spans, kernel.shape[:2], strict=True)]
+    sizes = [step + tap for step, tap in zip(steps, taps, strict=True)]
+    x = _space_to_depth(x, pads, stride, sizes)
+    kernel = _space_to_depth(jnp.moveaxis(kernel, -1, 0), ((0, 0), (0, 0)), stride, taps)
+    layout = ("NHWC", "OHWI", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=layout)
 
 
-def _space_to_depth(x: Array, pads, stride: int, size: tuple[int, int]) -> Array:
+def _space_to_depth(x: Array, pads, stride: int, size: Sequence[int]) -> Array:
     """Pad x to size * stride pixels and turn each stride x stride block into channels."""
     b, *pixels, channels = x.shape
     config = [(0, 0, 0)]
     for (before, _), pixel, blocks in zip(pads, pixels, size, strict=True):
         config.append((before, blocks * stride - pixel - before, 0))
     x = lax.pad(x, jnp.zeros((), x.dtype), (*config, (0, 0, 0)))
-    if stride == 1:
-        return x
     x = x.reshape(b, size[0], stride, size[1], stride * channels).transpose(0, 1, 3, 2, 4)
     return x.reshape(b, *size, stride * stride * channels)
-
-
-def _group(batch: int, image_bytes: int) -> int:
-    """Return how many images to take at a time: the largest divisor of the batch that fits.
-
-    Args:
-      batch: number of images.
-      image_bytes: size of the patches of one image.
-    """
-    most = max(1, PATCH_BYTES // image_bytes)
-    return next(size for size in range(min(most, batch), 0, -1) if math.gcd(size, batch) == size)

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from alexnet_jax.net import convolution
-from alexnet_jax.net.convolution import _pads, conv2d, convolved
+from alexnet_jax.net.convolution import _deep, _pads, _plain, conv2d, convolved
 from tests.support.narrow_nets import fast_jit
 
 # batch, (H, W), window, Cin, Cout, stride, padding; overhang is what the ceil adds
@@ -138,16 +137,21 @@ def test_the_zeros_are_at_the_bottom_and_right():
     assert _pads(8, 3, 2, 1, True) == (1, 2)
 
 
-def test_the_kernels_gradient_does_not_depend_on_how_many_images_share_a_cache(monkeypatch):
-    case = (6, (9, 9), (3, 3), 4, 5, 1, 1)
-    x, kernel, g = draw(case)
-    reference = exact(x, kernel, g.astype(np.float64), 1, 1)[2]
-    patch = 9 * 9 * 9 * 4 * 4  # bytes of one image's patches
-    for limit, images in ((1, 1), (2 * patch, 2), (5 * patch, 3), (100 * patch, 6)):
-        monkeypatch.setattr(convolution, "PATCH_BYTES", limit)
-        assert convolution._group(6, patch) == images
-        pads = ((1, 1), (1, 1))
-        close(convolution._kernel_gradient(x, g, kernel.shape, 1, pads), reference)
+@pytest.mark.parametrize("case", [CASES[4], CASES[6]])
+def test_strides_as_channels_are_the_plain_convolution_in_float64(case):
+    stride, padding = case[-2:]
+    with jax.enable_x64(True):
+        x, kernel, g = (jnp.asarray(a, jnp.float64) for a in draw(case))
+        window = zip(x.shape[1:3], kernel.shape[:2], strict=True)
+        pads = tuple(_pads(size, side, stride, padding, True) for size, side in window)
+
+        def run(form):
+            y, backward = jax.vjp(lambda x, kernel: form(x, kernel, stride, pads), x, kernel)
+            return y, *backward(g)
+
+        for ours, plain in zip(run(_deep), run(_plain), strict=True):
+            assert ours.dtype == jnp.float64
+            close(ours, plain, tolerance=1e-14)
 
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[6]])
