@@ -80,8 +80,10 @@ def start(
       process_id: of this process, from 0.
 
     Raises:
-      ConfigError: the processes of the run are not known.
+      ConfigError: the processes of the run are not known, or process 0 cannot have its port.
     """
+    if coordinator is not None:
+        _check_port(coordinator, ours=process_id == 0)
     known = "" if process_id is None else f"process {process_id} of {num_processes}, "
     print(f"{known}{socket.gethostname()}:{os.getpid()}: waiting for the others", file=sys.stderr)
     if line := around_the_proxy(os.environ, coordinator):
@@ -102,6 +104,24 @@ def start(
         raise ConfigError(
             f"--distributed does not know who takes part ({error}): start it with srun or mpirun, "
             "or give --coordinator=host:port --num_processes=N --process_id=K"
+        ) from error
+
+
+def _check_port(coordinator: str, *, ours: bool) -> None:
+    """Refuse what is no host:port, or a port of ours that another program has.
+
+    gRPC would share it with an earlier process 0 that hangs, and crash where it cannot.
+    """
+    port = coordinator.rpartition(":")[2]
+    if not re.fullmatch(r".+:\d{1,5}", coordinator) or int(port) >= 2**16:
+        raise ConfigError(f"--coordinator is host:port of process 0; got {coordinator!r}")
+    try:
+        if ours:
+            socket.create_server(("", int(port))).close()
+    except OSError as error:
+        raise ConfigError(
+            f"process 0 cannot have port {port} ({os.strerror(error.errno or 0)}): end the program "
+            "that has it, such as an earlier process 0, or give all processes another --coordinator"
         ) from error
 
 

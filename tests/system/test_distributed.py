@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 
+from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
 from alexnet_jax.run.checkpoint import Checkpoints
 from alexnet_jax.step.create import abstract_state
@@ -192,6 +194,31 @@ def test_nobody_says_who_takes_part(folder):
     code, said = ended(process)
     assert code == 2
     assert said.splitlines()[-1].startswith("error: --distributed does not know who takes part")
+
+
+@pytest.mark.parametrize("coordinator", ["localhost", "localhost:", "localhost:65536", ":1"])
+def test_a_coordinator_is_a_host_and_a_port(coordinator):
+    with pytest.raises(ConfigError, match="^--coordinator is host:port of process 0; got 'l?"):
+        distributed.start(tiny.config(pathlib.Path("nowhere")).distributed, coordinator, 1, 0)
+
+
+def test_a_port_that_an_earlier_process_0_has_is_refused(monkeypatch):
+    """gRPC's servers let others share their port."""
+
+    def unused(*_, **__):
+        raise AssertionError("JAX would crash here, or share the port")
+
+    monkeypatch.setattr(jax.distributed, "initialize", unused)
+    settings = tiny.config(pathlib.Path("nowhere")).distributed
+    with socket.socket(socket.AF_INET6) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("::", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        said = f"cannot have port {port} .*in use.*: end the program .*such as an earlier process 0"
+        with pytest.raises(ConfigError, match=said):
+            distributed.start(settings, f"localhost:{port}", 1, 0)
+    distributed._check_port(f"localhost:{port}", ours=True)
 
 
 SLURM = {"SLURM_LOCALID": "1", "SLURM_STEP_TASKS_PER_NODE": "2(x2)"}
