@@ -1,9 +1,11 @@
 """Checkpoints: the same bits back, the right ones kept, and damage found before it is used."""
 
 import dataclasses
+import errno
 import functools
 import gc
 import json
+import os
 import pathlib
 import re
 import resource
@@ -19,6 +21,7 @@ import tensorstore
 
 from alexnet_jax.errors import CheckpointError
 from alexnet_jax.net import resolving
+from alexnet_jax.run import checkpoint
 from alexnet_jax.run.checkpoint import Checkpoints, array_sums
 from alexnet_jax.step import create
 from alexnet_jax.step.state import NetState, TrainState, abstract_net
@@ -343,6 +346,16 @@ def test_a_full_disk_names_the_checkpoint_whose_write_failed(two, tmp_path):
     assert f"checkpoint 3 could not be written to {tmp_path / 'run' / 'checkpoints'}: " in str(
         error.value
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EROFS, "fix")],
+)
+def test_space_is_advised_where_space_lacks(number, advice):
+    error = OSError(number, os.strerror(number))
+    said = checkpoint._not_written(pathlib.Path("run"), 3, error)
+    assert os.strerror(number) in said and advice in said
 
 
 def edited(path: pathlib.Path, **changes) -> None:
