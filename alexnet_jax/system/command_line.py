@@ -116,8 +116,10 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
             distributed.leave(_print_error(f"{file}: {error.strerror}; fix that and run again"))
         if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT) or error.filename:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to flush
-        if error.errno == errno.EPIPE:  # whoever reads has enough, as in `| head`
+        devnull = os.open(os.devnull, os.O_WRONLY)  # for what is still to flush
+        os.dup2(devnull, sys.stdout.fileno())
+        if error.errno == errno.EPIPE:  # whoever reads has enough, as in `| head` or `2>&1 | head`
+            os.dup2(devnull, sys.stderr.fileno())
             distributed.leave(128 + signal.SIGPIPE)
         distributed.leave(
             _print_error(f"stdout cannot be written: {error.strerror}; free the disk")

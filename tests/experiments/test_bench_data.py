@@ -32,6 +32,8 @@ utils = types.SimpleNamespace(data=types.SimpleNamespace(Dataset=object, DataLoa
 def test_the_report(tmp_path):
     tiny.write_images(tmp_path)
     (tmp_path / "torch.py").write_text(TORCH)  # PyTorch where /dev/shm is too small for it
+    (tmp_path / "torch-0.0.dist-info").mkdir()
+    (tmp_path / "torch-0.0.dist-info/METADATA").write_text("Name: torch\nVersion: 0.0\n")
     values = FLAGS | {"data.dir": tmp_path / "images", "data.prepared_dir": tmp_path / "prepared"}
     done = subprocess.run(
         [

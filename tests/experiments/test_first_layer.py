@@ -6,6 +6,7 @@ import pytest
 
 from alexnet_jax.net import listing
 from alexnet_jax.net.resolving import resolve
+from alexnet_jax.net.variants import ARCHITECTURES
 from experiments.support.recipe import read_config
 from experiments.sweeps import first_layer
 from tests.support import tiny
@@ -16,6 +17,15 @@ CONFIG = f"--config={tiny.REPOSITORY}/experiments/sweeps/first_layer.py"
 # (56 - kernel) / stride, then three poolings of 3x3 with stride 2, all rounded up.
 SIDES = {"5x5,stride=2": 3, "3x3,stride=2": 3, "7x7,stride=2": 3, "11x11,stride=4": 1}
 SIDES["5x5,stride=1"] = 6
+
+
+@pytest.fixture(autouse=True)
+def _nets_of_the_package_only():
+    """Take back the nets that the recipe enters."""
+    before = dict(ARCHITECTURES)
+    yield
+    ARCHITECTURES.clear()
+    ARCHITECTURES.update(before)
 
 
 @pytest.mark.parametrize("setting", first_layer.settings(), ids=lambda setting: setting.name)
