@@ -113,6 +113,11 @@ def another_class(images: pathlib.Path) -> None:
         (images / split / "bee").rename(images / split / "elk")
 
 
+def one_class_more(images: pathlib.Path) -> None:
+    for split in ("train", "val"):
+        shutil.copytree(images / split / "bee", images / split / "yak")
+
+
 def fewer_images(images: pathlib.Path) -> None:
     (images / "train" / "bee" / "0.jpg").unlink()
 
@@ -139,6 +144,7 @@ def test_item_17_other_images_for_a_run_are_refused(run, folder, change, said):
     [
         (lacks_a_class, "(2 of 3): only evaluate takes them"),
         (another_class, "does not know 1, the first 'elk'"),
+        (one_class_more, "does not know 1, the first 'yak'"),
     ],
 )
 def test_item_17_other_classes_for_an_evaluation_are_refused(run, folder, change, said):

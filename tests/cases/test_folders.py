@@ -119,7 +119,9 @@ def test_item_3_what_stands_beside_splits_and_wrappers_is_said(tmp_path, name):
     assert folder_source(root, 0.1).left_out == {of_name: 1}
 
 
-@pytest.mark.parametrize("name", ["a/x.jxl", "a/IMG_0001", "@eaDir/1.png", "a/notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["a/x.jxl", "a/IMG_0001", "@eaDir/1.png", "a/notes.txt", "a/clip.mp4"]
+)
 def test_item_3_predict_says_what_a_folder_has_besides(tmp_path, capsys, name):
     """Predict names by reason what it takes for no picture."""
     put(tmp_path, "a/1.png", "2.png", name)

@@ -184,3 +184,24 @@ def test_a_python_that_cannot_make_an_environment(tmp_path, lacks, said):
     )
     assert done.returncode == 2 and said in done.stdout and not venv.exists()
     assert done.stdout.startswith("error: ") and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_a_python_that_is_not_there(tmp_path):
+    """`make PYTHON=` with a name that is not there says which version is needed."""
+    done = subprocess.run(
+        [
+            "make",
+            "--silent",
+            f"PYTHON={tmp_path}/none",
+            f"VENV={tmp_path}/venv",
+            f"{tmp_path}/venv/pip",
+        ],
+        cwd=tiny.REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and not (tmp_path / "venv").exists()
+    assert done.stdout == (
+        "error: Python 3.11 or newer is needed; choose one: make PYTHON=python3.12 ...\n"
+    )

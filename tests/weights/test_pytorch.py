@@ -136,7 +136,7 @@ def test_what_is_no_alexnet_is_refused_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("width", "classes"), [(1.0, 1000), (0.25, 7)])
+@pytest.mark.parametrize(("width", "classes"), [(1.0, 1000), (0.25, 7), (0.125, 3)])
 def test_the_lines_of_the_readme(width, classes, tmp_path, monkeypatch):
     net = weight_files.net_of("paper", width=width, image_size=224, classes=classes)
     tensors = weight_files.draw_tensors(net)
