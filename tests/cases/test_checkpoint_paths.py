@@ -62,11 +62,15 @@ def test_a_path_with_harmless_signs_works(tmp_path, name):
             dataclasses.replace(net(), batch_stats={"norm1": jnp.ones(3)}),
             "its batch_stats.norm1 is not there; this run asks for float32 (3,)",
         ),
+        (
+            dataclasses.replace(net(), params={"fc7": {"bias": jnp.ones(3)}}),
+            "its params.fc7.bias is not there; this run asks for float32 (3,)",
+        ),
     ],
-    ids=["dtype", "shape", "version"],
+    ids=["dtype", "shape", "version", "layers"],
 )
 def test_a_whole_checkpoint_of_other_arrays_is_not_called_damaged(tmp_path, other, said):
-    """A checkpoint of another dtype, shape or version is named as that, not as damaged."""
+    """A checkpoint of another dtype, shape, version or layer is named as that, not as damaged."""
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(net())
         checkpoints.wait()
