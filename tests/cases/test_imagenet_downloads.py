@@ -187,6 +187,16 @@ def cut(folder: pathlib.Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 
 
+def flipped_bit(folder: pathlib.Path) -> None:
+    path = folder / "train-00000-of-00001.parquet"
+    table = pa.parquet.read_table(path)
+    pa.parquet.write_table(table, path, write_page_checksum=True, compression="none")
+    image = table["image"][3].as_py()["bytes"]
+    data = bytearray(path.read_bytes())
+    data[data.index(image) + len(image) - 9] ^= 1
+    path.write_bytes(data)
+
+
 def no_validation(folder: pathlib.Path) -> None:
     (folder / "validation-00000-of-00001.parquet").unlink()
 
@@ -200,6 +210,7 @@ def other_columns(folder: pathlib.Path) -> None:
     [
         (cut, "train-00000-of-00001.parquet cannot be read as parquet"),
         (other_columns, "cannot be read as parquet with columns image {bytes, path} and label"),
+        (flipped_bit, "CRC checksum verification failed"),
         (no_validation, "has no validation-*.parquet; add them"),
         ({"train": (b"", "a_n01440764.JPEG", 3)}, "label 3 is n15075141 and, by the name"),
         ({"train": (b"", "a.JPEG", -1)}, "expected labels 0 to 999; got -1"),

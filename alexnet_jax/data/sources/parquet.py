@@ -133,7 +133,7 @@ def _open(path: pathlib.Path) -> Any:
         import pyarrow.parquet  # imported here: it is slow to load, and needed only here
     except ImportError as error:
         raise DataError(f"{path} is read by pyarrow: pip install pyarrow") from error
-    return pyarrow.parquet.ParquetFile(path)
+    return pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
 
 
 def _order(files: dict[str, list[pathlib.Path]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 TFDS writes it as TFRecord files unless told otherwise, and reads those only through TensorFlow. The
 format is simple (length, checksum, bytes, checksum), so it is read here: all lengths once, then
-each record at its offset.
+each record at its offset. Both checksums are compared, as TensorFlow does.
 """
 
 import functools
@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2  # see store/layout.py
@@ -97,7 +98,7 @@ def _tfrecord_reader(builder: Any, split: str, count: int) -> Callable[[int], by
         try:
             with open(path, "rb") as file:
                 records += [(number, *record) for record in _records(file)]
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise DataError(
                 f"{path} cannot be read ({error}); prepare imagenet2012 with TFDS "
                 "again, or set data.dir to an ImageNet folder"
@@ -112,7 +113,8 @@ def _tfrecord_reader(builder: Any, split: str, count: int) -> Callable[[int], by
     def read(index: int) -> bytes:
         number, offset, length = (int(value) for value in table[index])
         with open(paths[number], "rb", buffering=0) as file:
-            return os.pread(file.fileno(), length, offset)
+            data = os.pread(file.fileno(), length + 4, offset)
+        return _checked(data[:-4], data[-4:])
 
     return read
 
@@ -120,15 +122,30 @@ def _tfrecord_reader(builder: Any, split: str, count: int) -> Callable[[int], by
 def _records(file: Any) -> Iterator[tuple[int, int]]:
     """Iterate over (offset, length), in bytes, of the records of an open TFRecord file.
 
-    Checksums are not compared.
+    Raises:
+      EOFError: the file ends within a record.
+      ValueError: the checksum of a length does not fit.
     """
     size = os.fstat(file.fileno()).st_size
     while header := file.read(12):  # uint64 length, uint32 masked CRC of the length
         if len(header) < 12:
             raise EOFError("it ends within a record")
-        (length,) = struct.unpack("<Q", header[:8])
+        (length,) = struct.unpack("<Q", _checked(header[:8], header[8:]))
         offset = file.tell()
         if offset + length + 4 > size:
             raise EOFError("it ends within a record")
         yield offset, length
         file.seek(offset + length + 4)
+
+
+def _checked(data: bytes, checksum: bytes) -> bytes:
+    """Return the data of a record if its checksum fits: a CRC32C, rotated and shifted.
+
+    Raises:
+      ValueError: it does not.
+    """
+    crc = google_crc32c.value(data)
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    if struct.pack("<I", masked) != checksum:
+        raise ValueError("its checksum does not fit: the file is damaged")
+    return data

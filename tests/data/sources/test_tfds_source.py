@@ -3,7 +3,6 @@
 import io
 import pathlib
 import shutil
-import struct
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from ml_collections import ConfigDict
 from PIL import Image
+from tensorboardX.record_writer import RecordWriter
 
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.errors import DataError
@@ -48,8 +48,10 @@ def official_copy(tmp_path, file_format: str) -> pathlib.Path:
                 writer.write(record)
             writer.close()
         else:
-            parts = [struct.pack("<QI", len(r), 0) + r + b"\0" * 4 for r in records]
-            path.write_bytes(b"".join(parts))
+            writer = RecordWriter(str(path))
+            for record in records:
+                writer.write(record)
+            writer.close()
         infos.append(
             tfds.core.SplitInfo(
                 name=split, shard_lengths=[count], num_bytes=9, filename_template=template
@@ -84,19 +86,28 @@ def test_tfds_own_imagenet2012(tmp_path, file_format):
     shutil.copytree(tmp_path / "prepared" / "imagenet2012", tmp_path / "alone" / "imagenet2012")
     next((tmp_path / "alone").glob(f"*/*/*-train.{file_format}*")).write_bytes(b"not looked at")
     assert prepare(alone, "validation").file_names("validation", [3]) == ["validation3.JPEG"]
-    if file_format == "tfrecord":
-        shutil.rmtree(dataset.directory)
-        shard = next(directory.glob("*-train.tfrecord*"))
-        whole = shard.read_bytes()
-        shard.write_bytes(whole[:-9])
-        with pytest.raises(DataError, match="it ends within a record"):
-            prepare(data)
-        shard.write_bytes(b"\0" * 12 + b"\0" * 4)
-        with pytest.raises(DataError, match="holds 1 records of train, but .* says 7"):
-            prepare(data)
-        shard.write_bytes(whole[:12] + b"\xff" * 50 + whole[62:])
-        with pytest.raises(DataError, match=r"train\[0\]: the record cannot be read"):
-            prepare(data)
+
+
+def test_damaged_tfrecords_are_named(tmp_path):
+    directory = official_copy(tmp_path, "tfrecord")
+    shard = next(directory.glob("*-train.tfrecord*"))
+    whole = shard.read_bytes()
+    second = 16 + int.from_bytes(whole[:8], "little")
+    for damaged, message in (
+        (whole[:-9], r"train.*it ends within a record"),
+        (whole[:second], r"holds 1 records of train, but .* says 7"),
+        (flipped(whole, second + 2), r"train.*its checksum does not fit"),  # the length
+        (flipped(whole, second + 9), r"train.*its checksum does not fit"),
+        (flipped(whole, second + 500), r"train\[1\]: .*its checksum does not fit"),  # the image
+        (flipped(whole, len(whole) - 1), r"train\[6\]: .*its checksum does not fit"),
+    ):
+        shard.write_bytes(damaged)
+        with pytest.raises(DataError, match=message):
+            prepare(config(tmp_path))
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 def test_other_formats_of_imagenet2012_are_refused(tmp_path):
