@@ -73,7 +73,7 @@ def official_record(features, split: str, index: int) -> bytes:
 
 @pytest.mark.parametrize("file_format", ["array_record", "tfrecord"])
 def test_tfds_own_imagenet2012(tmp_path, file_format):
-    directory = official_copy(tmp_path, file_format)
+    official_copy(tmp_path, file_format)
     data = config(tmp_path)
     dataset = prepare(data)
     assert dataset.class_names == ("n01", "n02", "n03")
