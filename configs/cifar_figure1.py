@@ -6,8 +6,9 @@
         --config.optimizer.learning_rate=0.01 --config.optimizer.bias_learning_rate=0.02
 
 Expected (paper 3.1): with ReLUs the training error falls to 0.25 about six times sooner than with
-tanh, each with the learning rate that makes it fastest, without regularization of any kind. Those
-rates, of the ones that we tried, are 0.003 for ReLU and 0.01 for tanh (records/cifar10).
+tanh, each with the learning rate that makes it fastest, without regularization of any kind. Of the
+rates that we tried, the fastest are 0.003 for ReLU and 0.01 for tanh; ReLU is then 7.6 times as
+fast (experiments/records/cifar10).
 """
 
 from ml_collections import ConfigDict

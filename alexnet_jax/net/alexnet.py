@@ -108,7 +108,7 @@ class AlexNet(nnx.Module):
             exchange=functools.partial(exchange, group_axis=group_axis),
         )
         kept: dict[str, Array] = {}
-        xs: Any = images.astype(self.compute_dtype)  # (B, 224, 224, 3), which all columns read
+        xs: Any = images.astype(self.compute_dtype)  # one array, which all columns read
         for block in self.blocks:
             with jax.named_scope(block.name):
                 xs, of_block = block(xs, call, activations)
