@@ -106,10 +106,10 @@ OWT = Architecture(
     init=Init(form="fan_in"),
 )
 
-# The paper's net at a quarter of the pixels: the feature maps after conv1 have the sizes of the
-# paper's from pool1 on (27, 13, 6), and the last pooling leaves 3. Sizes are rounded up, as the
-# released program does. First kernels of 3 and 7 pixels learn as much, that of 11 with stride 4
-# less (experiments/sweeps/first_layer.py).
+# The paper's net for a quarter of its pixels a side: conv1 gives 27, as the paper's pool1 does; the
+# paper's 13 and 6 follow, and the last pooling leaves 3. Sizes are rounded up, as in the released
+# program. First kernels of 3 and 7 pixels learn as well, one of 11 with stride 4 learns less
+# (experiments/sweeps/first_layer.py).
 SMALL = dataclasses.replace(
     PAPER,
     source="ours: the paper's net for pictures of 64 pixels, views of 56",

@@ -77,8 +77,8 @@ def read_all(
     """Return all training images, (n, size, size, 3) uint8, and labels, (n,) int32.
 
     Args:
-      size: of the split "train", in bytes.
-      batches: what `eval_batches` gave for it.
+      dataset: the run's.
+      batches: what `eval_batches` gave for its split "train".
       say: is told how long it takes, if that is more than two seconds.
     """
     n, done, said, begin = dataset.num_examples("train"), 0, False, time.monotonic()
