@@ -119,7 +119,7 @@ SMALL = dataclasses.replace(
 )
 
 # cuda-convnet's nets for CIFAR-10, in example-layers. The program calls the last layers fc64 and
-# fc10. Where it pools linear maps and puts the neuron on the pool, so does this table.
+# fc10. Where it pools before the activation, so does this table.
 _AVG = Pool("avg", ceil=True)
 _CIFAR18 = (
     Layer("conv1", 5, padding=2, reads="image", then=("pool", "activation", "spatial_norm")),

@@ -92,7 +92,7 @@ def flat_source(files: dict[str, list[pathlib.Path]], only: str | None = None) -
 
 
 def _listed(paths: list[pathlib.Path], left_out: LeftOut) -> list[tuple[str, Member | None]]:
-    """Return (name, place in its archive) of the images; of a folder the place is None."""
+    """Return (name, member of an archive) of the images; in a folder the member is None."""
     if paths[0].is_dir():
         return [(name, None) for name in images(paths[0], ".", left_out=left_out)]
     found: list[tuple[str, Member | None]] = []
