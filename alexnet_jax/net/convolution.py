@@ -68,7 +68,7 @@ def _conv(x: Array, kernel: Array, stride: int, pads, parts: int) -> Array:
 
 
 def _in_parts(x: Array, kernel: Array, stride: int, pads, parts: int) -> Array:
-    """Convolve to the same bits as each part of the kernel gives alone on a device.
+    """Convolve so that each part of the kernel gives the same bits as alone on a device.
 
     On CPU the order of a sum depends on the shape of the product: XLA leaves convolutions to Eigen
     and oneDNN, whose code for AVX2 sums 96 channels in another order than twice 48. A processor

@@ -46,7 +46,7 @@ def make_train_step(config: ConfigDict, arch: Architecture, mesh: Mesh):
 def make_train_steps(config: ConfigDict, arch: Architecture, mesh: Mesh):
     """Return a compiled loop over several steps, for images that live on the devices.
 
-    In place of the batch it takes what `feed.Resident.take` returns. Its loss is the last step's.
+    Instead of a batch it takes what `feed.Resident.take` returns. Its loss is the last step's.
     """
     update = _make_update(config, arch, mesh)
 

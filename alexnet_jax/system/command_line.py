@@ -93,9 +93,9 @@ def run(main: Callable[[list[str]], Any], *, words: bool = False) -> None:
 
 
 def _open_closed_streams() -> None:
-    """Let nothing be opened as stdin, stdout or stderr where the shell closed them (>&-).
+    """Open /dev/null as stdin, stdout and stderr where the shell closed them (>&-).
 
-    What libraries print would go into that file.
+    A file that is opened later would get their number, and what libraries print.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)

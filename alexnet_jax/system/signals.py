@@ -1,6 +1,6 @@
 """The signals that ask a program to stop, and a line for those that come while JAX is imported.
 
-That takes seconds. `interrupt.py` handles them from then on.
+The import takes seconds. From then on `interrupt.py` handles the signals.
 """
 
 import os
