@@ -59,15 +59,17 @@ def architecture(name: str, **changes: Any) -> Architecture:
 
     Args:
       name: paper, code2012, small, ...
-      changes: fields of `Architecture`, such as classes=10, norm="batch" or drop_layers="conv3".
-        The deviations of an `init` among them are those of the net as it is, whatever its width.
+      changes: fields of `Architecture`, such as classes=10, norm="batch", drop_layers="conv3" or
+        pool={"window": 2}, which keeps the row's other fields of the pooling. The deviations of an
+        `Init` among them are those of the net as it is, whatever its width.
 
     Raises:
       ConfigError: there is no such row, or a value that no net can have.
     """
-    arch = dataclasses.replace(_row(name), **changes)
+    arch, init = _with(_row(name), changes), changes.get("init", {})
     _check(arch)
-    return _completed(arch, dataclasses.asdict(arch.init.std) if "init" in changes else {})
+    given = init.get("std", {}) if isinstance(init, Mapping) else dataclasses.asdict(init.std)
+    return _completed(arch, given)
 
 
 def _row(name: str) -> Architecture:
@@ -93,12 +95,12 @@ def _completed(arch: Architecture, given: Mapping[str, float | None]) -> Archite
     return _scaled(arch, given) if arch.init.scale_with_width else arch
 
 
-def _with(row: Any, section: ConfigDict) -> Any:
+def _with(row: Any, section: ConfigDict | Mapping[str, Any]) -> Any:
     changes = {}
     for name, value in section.items():
         if name == "arch":
             continue
-        if isinstance(value, ConfigDict):
+        if isinstance(value, ConfigDict | Mapping) and name != "widths":
             changes[name] = _with(getattr(row, name), value)
             if name == "pool":
                 changes["layers"] = tuple(_with_pool(layer, value) for layer in row.layers)

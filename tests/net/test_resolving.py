@@ -204,14 +204,21 @@ def test_a_value_of_another_type_is_refused():
         {"width": 0.25},
         {"drop_layers": "conv3,fc7"},
         {"columns": 1, "norm": "batch", "width": 0.5},
+        {"pool": {"window": 2}, "lrn": {"n": 3, "k": 1.0}},
+        {"init": {"std": {"fc7": 0.03}, "form": "normal"}, "width": 0.25},
     ],
 )
 @pytest.mark.parametrize("name", ["paper", "small", "code2012"])
 def test_an_architecture_from_python_is_that_of_the_config(name, changes):
     model = resolving.overrides(name)
-    for field, value in changes.items():
-        model[field] = value
+    model.update(changes)
     assert architecture(name, **changes) == resolving.resolve(model)
+
+
+def test_a_pooling_from_python_is_that_of_every_layer():
+    arch = architecture("cifar18", pool={"window": 2})
+    windows = [arch.pool_of(layer) for layer in arch.layers[:3]]
+    assert [(pool.kind, pool.window) for pool in windows] == [("max", 2), ("avg", 2), ("avg", 2)]
 
 
 def test_an_architecture_from_python_has_the_deviations_that_were_given():
