@@ -20,6 +20,7 @@ from alexnet_jax.inference.predictor import batch_size_for, best, predicted, pre
 from alexnet_jax.run import run_flags
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
+from alexnet_jax.system.lines import one_line
 
 FLAGS = flags.FLAGS
 BATCH = 64  # pictures at a time, at most
@@ -58,9 +59,9 @@ def _say(path: str, top: list[tuple[str, float]]) -> None:
         named = [{"class": name, "probability": probability} for name, probability in top]
         print(json.dumps({"file": path, "top": named}), flush=True)
     else:
-        print(path)
+        print(one_line(path))
         for name, probability in top:
-            print(f"  {probability:.3f}  {name}")
+            print(f"  {probability:.3f}  {one_line(name)}")
         sys.stdout.flush()
 
 

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.net import resolving
 from alexnet_jax.run.checkpoint import Checkpoints
-from alexnet_jax.run.config import check, fingerprint
+from alexnet_jax.run.config import fingerprint
 from alexnet_jax.run.folder import read_config
 from alexnet_jax.run.restore import restore
 from alexnet_jax.step.state import initial_net
@@ -47,7 +47,6 @@ def read_kernels(workdir: pathlib.Path, checkpoint: str | int) -> Kernels:
 def initial_kernels(workdir: pathlib.Path) -> Kernels | None:
     """Return the kernels before the first step; None if the run started from other weights."""
     config = read_config(workdir)
-    check(config)
     if config.init_from:
         return None
     # conv1 does not depend on the number of classes.

@@ -21,7 +21,6 @@ files, not_drawn (figure -> reason).
 import functools
 import json
 import pathlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,6 +36,7 @@ from alexnet_jax.run.folder import read_config
 from alexnet_jax.run.restore import restore, split_cpu
 from alexnet_jax.system import command_line
 from alexnet_jax.system.json_text import parse_json
+from alexnet_jax.system.lines import say
 from alexnet_jax.system.paths import user_path
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def main(_) -> None:
             files += write(getattr(runs, f"figure{number}")(), out)
         except UserError as error:
             not_drawn[number] = str(error)
-            print(f"figure {number} is not drawn: {error}", file=sys.stderr, flush=True)
+            say(f"figure {number} is not drawn: {error}")
     print(json.dumps({"files": files, "not_drawn": not_drawn}))
 
 

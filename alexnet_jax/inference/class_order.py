@@ -1,6 +1,5 @@
 """Bring a net's probabilities into the order of the classes of other images."""
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from alexnet_jax.errors import ConfigError
 from alexnet_jax.inference.comparison import Answers
 from alexnet_jax.run import class_matching
 from alexnet_jax.run.restore import Restored
+from alexnet_jax.system.lines import say
 
 
 def outputs(restored: Restored, dataset: PreparedDataset, softmax: str) -> list[int]:
@@ -63,4 +63,4 @@ def print_matching(
             f"(--softmax={other}: over {other})"
         )
     if text:
-        print(f"classes: {text}", file=sys.stderr, flush=True)
+        say(f"classes: {text}")

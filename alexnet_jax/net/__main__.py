@@ -18,6 +18,7 @@ from alexnet_jax.net import listing
 from alexnet_jax.net.resolving import architecture
 from alexnet_jax.net.variants import ARCHITECTURES
 from alexnet_jax.system import terminal
+from alexnet_jax.system.lines import say
 from alexnet_jax.system.paths import user_path
 
 
@@ -78,7 +79,7 @@ def main() -> None:
     try:
         arguments.run(arguments)
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         sys.exit(2)
 
 

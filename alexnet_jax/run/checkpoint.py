@@ -197,9 +197,10 @@ class Checkpoints:
         saved_hash = meta["config_hash"]
         if self.config_hash and saved_hash and self.config_hash != saved_hash:
             raise CheckpointError(
-                f"checkpoint {self.directory / str(step)} is of a run with another config: give "
-                "each run a --workdir, and a checkpoint.dir where that is set, of its own; a run "
-                "of 21 November 2026 is read by the commit that its environment.json names"
+                f"checkpoint {self.directory / str(step)} is of a run with another config: "
+                "take back what was edited in config.json, or give each run a --workdir, and a "
+                "checkpoint.dir where that is set, of its own; a run of 21 November 2026 is "
+                "read by the commit that its environment.json names"
             )
         tree = _as_tree(like)
         args = ocp.args.PyTreeRestore(

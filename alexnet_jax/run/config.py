@@ -143,6 +143,8 @@ def from_json(text: str) -> ConfigDict:
     """
     try:
         values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("expected {...}")
         if isinstance(values.get("model"), dict):
             values["model"] = renamed(values["model"])
         config = ConfigDict(values).lock()

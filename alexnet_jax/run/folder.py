@@ -186,18 +186,25 @@ def read_config(workdir: pathlib.Path, *, as_it_is: bool = False) -> ConfigDict:
         set to what that version did.
 
     Raises:
-      CheckpointError: there is no run, or its config.json cannot be read.
+      CheckpointError: there is no run, or no run of this version can have its config.json.
     """
     path = workdir / "config.json"
     try:
         config = configs.from_json(path.read_text())
-        return config if as_it_is else configs.complete(config)
+        if as_it_is:
+            return config
+        config = configs.complete(config)
+        configs.check(config)
+        return config
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"{workdir} holds no run: {path} is not there") from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}; fix that") from error
     except (UnicodeDecodeError, ConfigError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}; restore it from a copy") from error
+        raise CheckpointError(
+            f"{path} cannot be read: {error}; restore it from a copy, or take the version of the "
+            "program that wrote it, whose commit is in environment.json"
+        ) from error
 
 
 def data_of(workdir: pathlib.Path, config: ConfigDict) -> ConfigDict:

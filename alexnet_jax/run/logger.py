@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from alexnet_jax.errors import TrainingError
 from alexnet_jax.run.metrics_file import parse
 from alexnet_jax.system.atomic_file import atomic_file, sync, write_atomic
+from alexnet_jax.system.lines import one_line
 from alexnet_jax.system.progress import duration
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class Logger:
 
     def say(self, text: str) -> None:
         """Print one line above the progress bar."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
         sys.stderr.flush()
 
 

@@ -18,7 +18,7 @@ from alexnet_jax.errors import CheckpointError, ConfigError, DataError
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.run import class_matching, dataset_info
 from alexnet_jax.run.checkpoint import Checkpoints
-from alexnet_jax.run.config import check, fingerprint
+from alexnet_jax.run.config import fingerprint
 from alexnet_jax.run.dataset_info import DatasetInfo
 from alexnet_jax.run.folder import data_of, read_config
 from alexnet_jax.step.state import NetState, abstract_net
@@ -147,14 +147,13 @@ def restore(
 
     Raises:
       CheckpointError: there is no run, or no such checkpoint.
-      ConfigError: another version of the program wrote the run.
       DataError: the data determine the number of classes, and they are gone; or the file of names
         does not fit.
     """
     if str(checkpoint) not in ("best", "latest") and not str(checkpoint).isdigit():
         raise CheckpointError(f"--checkpoint is best, latest or a step; got {checkpoint!r}")
     workdir = user_path(workdir)
-    config = _checked_config(workdir)
+    config = read_config(workdir)
     folder = (workdir, fingerprint(config), config.checkpoint.dir)
     with Checkpoints(*folder, read_only=True) as checkpoints:
         if not checkpoints.steps():
@@ -177,16 +176,9 @@ def split_cpu(workdirs: Sequence[str | pathlib.Path]) -> None:
 
     Raises:
       CheckpointError: there is no run.
-      ConfigError: another version of the program wrote one.
     """
-    meshes = [_checked_config(user_path(workdir)).mesh for workdir in workdirs]
+    meshes = [read_config(user_path(workdir)).mesh for workdir in workdirs]
     sharding.split_cpu(max(meshes, key=lambda mesh: mesh.cpu_devices))
-
-
-def _checked_config(workdir: pathlib.Path) -> ConfigDict:
-    config = read_config(workdir)
-    check(config)
-    return config
 
 
 def _mesh(asked: ConfigDict, columns: int) -> Mesh:

@@ -22,6 +22,7 @@ from ml_collections import config_flags
 from alexnet_jax.errors import UserError
 from alexnet_jax.system import compilation_cache, distributed, recipes, sharding
 from alexnet_jax.system.interrupt import Stopped, stop_at_once
+from alexnet_jax.system.lines import say
 
 USER_ERROR = 2
 WORDS_OF_PYTHON = {  # of an error about a flag's value -> what was expected
@@ -207,8 +208,7 @@ def _unexpected(word: str, argv: list[str]) -> str:
 
 def _print_error(error: Exception | str) -> int:
     """Print an error as one line; return the exit code."""
-    text = " ".join(str(error).split())
-    print(f"error: {text}", file=sys.stderr)
+    say(f"error: {error}")
     return USER_ERROR
 
 
@@ -219,5 +219,5 @@ def _unless_abandoned(what: Any) -> None:
 
 
 def _one_line(message, category, filename, lineno, file=None, line=None) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    say(f"warning: {message}")
     compilation_cache.forget_damaged(str(message))

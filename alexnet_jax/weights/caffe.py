@@ -40,6 +40,7 @@ message_type { name: "BlobProto"
 message_type { name: "BlobShape"
   field { name: "dim" number: 1 type: TYPE_INT64 label: LABEL_REPEATED options { packed: true } } }
 """
+_MOST_BLOBS = 10_000  # and layers; a ResNet of 152 layers has some 1,500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,8 @@ def read_net(data: bytes) -> Net:
       ValueError: the file is not a whole .caffemodel.
     """
     net = _parse("NetParameter", data)
+    if sum(1 + len(layer.blobs) for layer in (*net.layers, *net.layer)) > _MOST_BLOBS:
+        raise ValueError("it holds more layers than any net")
     layers = [
         (_text(layer.name), [_array(blob) for blob in layer.blobs])
         for layer in (*net.layers, *net.layer)

@@ -14,7 +14,6 @@ Caffe's images are blue, green, red. The input axis of conv1 is reversed, and so
 import json
 import pathlib
 import re
-import tarfile
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +37,7 @@ CAFFE_MEAN = (123.0, 117.0, 104.0)  # of ILSVRC-2012, as in Caffe's scripts (104
 MEAN_IMAGE = "mean_image"  # a tensor of our exports, (3, size, size)
 _LAYERS = tuple(TORCHVISION)
 _LONGEST = 300  # letters of a library's message
+_ARCHIVES = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # zip, gz, bz2, xz, zstd
 _PLAIN = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL")
 
 
@@ -60,21 +60,24 @@ def read(path: pathlib.Path) -> Weights:
         raise
     except Exception as error:  # whatever a damaged file makes a library raise
         cause = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
+        cause = re.split(r"\. (?=[A-Z])", cause)[0]  # what libraries advise then fits no user
         raise WeightsError(f"{path} cannot be read as {form}: {cause}") from error
 
 
 def _format(path: pathlib.Path) -> tuple[str, Callable[[pathlib.Path], Weights]]:
     """Return a format's name and reader, by the first bytes of the file."""
     with path.open("rb") as file:
-        start = file.read(9)
+        start = file.read(512)
     if not start:
         raise ValueError("the file is empty")
     if start.lower().startswith((b"<!", b"<html", b"<?xml")):
         raise ValueError("it is a web page: the download did not succeed; download it again")
-    if start == b"version h":
+    if not start.strip(b"\0"):
+        raise ValueError("it begins with zeros: the copy or download did not succeed; repeat it")
+    if start.startswith(b"version h"):
         raise ValueError("it is a pointer of Git LFS: fetch the file with git lfs pull")
     # The header's length, whose first bytes may be those of any other format, and the header.
-    if start[5:] == b"\0\0\0{" or path.suffix == ".safetensors":
+    if start[5:9] == b"\0\0\0{" or path.suffix == ".safetensors":
         return "safetensors", _safetensors
     if start.startswith(b"\x93NUMPY"):
         return "a NumPy file", _numpy
@@ -92,7 +95,7 @@ def _format(path: pathlib.Path) -> tuple[str, Callable[[pathlib.Path], Weights]]
             return "a NumPy archive", _numpy
     if start.startswith(b"\x80"):
         return "a PyTorch file", _pytorch
-    if start.startswith((b"PK", b"\x1f\x8b")) or tarfile.is_tarfile(path):
+    if start.startswith(_ARCHIVES) or start[257:262] == b"ustar":
         raise ValueError("it is an archive of other files: unpack it, and give the weights in it")
     if start.startswith(b"\x89HDF") or path.suffix in (".npy", ".npz", ".pth", ".pt"):
         raise ValueError("it is no .caffemodel, .npy, .npz, .safetensors or PyTorch file")
@@ -174,8 +177,14 @@ def _pytorch(path: pathlib.Path) -> Weights:
         ) from None
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            parts = archive.infolist()
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
                 raise ValueError("it is compressed, which torch.save never does")
+            if sum(part.file_size for part in parts) > path.stat().st_size:
+                raise ValueError("its parts overlap, which those of torch.save never do")
+            # PyTorch does not compare them; it can be told to write none, and then all are 0.
+            if any(part.CRC for part in parts) and (damaged := archive.testzip()):
+                raise ValueError(f"{damaged} has not the checksum that was saved with it")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -192,8 +201,12 @@ def _pytorch(path: pathlib.Path) -> Weights:
         raise
 
     def array(name: str, value: Any) -> np.ndarray:
-        if value.is_quantized or value.is_nested or value.layout is not torch.strided:
-            raise ValueError(f"{name} is quantized or sparse: save it again as a plain tensor")
+        plain = value.layout is torch.strided and not (value.is_quantized or value.is_nested)
+        if not plain or value.is_complex() or value.is_meta:
+            raise ValueError(
+                f"{name} is quantized, sparse, complex or without numbers: save it again as a "
+                "plain tensor of floats"
+            )
         if value.numel() * 4 > numpy_files.MOST_BYTES:
             raise ValueError(f"{name} has {value.numel()} numbers, more than any AlexNet")
         return (value.detach().float() if value.is_floating_point() else value).numpy()
@@ -261,7 +274,8 @@ def _facts_of_export(metadata: dict[str, str]) -> dict[str, Any]:
         metadata = renamed(metadata)
         model = renamed(json.loads(metadata["model"]))
         mean, divide_by = (json.loads(metadata[name]) for name in ("mean", "divide_by"))
-        numbers = np.array([mean, divide_by], np.float64)
+        with np.errstate(over="ignore"):  # becomes infinite
+            numbers = np.array([mean, divide_by], np.float32)
         if numbers.shape != (2, 3) or not (numbers[1].min() > 0 and np.isfinite(numbers).all()):
             raise ValueError("mean and divide_by are three numbers each")
         names = json.loads(metadata.get("class_names", "[]"))
@@ -271,7 +285,7 @@ def _facts_of_export(metadata: dict[str, str]) -> dict[str, Any]:
             "archs": (str(model["arch"]),),
             "model": model,
             "size": int(metadata.get("size", Data().size)),  # older exports do not say it
-            "mean": numbers[0].astype(np.float32),
+            "mean": numbers[0],
             "divide_by": tuple(map(float, divide_by)),
             "extra": metadata,
         }
@@ -284,5 +298,5 @@ def _unknown(path: pathlib.Path, names: list[str]) -> WeightsError:
     layers = dict.fromkeys(name.removesuffix(".weight").removesuffix(".bias") for name in names)
     return WeightsError(
         f"{path} holds no AlexNet: expected layers {_LAYERS[0]} to {_LAYERS[-1]}, or torchvision's "
-        f"features.0 to classifier.6; found {', '.join(layers) or 'nothing'}"
+        f"features.0 to classifier.6; found {', '.join(layers)[:_LONGEST] or 'nothing'}"
     )

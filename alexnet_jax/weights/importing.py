@@ -12,12 +12,12 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.input.pixel_stats import OF_A_FILE
 from alexnet_jax.data.sources import ilsvrc2012_words
-from alexnet_jax.errors import WeightsError
+from alexnet_jax.errors import ConfigError, WeightsError
 from alexnet_jax.net import architecture, resolving, variants
 from alexnet_jax.run import dataset_info
 from alexnet_jax.run import folder as run_folder
 from alexnet_jax.run.checkpoint import Checkpoints
-from alexnet_jax.run.config import fingerprint
+from alexnet_jax.run.config import check, fingerprint
 from alexnet_jax.run.dataset_info import DatasetInfo
 from alexnet_jax.run.folder import MEAN_FILE
 from alexnet_jax.step.create import initial_state
@@ -46,6 +46,10 @@ def import_weights(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WeightsError(f"{out} is there already and not empty: choose another --out")
     config = config_of(weights, recipe, name)
+    try:
+        check(config)
+    except ConfigError as error:
+        raise WeightsError(f"the net of {weights.source} cannot be: {error}") from error
     arch = resolving.resolve(config.model)
     if phrases := misfits(weights, arch):
         raise WeightsError(f"{weights.source} is no net of arch {arch.name}: {listed(phrases)}")
@@ -92,8 +96,9 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
     try:
         config.model.update(weights.model)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
+        cause = str(error).partition(" Other fields")[0].strip("'\"")
         raise WeightsError(
-            f"{weights.source} sets a field that config.model does not have: {error}"
+            f"{weights.source} sets config.model to what it cannot be: {cause}"
         ) from error
     config.model.arch = name
     return config

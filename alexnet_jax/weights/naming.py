@@ -19,6 +19,7 @@ _CONVOLUTIONS = (("conv1.weight", "conv5.weight"), ("features.0.weight", "featur
 _WRAPPERS = re.compile(r"(?<![^.])(module|_orig_mod)\.")  # DataParallel's, torch.compile's
 _AVERAGED = re.compile(r"ema|averag|swa", re.IGNORECASE)
 _DEEPEST = 3  # dictionaries in each other
+_MOST_NAMES, _MOST_NETS = 100_000, 100  # of a file
 
 
 def find(
@@ -34,15 +35,21 @@ def find(
 
     Returns:
       None if there is no net.
+
+    Raises:
+      ValueError: it holds so many names that a search would take long.
     """
-    copies = []
+    copies, seen = [], 0
     for path, state in _dictionaries(content, ()):
+        seen += 1 + len(state)
         names = {
             _WRAPPERS.sub("", name): value
             for name, value in state.items()
             if isinstance(name, str) and is_tensor(value)
         }
         copies += [(path, prefix, names) for prefix in _prefixes(names)]
+        if seen > _MOST_NAMES or len(copies) > _MOST_NETS:
+            raise ValueError("it holds too many names: save the net's state dict alone")
     if not copies:
         return None
     copies.sort(key=lambda copy: (bool(_AVERAGED.search(_where(*copy[:2]))), len(copy[0])))

@@ -53,4 +53,9 @@ def read_npz(path: pathlib.Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as file:
         if (size := sum(part.file_size for part in file.infolist())) > MOST_BYTES:
             raise ValueError(f"it unpacks to {size} bytes, more than any AlexNet")
-        return {name.removesuffix(".npy"): read_npy(file.read(name)) for name in file.namelist()}
+        return {part.filename.removesuffix(".npy"): _read(file, part) for part in file.infolist()}
+
+
+def _read(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Any:
+    with archive.open(part) as file:  # not all that it may unpack to, whatever its header says
+        return read_npy(file.read(part.file_size))

@@ -104,6 +104,13 @@ def test_a_command_says_only_what_matters():
     assert second.endswith("of JAX")
 
 
+def test_a_name_cannot_steer_the_terminal_nor_fill_it(capsys):
+    command_line._print_error("a\x1b]0;b\x07\x9b c  d\r\n e\udcff" + "f" * 10**6 + "; advice")
+    line = capsys.readouterr().err
+    assert line.startswith("error: a\\x1b]0;b\\x07\\x9b c  d e\\udcfffff")
+    assert line.endswith("fff; advice\n") and len(line) < 4100
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO])
 def test_what_a_disk_refuses_is_one_line_with_the_file(number, capsys):
     def main(_):

@@ -117,6 +117,33 @@ def test_a_pickle_of_arrays_says_how_to_save_them(protocol, tmp_path):
     assert "arbitrary code" not in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_flipped_bit_is_found_by_the_checksum_where_one_was_saved(tmp_path):
+    path, state = tmp_path / "a.pth", owt_pair()[1].state_dict()
+    for written in (True, False):
+        torch.serialization.set_crc32_options(written)
+        torch.save(state, path)
+        torch.serialization.set_crc32_options(True)
+        files.read(path)
+    torch.save(state, path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match=r"/data/\d+ has not the checksum that was saved"):
+        files.read(path)
+
+
+@pytest.mark.parametrize("change", [torch.conj, lambda x: x.to("meta"), lambda x: x.to_sparse()])
+def test_tensors_that_are_not_plain_are_named(change, tmp_path):
+    state = dict(owt_pair()[1].state_dict())
+    weight = state["features.0.weight"]
+    state["features.0.weight"] = change(
+        weight.to(torch.complex64) if change is torch.conj else weight
+    )
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match=r"features.0.weight is quantized, sparse, complex"):
+        files.read(tmp_path / "a.pth")
+
+
 def test_what_is_no_alexnet_is_refused_in_one_line(tmp_path):
     states = {
         "resnet": {k: torch.from_numpy(v) for k, v in resnet().items()},

@@ -6,6 +6,7 @@ import json
 import pickle
 import struct
 import time
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -240,6 +241,44 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(dtype, tmp_path):
             file.write(bytes(2**23))
     assert path.stat().st_size < 2**23
     refused(tmp_path, path.read_bytes(), r"it unpacks to 629145\d* bytes, more than any AlexNet")
+
+
+def test_an_archive_whose_directory_lies_is_unpacked_as_far_as_it_says(tmp_path):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("conv1/W.npy", bytes(2**28))
+    data = bytearray(stream.getvalue())
+    at = data.rindex(b"PK\x01\x02") + 24
+    data[at : at + 4] = struct.pack("<I", 1000)
+    tracemalloc.start()
+    refused(tmp_path, bytes(data), "Bad CRC-32")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+def test_names_without_end_are_refused_at_once(tmp_path):
+    deep: dict = {}
+    for _ in range(3):
+        deep = {f"a{k}": deep for k in range(1000)}
+    with pytest.raises(ValueError, match="too many names"):
+        naming.find(deep, is_array)
+    layers = [
+        {f"l{k}.{kind}": np.ones(1, np.float32) for kind in ("weight", "bias")} for k in range(5001)
+    ]
+    every = {name: value for layer in layers for name, value in layer.items()}
+    refused(tmp_path, caffemodel(every, old=True), "more layers than any net")
+    refused(tmp_path, save(dict.fromkeys(list(every)[:500], np.ones(1))), "found l0, l1, l10, ")
+
+
+def test_a_file_of_zeros_is_named_at_once(tmp_path):
+    refused(tmp_path, bytes(2**24), "it begins with zeros")
+
+
+def test_what_a_library_advises_to_allow_is_not_said(tmp_path):
+    path, header = tmp_path / "a.npy", b"(" * 60_000
+    path.write_bytes(b"\x93NUMPY\x02\0" + struct.pack("<I", len(header)) + header)
+    with pytest.raises(WeightsError, match="may not be safe to load securely$"):
+        files.read(path)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ The units are those of the last convolution and of the last hidden layer: the pa
 A convolution's unit is a channel, and what counts is its largest pixel.
 """
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +26,7 @@ from alexnet_jax.net.architecture import Architecture, Layer
 from alexnet_jax.net.listing import rows
 from alexnet_jax.net.on_mesh import make_forward, mesh_axes
 from alexnet_jax.run.restore import Restored
+from alexnet_jax.system.lines import say
 from alexnet_jax.system.sharding import compiler_options, data_axis, group_axis
 
 MOST = 9  # images of a unit
@@ -62,7 +62,7 @@ def training_images(restored: Restored, count: int) -> PreparedDataset | None:
             raise DataError(f"{directory} is gone")
         return restored.images(train=True)
     except DataError as error:
-        print(f"warning: the page has no training images: {error}", file=sys.stderr, flush=True)
+        say(f"warning: the page has no training images: {error}")
         return None
 
 

@@ -1,9 +1,9 @@
 """Update a run's page, for the commands whose results it shows."""
 
 import pathlib
-import sys
 
 from alexnet_jax.run.folder import REPORT_FILE
+from alexnet_jax.system.lines import say
 
 
 def refresh(workdir: pathlib.Path) -> None:
@@ -13,5 +13,4 @@ def refresh(workdir: pathlib.Path) -> None:
 
         page.write([workdir])
     except Exception as error:
-        cause = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"warning: no {workdir / REPORT_FILE}: {cause}", file=sys.stderr)
+        say(f"warning: no {workdir / REPORT_FILE}: {type(error).__name__}: {error}")

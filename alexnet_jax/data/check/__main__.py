@@ -19,6 +19,7 @@ from absl import flags
 from alexnet_jax.data.check.check import check
 from alexnet_jax.errors import DataError
 from alexnet_jax.system import command_line
+from alexnet_jax.system.lines import say
 
 
 def define_flags() -> None:
@@ -32,7 +33,7 @@ def main(_) -> None:
     try:
         result = check(flags.FLAGS.config.data, flags.FLAGS.subset)
     except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         result = {"ok": False, "problems": [str(error)]}
     print(json.dumps(result))
     sys.exit(0 if result["ok"] else 1)

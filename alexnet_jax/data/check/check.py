@@ -19,6 +19,7 @@ from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
 from alexnet_jax.system import terminal
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.lines import one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +196,5 @@ def _table(findings: list[Finding]) -> Table:
     table = Table("", "what", "expected", "found", box=None, pad_edge=False)
     for finding in findings:
         cells = (verdicts[finding.ok], finding.what, finding.expected, finding.found)
-        # The name of a file may hold bytes that are not UTF-8.
-        table.add_row(*(cell.encode("utf-8", "replace").decode() for cell in cells))
+        table.add_row(*map(one_line, cells))
     return table

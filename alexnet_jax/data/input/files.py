@@ -1,7 +1,6 @@
 """Image files that a user names: read as squares in threads, in their order, and batched."""
 
 import pathlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, images
 from alexnet_jax.errors import ConfigError, DataError
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.lines import say
 from alexnet_jax.system.paths import user_path
 from alexnet_jax.system.threads import ordered_map
 
@@ -26,7 +26,7 @@ class BadFiles(list[BadImageError]):
 
     def append(self, error: BadImageError) -> None:
         """Add a file and print what is wrong with it."""
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        say(f"error: {error}")
         super().append(error)
 
 
@@ -50,8 +50,7 @@ def image_files(words: Sequence[str]) -> list[pathlib.Path]:
             left_out = LeftOut()
             names = images(path, ".", may_be_empty=True, left_out=left_out)
             if line := left_out.line():
-                text = f"{path}: {line}".encode("utf-8", "replace").decode()
-                print(text, file=sys.stderr, flush=True)
+                say(f"{path}: {line}")
             if not names:
                 raise DataError(f"{path} holds no image: no file has the ending of one")
             files += [path / name for name in names]

@@ -5,11 +5,11 @@ import errno
 import fcntl
 import pathlib
 import shutil
-import sys
 from collections.abc import Iterator
 
 from alexnet_jax.data.store.layout import bytes_per_image
 from alexnet_jax.errors import DataError
+from alexnet_jax.system.lines import say
 
 _SPARE_BYTES = 64 << 20  # left free besides the estimate
 _IMAGES_WITH_NOTES = 65_536  # of train: 256 shards at most, of 256 images at least
@@ -50,7 +50,7 @@ def only_one(directory: pathlib.Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print(f"waiting: another process prepares {directory}", file=sys.stderr, flush=True)
+                say(f"waiting: another process prepares {directory}")
                 fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             raise DataError(

@@ -7,7 +7,6 @@ import os
 import pathlib
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from ml_collections import ConfigDict
@@ -30,6 +29,7 @@ from alexnet_jax.data.store.layout import VERSION, Layout
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.cores import cores
+from alexnet_jax.system.lines import say
 from alexnet_jax.system.paths import user_path
 
 Accept = Callable[[tuple[str, ...], dict[str, int]], str]
@@ -223,8 +223,8 @@ def _say(data: ConfigDict, class_names: Sequence[str], counts: dict[str, int], *
     """Print the number of classes and of images of each split, and then the notes."""
     images = " and ".join(f"{count:,} {name}" for name, count in counts.items())
     first = f"data: {_where(data)}: {len(class_names):,} classes, {images} images"
-    for line in (first, *filter(None, notes)):  # a name may hold bytes that are not UTF-8
-        print(line.encode("utf-8", "replace").decode(), file=sys.stderr, flush=True)
+    for line in (first, *filter(None, notes)):
+        say(line)
 
 
 def _check_skipped(dataset: PreparedDataset, max_bad_fraction: float) -> None:

@@ -20,7 +20,6 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +30,7 @@ from alexnet_jax.data.prepare.convert import Chunk, Shard
 from alexnet_jax.data.store.statistics import Accumulator
 from alexnet_jax.system.atomic_file import sync, sync_tree
 from alexnet_jax.system.json_text import parse_json
+from alexnet_jax.system.lines import say
 
 
 @dataclasses.dataclass
@@ -72,7 +72,7 @@ class Partial:
         self.data = directory / "data"
         self._notes, self._writing = directory / "notes", directory / "writing"
         if directory.exists() and not _holds(directory / "plan.json", plan):
-            print(f"{directory}: begun with other files, begins anew", file=sys.stderr, flush=True)
+            say(f"{directory}: begun with other files, begins anew")
             shutil.rmtree(directory)
         shutil.rmtree(self._writing, ignore_errors=True)
         for folder in (self.data, self._notes, self._writing):

@@ -10,7 +10,6 @@ in the order of the archives. Those of test_images.tar.gz have no labels, and ar
 import os
 import pathlib
 import re
-import sys
 
 from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.sources.folders import files_split
@@ -18,6 +17,7 @@ from alexnet_jax.data.sources.listing import LeftOut, images, is_image_name
 from alexnet_jax.data.sources.source import Source, Split, listing_digest
 from alexnet_jax.data.sources.tar_images import Member, TarImages, images_in_order
 from alexnet_jax.errors import DataError
+from alexnet_jax.system.lines import say
 
 _STEMS = {"train": "train_images", "validation": "val_images"}
 _FOLDERS = {"train": "train", "validation": "val"}
@@ -98,8 +98,7 @@ def _listed(paths: list[pathlib.Path], left_out: LeftOut) -> list[tuple[str, Mem
     found: list[tuple[str, Member | None]] = []
     for path in paths:
         if path.name.endswith("gz") and path.stat().st_size > _LARGE:
-            text = f"listing {path}: {path.stat().st_size / 1e9:.0f} GB are decompressed for it"
-            print(text, file=sys.stderr, flush=True)
+            say(f"listing {path}: {path.stat().st_size / 1e9:.0f} GB are decompressed for it")
         found += [(member.name, member) for member in images_in_order(path, left_out)]
     return found
 
