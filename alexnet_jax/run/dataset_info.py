@@ -24,6 +24,7 @@ from alexnet_jax.system.json_text import parse_json
 
 CLASSES_FILE = "classes.json"
 STATISTICS_FILE = "statistics.npz"
+_RESTORE = "restore it from a copy, or delete it where the prepared data still are"
 MEAN_TOLERANCE = 0.5  # of 0-255: the means by two JPEG decoders differ by less
 
 
@@ -180,7 +181,8 @@ def difference(before: Statistics, after: Statistics | None) -> str:
     """Return how the training images differ from the earlier ones, or "" if no difference shows."""
     if after is not None and before.images != after.images:
         return f"it had {before.images} to train on, now {after.images}"
-    if after is not None and np.abs(before.mean_image - after.mean_image).max() > MEAN_TOLERANCE:
+    means = [] if after is None else [before.mean_image, after.mean_image]
+    if means and not (len(means[0]) == len(means[1]) and np.ptp(means, 0).max() <= MEAN_TOLERANCE):
         return "as many to train on, but their mean is not the same"
     return ""
 
@@ -192,12 +194,14 @@ def read(workdir: pathlib.Path, data: ConfigDict) -> DatasetInfo:
       data: the run's config.data.
 
     Raises:
-      CheckpointError: classes.json is damaged.
-      DataError: statistics.npz is damaged.
+      CheckpointError: classes.json or statistics.npz is damaged.
     """
     info = DatasetInfo(*_classes(workdir / CLASSES_FILE))
-    if (workdir / STATISTICS_FILE).exists():
-        info = dataclasses.replace(info, statistics=Statistics.load(workdir / STATISTICS_FILE))
+    if (path := workdir / STATISTICS_FILE).exists():
+        try:
+            info = dataclasses.replace(info, statistics=Statistics.load(path, data.size))
+        except DataError as error:
+            raise CheckpointError(f"{error}; {_RESTORE}") from error
     if info.class_names is not None and info.statistics is not None:
         return info
     try:
@@ -227,7 +231,4 @@ def _classes(path: pathlib.Path) -> tuple[tuple[str, ...] | None, tuple[str, ...
     except FileNotFoundError:
         return None, None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}); restore it from a copy, or delete it where the "
-            "prepared data still are"
-        ) from error
+        raise CheckpointError(f"{path} cannot be read ({error}); {_RESTORE}") from error

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from alexnet_jax.analysis.report import chart, config_section, page, run_record
 from alexnet_jax.analysis.report.markup import Markup
 from alexnet_jax.data.store.statistics import Statistics
-from alexnet_jax.errors import UserError
+from alexnet_jax.errors import CheckpointError, UserError
 from alexnet_jax.run import by_hand, dataset_info, evaluations, folder
 from alexnet_jax.run import config as configs
 from alexnet_jax.run.logger import Logger
@@ -156,7 +156,8 @@ def others(tmp_path_factory):
     left_runs.write_findings(run, left_runs.findings())
     names = [{"name": "n01440764", "words": "tench"}, {"name": "bee", "words": "bee"}]
     (run / dataset_info.CLASSES_FILE).write_text(json.dumps(names))
-    statistics = Statistics(np.zeros((2, 2, 3), np.float32), np.ones(3), np.eye(3), images=5)
+    mean = np.zeros((RECIPE.data.size, RECIPE.data.size, 3), np.float32)
+    statistics = Statistics(mean, np.ones(3), np.eye(3), images=5)
     statistics.save(run / dataset_info.STATISTICS_FILE)
     rates = by_hand.Rates(run / "checkpoints")
     (run / "checkpoints").mkdir()
@@ -179,6 +180,18 @@ def test_any_other_file_of_a_run(others, which, damage):
     one_line(folder.other_machine, run)
     one_line(dataset_info.read, run, RECIPE.data)
     one_line(by_hand.Rates, run / "checkpoints")
+
+
+@pytest.mark.parametrize("file", [dataset_info.STATISTICS_FILE, dataset_info.CLASSES_FILE])
+def test_a_damaged_file_is_no_reason_to_delete_the_run(others, file):
+    run, files = others
+    for path, good in files.items():
+        path.write_bytes(good)
+    assert dataset_info.read(run, RECIPE.data).statistics.images == 5
+    (run / file).write_bytes(files[run / file][:100])
+    said = f"^{run / file} cannot be read .*; restore it from a copy, or delete it where"
+    with pytest.raises(CheckpointError, match=said):
+        dataset_info.read(run, RECIPE.data)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Pillow fills what is missing in silence: in a JPEG whose scan is corrupt or too 
 data end early, and a TIFF with too few strips. It checks the other formats itself.
 """
 
+import re
 import struct
 import zlib
 
@@ -16,6 +17,8 @@ _PASSES = (
     *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
     *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
 )
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # of a JPEG, but for those within a scan
+_MOST_SCANS = 100  # a progressive JPEG has some 10
 _PIECE = 1 << 20  # bytes of a PNG that are unpacked at once
 
 
@@ -40,6 +43,22 @@ def check_complete(image: Image.Image, data: bytes) -> None:
         height = image.tag_v2[TiffImagePlugin.IMAGELENGTH]  # type: ignore[attr-defined]
         if rows < height:  # image.height may be that of the picture turned by EXIF
             raise ValueError(f"truncated: {rows} of its {height} rows are there")
+
+
+def check_scans(data: bytes) -> None:
+    """Refuse a JPEG of so many scans that a small file takes minutes; each is of all its pixels.
+
+    Raises:
+      ValueError: how many there are.
+    """
+    if data.count(b"\xff\xda") <= _MOST_SCANS:
+        return
+    at, scans = 2, 0  # a thumbnail, and a film behind the picture, have scans of their own
+    while (marker := _MARKER.search(data, at)) and marker[0] != b"\xff\xd9":
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+        scans += marker[0] == b"\xff\xda"
+    if scans > _MOST_SCANS:
+        raise ValueError(f"{scans} scans, expected {_MOST_SCANS} at most")
 
 
 def _check_png(data: bytes) -> None:

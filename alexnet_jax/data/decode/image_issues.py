@@ -63,7 +63,7 @@ def smaller_than(size: int) -> str:
 
 def done_about(issue: str) -> str:
     """Return what is done about an issue that an image had."""
-    return IMAGE_ISSUES[_SMALLER if issue.startswith(_SMALLER) else issue]
+    return IMAGE_ISSUES.get(_SMALLER if issue.startswith(_SMALLER) else issue, "not known")
 
 
 def raw_mode(image: Image.Image) -> str:

@@ -31,7 +31,7 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image, ImageChops
 
-from alexnet_jax.data.decode.complete import check_complete
+from alexnet_jax.data.decode.complete import check_complete, check_scans
 from alexnet_jax.data.decode.image_issues import (
     container_issues,
     pixel_issues,
@@ -199,6 +199,8 @@ def _square(image: Image.Image, data: bytes, name: str, resize: Resize) -> Squar
 
 def _loaded(image: Image.Image, data: bytes, *, scaled: bool) -> Image.Image:
     """Return the image with its pixels; any exception means that the file is damaged."""
+    if image.format in ("JPEG", "MPO"):
+        check_scans(data)
     if image.format in ("JPEG", "MPO") and image.mode == "RGB" and not scaled:
         return Image.fromarray(decode_jpeg(data))  # the pixels that Pillow would give
     check_complete(image, data)

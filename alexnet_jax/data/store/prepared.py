@@ -1,6 +1,5 @@
 """A prepared dataset on disk: random access to its images and labels."""
 
-import json
 import os
 import pathlib
 import time
@@ -22,6 +21,7 @@ from alexnet_jax.data.store.layout import (
 from alexnet_jax.data.store.recycled import Recycled
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import DataError
+from alexnet_jax.system.json_text import parse_json
 
 _SLOW = 3e-4  # seconds for a record: it takes 2e-5 from memory, 1e-3 from a network disk
 
@@ -63,22 +63,33 @@ class PreparedDataset:
                 split: builder.as_data_source(split, deserialize_method=raw)
                 for split in builder.info.splits
             }
-            self.skipped: list[dict[str, str]] = self._json(SKIPPED_FILE)
+            self.skipped: list[dict[str, str]] = self._json(
+                SKIPPED_FILE, [{"split": str, "file": str, "reason": str}]
+            )
             there = (self.directory / LEFT_OUT_FILE).exists()
-            self.left_out: dict[str, int] = self._json(LEFT_OUT_FILE) if there else {}
-            self.image_issues: dict[str, dict[str, list[str]]] = self._json(IMAGE_ISSUES_FILE)
-            self.classes: list[dict[str, str | int]] = self._json(CLASSES_FILE)
+            self.left_out: dict[str, int] = self._json(LEFT_OUT_FILE, {...: int}) if there else {}
+            self.image_issues: dict[str, dict[str, list[str]]] = self._json(
+                IMAGE_ISSUES_FILE, {...: {...: [str]}}
+            )
+            self.classes: list[dict[str, str | int]] = self._json(CLASSES_FILE, [{...: (str, int)}])
+            if self.classes and len(self.classes) != len(self.class_names):
+                raise ValueError(f"{CLASSES_FILE} has {len(self.classes)} classes")
+            self.statistics: Statistics | None = None
+            if "train" in self._sources:
+                self.statistics = Statistics.load(self.directory / STATISTICS_FILE, self.size)
+                if self.statistics.images != self.num_examples("train"):
+                    raise ValueError(f"{STATISTICS_FILE} is of other images")
         except Exception as error:  # TFDS, protobuf and JSON each raise their own kinds
             raise DataError(
                 f"{self.directory} is no prepared dataset that can be opened ({error}); delete it "
                 "and prepare again"
             ) from error
-        self.statistics: Statistics | None = None
-        if "train" in self._sources:
-            self.statistics = Statistics.load(self.directory / STATISTICS_FILE)
 
-    def _json(self, name: str) -> Any:
-        return json.loads((self.directory / name).read_text())
+    def _json(self, name: str, pattern: Any) -> Any:
+        content = parse_json((self.directory / name).read_bytes())
+        if not _fits(content, pattern):
+            raise ValueError(f"{name} has other content than it should")
+        return content
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -122,6 +133,11 @@ class PreparedDataset:
                     f"{self.directory}: image {indices[i]} of {split} is damaged ({error}); delete "
                     "the directory and prepare again"
                 ) from error
+        if labels.max(initial=0) >= len(self.class_names):
+            raise DataError(
+                f"{self.directory} has labels up to {labels.max()} and {len(self.class_names)} "
+                "names of classes; delete it and prepare again"
+            )
         return images, labels
 
     def stored(self, split: str, indices: Sequence[int] | np.ndarray) -> list[bytes]:
@@ -148,12 +164,22 @@ class PreparedDataset:
                 f"{split} has images 0 to {len(source) - 1}, not {min(keys)}..{max(keys)}"
             )
         try:
-            records = _read(source, keys)
-        except Exception as error:  # the C++ reader raises several kinds
+            return [_parse(record) for record in _read(source, keys)]
+        except Exception as error:  # the C++ reader and protobuf raise several kinds
             raise DataError(
                 f"{self.directory}: {split} cannot be read ({error}); delete it and prepare again"
             ) from error
-        return [_parse(record) for record in records]
+
+
+def _fits(content: Any, pattern: Any) -> bool:
+    """Whether JSON is like a pattern: [x] is a list of such, {...: x} a dictionary of such."""
+    if isinstance(pattern, list):
+        return isinstance(content, list) and all(_fits(x, pattern[0]) for x in content)
+    if not isinstance(pattern, dict):
+        return isinstance(content, pattern)
+    if ... in pattern:
+        return isinstance(content, dict) and all(_fits(x, pattern[...]) for x in content.values())
+    return isinstance(content, dict) and all(_fits(content.get(k), pattern[k]) for k in pattern)
 
 
 def _read(source: Any, keys: list[int]) -> list[bytes]:

@@ -58,25 +58,28 @@ class Statistics:
         np.savez(file, **dataclasses.asdict(self))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Statistics":
+    def load(cls, path: str | os.PathLike[str], size: int = 0) -> "Statistics":
         """Read what `save` wrote.
 
+        Args:
+          path: of the file.
+          size: pixels a side that its mean image should have; 0: any.
+
         Raises:
-          DataError: the file is missing or damaged.
+          DataError: the file is missing or damaged, or of another size.
         """
         try:
             with open(path, "rb") as opened, np.load(opened) as file:
-                return cls(
-                    mean_image=file["mean_image"],
-                    eigenvalues=file["eigenvalues"],
-                    eigenvectors=file["eigenvectors"],
-                    images=int(file["images"]),
-                )
+                names = ("mean_image", "eigenvalues", "eigenvectors")
+                mean, values, vectors = arrays = [file[name] for name in names]
+                images, side = int(file["images"]), size or len(mean)
+            shapes = [(side, side, 3), (3,), (3, 3)]
+            finite = all(np.isfinite(array).all() for array in arrays)
+            if [x.shape for x in arrays] != shapes or not finite or min(*values, images - 1) < 0:
+                raise ValueError("its numbers are no statistics of images")
         except Exception as error:  # zipfile, zlib and NumPy each raise their own kinds
-            raise DataError(
-                f"{os.fspath(path)} cannot be read ({error}); delete its directory and prepare "
-                "again"
-            ) from error
+            raise DataError(f"{os.fspath(path)} cannot be read ({error})") from error
+        return cls(mean, values, vectors, images)
 
 
 class Accumulator:

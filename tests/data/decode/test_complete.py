@@ -3,6 +3,7 @@
 import io
 import struct
 import tarfile
+import time
 import zlib
 
 import numpy as np
@@ -41,6 +42,28 @@ def test_a_corrupt_scan_is_refused(kind):
     ):
         with pytest.raises(BadImageError, match=r"^some/x\.jpg: (damaged|truncated) image"):
             to_square(damaged, "some/x.jpg")
+
+
+@pytest.mark.parametrize("size", [(300, 300), (9400, 9400)])
+def test_scans_without_end_are_refused_at_once(size):
+    data = bytearray(JPEGS["progressive"])
+    at = data.index(b"\xff\xc2") + 5
+    data[at : at + 4] = struct.pack(">HH", *size)
+    scan, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    data[end:end] = (data[scan : scan + 2 + data[scan + 3]] + b"\0") * 20_000
+    begin = time.process_time()
+    with pytest.raises(BadImageError, match=r"\(ValueError: 200\d\d scans, expected 100 at most\)"):
+        to_square(bytes(data), "x.jpg")
+    assert time.process_time() - begin < 3
+
+
+def test_scans_of_other_pictures_in_the_file_do_not_count():
+    film = b"\xff\xda\0\x08" * 1000
+    for kind in ("baseline", "progressive"):
+        whole = JPEGS[kind]
+        thumbnail = whole[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(film)) + film + whole[2:]
+        for data in (whole + film, thumbnail):
+            np.testing.assert_array_equal(to_square(data, "x.jpg"), to_square(whole, "x.jpg"))
 
 
 def of_twice_the_height(kind: str) -> bytes:

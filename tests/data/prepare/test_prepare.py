@@ -1,5 +1,6 @@
 """Preparation: what it finds, what it writes, what it refuses, and what is left when it dies."""
 
+import dataclasses
 import errno
 import fcntl
 import json
@@ -472,10 +473,36 @@ def test_another_process_clears_the_rest_away_first(tmp_path, source, monkeypatc
 
 
 def test_damaged_copy_is_named(tmp_path, source):
-    directory = prepare(config(tmp_path)).directory
-    (directory / "features.json").write_text("{")
-    with pytest.raises(DataError, match=f"{directory} is no prepared dataset"):
-        PreparedDataset(directory)
+    dataset = prepare(config(tmp_path))
+    directory, statistics = dataset.directory, dataset.statistics
+    said = f"^{directory} is no prepared dataset [^\n]*; delete it and prepare again$"
+    for name, texts in {
+        "features.json": ["{"],
+        "classes.json": ["5", "{}", "[5]", '[{"words": "ant"}]', "[" * 9000, "\0"],
+        "skipped.json": ["null", "[5]", '[{"split": "train"}]'],
+        "odd.json": ["[]", '{"train": 5}', '{"train": {"CMYK": 5}}'],
+        "statistics.npz": ["", "PK"],
+    }.items():
+        good = (directory / name).read_bytes()
+        for text in texts:
+            (directory / name).write_text(text)
+            with pytest.raises(DataError, match=said):
+                PreparedDataset(directory)
+        (directory / name).write_bytes(good)
+    for change in (
+        {"mean_image": statistics.mean_image[:64, :64]},
+        {"mean_image": statistics.mean_image * np.float32(np.nan)},
+        {"eigenvalues": -np.ones(3)},
+        {"eigenvectors": np.array(["a"])},
+        {"images": statistics.images + 1},
+    ):
+        dataclasses.replace(statistics, **change).save(directory / "statistics.npz")
+        with pytest.raises(DataError, match=said):
+            PreparedDataset(directory)
+    statistics.save(directory / "statistics.npz")
+    (directory / "label.labels.txt").write_text("ant\n")
+    with pytest.raises(DataError, match="has labels up to 1 and 1 names of classes"):
+        PreparedDataset(directory).read("train", range(dataset.num_examples("train")))
 
 
 def test_shapes(tmp_path, monkeypatch):
