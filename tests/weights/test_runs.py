@@ -100,9 +100,12 @@ def test_a_file_of_the_version_that_said_spec_is_read(folder, tmp_path):
     assert files.read(old).archs == files.read(new).archs == ("paper",)
 
 
-@pytest.mark.parametrize(("name", "size"), [("paper", 256), ("owt", 256), ("six_conv", 80)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("paper", 256), ("owt", 256), ("six_conv", 80), ("cifar26", 80)]
+)
 def test_export_and_import_are_bit_exact(name, size, folder, tmp_path):
-    changed = {"model__dropout__rate": 0.5} if name == "owt" else {"model__lrn__k": 1.5}
+    has_norm = name in ("paper", "six_conv")
+    changed = {"model__lrn__k": 1.5} if has_norm else {"model__dropout__rate": 0.5}
     config = tiny_config(folder, model__arch=name, **changed)
     net, rng = tiny_net(config), np.random.default_rng(3)
     mean = rng.uniform(90, 130, (size, size, 3)).astype(np.float32)
@@ -123,7 +126,7 @@ def test_export_and_import_are_bit_exact(name, size, folder, tmp_path):
         np.testing.assert_array_equal(found.mean, mean)
     assert made.data.size == size and header["size"] == str(size)
     assert header["arch"] == name and header["classes"] == "3" and header["image_size"] == "67"
-    assert json.loads(header["keep"]) == (1.0 if name == "owt" else 0.5)
+    assert json.loads(header["keep"]) == (0.5 if has_norm else 1.0)  # owt's dropout is inverted
     np.testing.assert_allclose(json.loads(header["mean"]), mean.mean((0, 1)), rtol=1e-4)
     with safe_open(tmp_path / "net.safetensors", framework="numpy") as file:
         assert file.metadata() == header
