@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 _UP = 2.0**64
+_SMALL_K = 1e-6  # below it d can be so small that _UP would overflow, and k itself be 0 in float32
 
 
 def local_response_norm(
@@ -72,20 +73,21 @@ def _response_norm_backward(window, k, alpha, beta, x, g):
     # The sum is taken times _UP, a power of two: no bit changes, but from activations of 3e17 on
     # its terms would be too small for float32.
     d, scale = _denominator(x, window, k, alpha, beta)
-    shared = _window_sum(g * x * (scale * _UP) / d, window)
-    return (g * scale - (2 * alpha * beta / _UP) * x * shared,)
+    up = _UP if k >= _SMALL_K else 1.0
+    shared = _window_sum(g * x * (scale * up) / d, window)
+    return (g * scale - (2 * alpha * beta / up) * x * shared,)
 
 
 _response_norm.defvjp(_response_norm_forward, _response_norm_backward)
 
 
 def _denominator(x: Array, window, k: float, alpha: float, beta: float) -> tuple[Array, Array]:
-    """Return d = k + alpha * sum a^2 and d^-beta; with k = 0, of a window of zeros 1 and 0.
+    """Return d = k + alpha * sum a^2 and d^-beta; where d is 0, 1 and 0.
 
     So its 0/0 is 0, and so is its gradient.
     """
     d = k + alpha * _window_sum(x * x, window)
-    if k > 0:
+    if k >= _SMALL_K:
         return d, _power(d, -beta)
     safe = jnp.where(d > 0, d, 1)
     return safe, jnp.where(d > 0, _power(safe, -beta), 0)

@@ -175,3 +175,18 @@ def test_with_k_0_a_window_of_zeros_gives_0_and_so_does_its_gradient(norm, beta)
     assert not grad[:, :3, :, :4].any()  # all windows that they are in are zeros
     others = y[:, 6:, :, 8:]
     assert others.any() and (np.sign(others) == np.sign(a[:, 6:, :, 8:])).all()
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.75])
+@pytest.mark.parametrize(("k", "size"), [(0.0, 1e-10), (0.0, 1e-5), (0.0, 1e16), (1e-30, 1e-7)])
+def test_the_gradient_of_tiny_activations_does_not_overflow_where_k_is_0(k, size, beta):
+    constants = {**PAPER, "k": k, "beta": beta}
+    a, g = draw((3, 12)) * np.float32(size / 100), draw((3, 12), 1.0, seed=1)
+    (grad,) = pull_back(lambda a: local_response_norm(a, **constants), a, g)[1]
+    exact = exact_lrn_gradient(a.astype(np.float64), g.astype(np.float64), **constants)
+    np.testing.assert_allclose(grad, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
+
+
+def test_a_k_that_float32_takes_for_0_counts_as_0():
+    y, (grad,) = pull_back(lambda x: local_response_norm(x, k=1e-40), *2 * (np.zeros((2, 7)),))
+    assert not y.any() and not np.asarray(grad).any()
