@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import pathlib
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.data.input import feed
 from alexnet_jax.data.input.pixel_stats import OF_A_FILE, read_mean
 from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.run import config as configs
@@ -25,6 +27,12 @@ from alexnet_jax.system.paths import user_path
 from alexnet_jax.training_loop import training_loop
 from alexnet_jax.training_run import TrainingRun
 from alexnet_jax.weights.init_from import check_fits, layers_to_take
+
+# Fields that may differ between the processes of one run.
+OF_ITS_MACHINE = (
+    *("data.dir", "data.prepared_dir", "data.workers", "data.mean_file"),
+    *("checkpoint.dir", "init_from"),
+)
 
 
 def train(
@@ -89,6 +97,7 @@ def _begin(
         stack.enter_context(folder.alone(workdir))
         folder.check_run(workdir, asked, from_here)
     distributed.wait_for_all("checked")
+    _check_same_in_all(given)
     rates = Rates(folder.checkpoints_of(workdir, asked))
     config = rates.as_begun(asked)
     checkpoints = stack.enter_context(
@@ -99,6 +108,7 @@ def _begin(
     accept = functools.partial(_check_listing, workdir, config, mesh, begins)
     dataset = prepare(config.data, accept=accept)
     distributed.wait_for_all("prepared")
+    dataset_info.check_same_in_all(dataset)
     if first:
         dataset_info.keep(workdir, dataset, config.data, begun=not begins)
 
@@ -117,6 +127,27 @@ def _begin(
             rates.write()
         folder.write_run(workdir, config)
     return run
+
+
+def _check_same_in_all(config: ConfigDict) -> None:
+    """Refuse another config or other packages than process 0's: nothing else would notice.
+
+    Raises:
+      ConfigError: what differs.
+    """
+    environment = folder.environment()
+    here = configs.flattened(config) | environment["packages"] | environment["jax_settings"]
+    first = json.loads(distributed.first_has(json.dumps(here).encode()))
+    differ = [
+        f"{name}: {first.get(name)!r}, here {here.get(name)!r}"
+        for name in sorted(here.keys() | first.keys())
+        if first.get(name) != here.get(name) and name not in OF_ITS_MACHINE
+    ]
+    if differ:
+        raise ConfigError(
+            f"process 0 of this run has another config or other packages ({'; '.join(differ)}): "
+            "start all processes with the same command and the same packages"
+        )
 
 
 def _check_before_preparation(config: ConfigDict, arch: Architecture) -> None:

@@ -19,6 +19,7 @@ from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import CheckpointError, DataError
 from alexnet_jax.net import architecture, resolving
 from alexnet_jax.run.folder import MEAN_FILE
+from alexnet_jax.system import distributed
 from alexnet_jax.system.atomic_file import atomic_file, write_atomic
 from alexnet_jax.system.json_text import parse_json
 
@@ -118,6 +119,24 @@ def keep(workdir: pathlib.Path, dataset: PreparedDataset, data: ConfigDict, *, b
     if mean is not None:
         with atomic_file(workdir / MEAN_FILE, DataError) as half, half.open("wb") as file:
             np.save(file, mean)
+
+
+def check_same_in_all(dataset: PreparedDataset) -> None:
+    """Refuse other images than those of process 0, which trains with them at the same time.
+
+    Raises:
+      DataError: classes, numbers or means of the images differ.
+    """
+    assert dataset.statistics is not None  # it has a train split
+    mean, splits = dataset.statistics.mean_image, ("train", "validation")
+    here = [list(dataset.class_names), *map(dataset.num_examples, splits)]
+    first = json.loads(distributed.first_has(json.dumps(here).encode()))
+    mean_of_first = np.frombuffer(distributed.first_has(mean.tobytes()), np.float32)
+    if here != first or np.abs(mean_of_first - mean.ravel()).max() > MEAN_TOLERANCE:
+        raise DataError(
+            f"{dataset.directory} holds other images than process 0 of this run has: give all "
+            "processes the same (data.dir), and delete this copy where it was made of others"
+        )
 
 
 def _other_images(workdir: pathlib.Path, other: str) -> DataError:

@@ -218,6 +218,15 @@ def first_says(flag: bool) -> bool:
     return bool(multihost_utils.broadcast_one_to_all(np.asarray(flag)))
 
 
+def first_has(data: bytes) -> bytes:
+    """Return the data of process 0 in all processes; they must be at the same step."""
+    if jax.process_count() == 1:
+        return data
+    length = int(multihost_utils.broadcast_one_to_all(np.int32(len(data))))
+    own = np.resize(np.frombuffer(data, np.uint8), length)  # the shape of process 0's
+    return np.asarray(multihost_utils.broadcast_one_to_all(own)).tobytes()
+
+
 def leave(code: int) -> NoReturn:
     """End this process; of several, without waiting for the others, which cannot go on."""
     if jax.distributed.is_initialized():

@@ -47,10 +47,11 @@ def alone(folder, name, devices, **changes):
     return json.loads(out.splitlines()[-1])
 
 
-def pair(folder, name, count=2, only=None, devices=1, **changes):
+def pair(folder, name, count=2, only=None, devices=1, later=(), **changes):
     """Start the processes of one run, with so many devices each, or only one of them.
 
-    `name` is the run's folder, or a tuple: that of each process.
+    `name` is the run's folder, or a tuple: that of each process; `later` are more flags of the
+    last process.
     """
     names = (name,) * count if isinstance(name, str) else name
     with socket.socket() as free:
@@ -63,6 +64,7 @@ def pair(folder, name, count=2, only=None, devices=1, **changes):
             f"--coordinator={coordinator}",
             f"--num_processes={count}",
             f"--process_id={number}",
+            *(later if number == count - 1 else ()),
         )
         for number in range(count)
         if only in (None, number)
@@ -186,6 +188,16 @@ def test_processes_that_never_come(folder, only):
     # Some of the time is the start of the program.
     assert_a_peer_is_blamed(process, within=TIMEOUT + 25)
     assert not (folder / "lonely").exists()
+
+
+@pytest.mark.slow
+def test_a_process_with_another_seed_is_refused(folder):
+    """It would train its column with other masks, and nothing would notice."""
+    first, second = pair(folder, "unlike", later=["--config.seed=5"])
+    code, said = ended(second)
+    refused = "process 0 of this run has another config or other packages (seed: 0, here 5): "
+    assert code == 2 and said.splitlines()[-1].startswith(f"error: {refused}"), said
+    assert_a_peer_is_blamed(first, within=TIMEOUT + 10)
 
 
 @pytest.mark.slow
