@@ -10,7 +10,7 @@ from absl import flags
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.run.restore import Restored, restore, split_cpu
-from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.atomic_file import make_folder, write_atomic
 from alexnet_jax.system.paths import user_path
 
 FOLDER = "analysis"
@@ -32,7 +32,7 @@ def output_folder(workdir: pathlib.Path, named: str = "") -> pathlib.Path:
     """
     folder = user_path(named) if named else workdir / FOLDER
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:

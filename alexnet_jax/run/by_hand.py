@@ -81,7 +81,6 @@ class Rates:
         Raises:
           CheckpointError: it cannot be written.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self.path, json.dumps(self.changes, indent=1) + "\n", CheckpointError)
 
     def at(self, step: int) -> dict | None:

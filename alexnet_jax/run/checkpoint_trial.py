@@ -9,6 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from alexnet_jax.errors import CheckpointError
+from alexnet_jax.system.atomic_file import make_folder
 
 _DETAILS = " See full TensorStore details:"  # then the reason is in the error's __cause__
 
@@ -34,7 +35,7 @@ def check_directory(directory: pathlib.Path) -> None:
     alone = ocp.options.MultiprocessingOptions(active_processes={0}, barrier_sync_key_prefix="try")
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
             checkpointer.save(folder / "0", args=ocp.args.PyTreeSave({"x": numbers}), force=True)
             if not np.array_equal(checkpointer.restore(folder / "0")["x"], numbers):

@@ -1,5 +1,6 @@
 """A run's folder: its config, its environment, and which run may continue in it."""
 
+import collections
 import contextlib
 import copy
 import fcntl
@@ -8,6 +9,7 @@ import os
 import pathlib
 import platform
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.errors import CheckpointError, ConfigError
 from alexnet_jax.run import by_hand
 from alexnet_jax.run import config as configs
-from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.atomic_file import make_folder, write_atomic
 from alexnet_jax.system.cores import cores
 from alexnet_jax.system.json_text import parse_json
 from alexnet_jax.system.paths import user_path
@@ -37,7 +39,7 @@ SETTINGS = (
     "jax_optimization_level",
     "jax_exec_time_optimization_effort",
 )
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "simplejpeg", "orbax-checkpoint")
 
 
 def check_run(workdir: pathlib.Path, config: ConfigDict, from_here: bool = False) -> None:
@@ -127,7 +129,7 @@ def other_machine(workdir: pathlib.Path) -> str | None:
     except (OSError, ValueError, AttributeError, TypeError):
         return None
     now = _what_bits_depend_on(environment())
-    names = ["jax", "jaxlib", "devices", "matmul_precision", "xla_flags", *SETTINGS]
+    names = [*PACKAGES[:-1], "devices", "matmul_precision", "xla_flags", *SETTINGS]  # not Orbax
     if jax.default_backend() == "cpu":
         names += ["cores", "vector_bits"]
     differ = [
@@ -144,11 +146,11 @@ def other_machine(workdir: pathlib.Path) -> str | None:
 
 
 def _what_bits_depend_on(environment: dict) -> dict:
-    """Return an environment with its versions and settings of JAX, and the kinds of its devices."""
-    settings = environment.get("jax_settings", {})
-    packages, devices = environment.get("packages", {}), environment.get("devices", [])
-    versions = {name: packages.get(name) for name in ("jax", "jaxlib")}
-    return {**environment, **settings, **versions, "devices": sorted(set(devices)) or None}
+    """Return an environment with its settings and versions, and how many devices of each kind."""
+    parts = environment.get("jax_settings", {}), environment.get("packages", {})
+    kinds = sorted(collections.Counter(environment.get("devices", [])).items())
+    devices = ", ".join(f"{count} {kind}" for kind, count in kinds) or None
+    return {**environment, **parts[0], **parts[1], "devices": devices}
 
 
 @contextlib.contextmanager
@@ -161,20 +163,24 @@ def alone(workdir: pathlib.Path) -> Iterator[None]:
       ConfigError: another process trains there, or the folder cannot be made.
     """
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        file = (workdir / LOCK_FILE).open("w")
+        make_folder(workdir)
+        file = (workdir / LOCK_FILE).open("ab+", buffering=0)
     except OSError as error:
         raise ConfigError(f"{workdir} cannot be written: {error}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(f" ({socket.gethostname()}:{os.getpid()})".encode())
         except BlockingIOError:
+            file.seek(0)
+            which = file.read().decode(errors="replace")
             raise ConfigError(
-                f"another process trains in {workdir}: wait for it or stop it, or give another "
-                "--workdir; the processes of one run need --distributed"
+                f"another process{which} trains in {workdir}: wait for it or stop it, or give "
+                "another --workdir; the processes of one run need --distributed"
             ) from None
         except OSError:
-            pass  # a disk without locks
+            pass  # a disk without locks, or a full one
         yield
 
 

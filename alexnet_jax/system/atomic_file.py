@@ -31,7 +31,7 @@ def atomic_file(path: pathlib.Path, error: type[UserError] = UserError) -> Itera
     """
     half = path.with_name(f".{path.name}.half-{socket.gethostname()}-{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _clear_abandoned(path)
         yield half
         sync_tree(half)
@@ -57,13 +57,26 @@ def check_writable(path: pathlib.Path, error: type[UserError] = UserError) -> No
       error: raised, with one line, if the system refuses, or if a folder is there.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as cause:
         raise error(f"{path} cannot be written: {cause}") from cause
+
+
+def make_folder(path: pathlib.Path) -> None:
+    """Make a folder and the missing ones above it; a power loss does not take them again.
+
+    Raises:
+      OSError: one cannot be made.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        with contextlib.suppress(PermissionError):  # of one that may be written, but not listed
+            sync(folder.parent)
 
 
 def sync(path: pathlib.Path) -> None:

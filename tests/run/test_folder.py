@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -81,7 +82,10 @@ def test_what_ended_before_its_first_step_binds_to_no_config(tmp_path, elsewhere
 
 
 def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
-    said = f"another process trains in {tmp_path}/run: wait for it or stop it"
+    here = socket.gethostname()
+    said = (
+        rf"another process \({here}:{os.getpid()}\) trains in {tmp_path}/run: wait for it or stop"
+    )
     with folder.alone(tmp_path / "run"):
         with pytest.raises(ConfigError, match=said), folder.alone(tmp_path / "run"):
             pass
@@ -94,6 +98,7 @@ def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
     command = [sys.executable, "-c", holder, str(tmp_path / "run")]
     with subprocess.Popen(command, cwd=tiny.REPOSITORY, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"in\n"
+        said = rf"another process \({here}:{process.pid}\) trains"
         with pytest.raises(ConfigError, match=said), folder.alone(tmp_path / "run"):
             pass
         process.kill()

@@ -124,3 +124,9 @@ def test_what_a_run_keeps_of_its_data_is_one_line_on_a_full_disk(tmp_path):
         with full_disk(), pytest.raises(UserError, match=said):
             dataset_info.write(tmp_path, known)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_folders_that_a_file_needs_survive_a_power_loss_too(tmp_path, monkeypatch):
+    synced = Synced(monkeypatch, tmp_path)
+    write_atomic(tmp_path / "runs" / "one" / "file", "text")
+    assert synced.lost(tmp_path) == []

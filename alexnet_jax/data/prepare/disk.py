@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from alexnet_jax.data.store.layout import bytes_per_image
 from alexnet_jax.errors import DataError
+from alexnet_jax.system.atomic_file import make_folder
 from alexnet_jax.system.lines import say
 
 _SPARE_BYTES = 64 << 20  # left free besides the estimate
@@ -41,7 +42,7 @@ def only_one(directory: pathlib.Path) -> Iterator[None]:
     """
     parent = directory.parent
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folder(parent)
         file = (parent / "prepare.lock").open("w")
     except OSError as error:
         raise DataError(os_error_line(error, directory)) from error
