@@ -66,6 +66,7 @@ COMMANDS = (
     of_run("figure4", "analysis.figure4", "--workdir={0}/run"),
     of_run("export", "export", "--workdir={0}/run --out={0}/net.jaxexport"),
     of_run("weights export", "weights", "export --workdir={0}/run --out={0}/a/net.safetensors"),
+    of_run("features", "analysis.features", "--workdir={0}/run --out={0}/features.npz"),
     of_run("explore", "analysis.explore", "--workdir={0}/run {0}/../images/val/ant/0.jpg"),
     Command("prepare", "data.prepare", prepare_flags),
     training("train 1x1", **on(1, 1)),

@@ -7,10 +7,10 @@ import sys
 
 from tests.support import tiny
 
-CALLS = "openat,write,writev,pwrite64,fsync,fdatasync,rename,renameat,renameat2"
+CALLS = "openat,write,writev,pwrite64,fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat"
 FILE = re.compile(r"\d+ +(fsync|fdatasync|write|writev|pwrite64)\(\d+<(.*?)>")
 NAMED = re.compile(r'\d+ +rename\w*\(.*?"(.*?)", .*?"(.*?)"')
-MADE = re.compile(r'\d+ +openat\(.*?"(.*?)", \S*(?:O_CREAT)')
+MADE = re.compile(r'\d+ +(?:openat\(.*?"(.*?)", \S*O_CREAT|mkdir\w*\(.*?"(.*?)"(?!.* EEXIST))')
 
 
 def run(trial, chosen: list) -> int:
@@ -51,7 +51,7 @@ def lost(trace: str, folder: pathlib.Path) -> tuple[set[str], set[str], int]:
             kind, path = call.groups()
             dirty.discard(path) if kind.startswith("f") else dirty.add(path)
         elif call := MADE.match(line):
-            dirty.add(str(pathlib.Path(call[1]).parent))
+            dirty.add(str(pathlib.Path(call[1] or call[2]).parent))
         elif call := NAMED.match(line):
             old, new = call.groups()
             moved = {p for p in dirty if p == old or p.startswith(f"{old}/")}
@@ -59,5 +59,5 @@ def lost(trace: str, folder: pathlib.Path) -> tuple[set[str], set[str], int]:
             dirty = (dirty - moved) | {new + p[len(old) :] for p in moved}
             dirty.add(str(pathlib.Path(new).parent))
             named += new.startswith(above)
-    here = {p for p in dirty if p.startswith(above) and pathlib.Path(p).exists()}
+    here = {p for p in dirty if f"{p}/".startswith(above) and pathlib.Path(p).exists()}
     return {p.removeprefix(above) for p in early}, {p.removeprefix(above) for p in here}, named
