@@ -213,6 +213,8 @@ class Checkpoints:
         sums = array_sums(state)
         if sums != meta["sums"][: len(sums)]:  # a NetState's leaves come first
             raise ValueError("its numbers have not the checksums that were saved with them")
+        if int(state.step) != step:
+            raise ValueError(f"it is a copy of the one of step {int(state.step)}")
         return state
 
     def _other_arrays(self, like: State, step: int) -> str:

@@ -37,7 +37,7 @@ HUSHED = ("absl", "asyncio")
 # What a disk or its owner refuses, whichever file it is about.
 REFUSED = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
-    *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE),
+    *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.EISDIR, errno.ENOTDIR),
 )
 
 

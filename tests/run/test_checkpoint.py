@@ -381,6 +381,13 @@ def test_damaged_metadata_lead_to_the_checkpoint_before(two, tmp_path, changes):
         assert same(restore(tmp_path / "run"), state_at(1))
 
 
+def test_a_copy_of_another_step_is_not_taken_for_the_latest(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    shutil.copytree(two / "checkpoints" / "1", tmp_path / "run" / "checkpoints" / "7")
+    with pytest.warns(UserWarning, match="7 cannot be read and is not used: it is a copy of .* 1$"):
+        assert same(restore(tmp_path / "run"), state_at(2))
+
+
 @pytest.mark.parametrize("text", ['{"top1_error": 0.001}', "", '{"top1_err', "[1]", '"x"'])
 def test_the_best_is_that_of_the_metrics_under_the_checksum(two, tmp_path, text):
     """And a reader, who finds it too, changes nothing."""

@@ -111,7 +111,9 @@ def test_a_name_cannot_steer_the_terminal_nor_fill_it(capsys):
     assert line.endswith("fff; advice\n") and len(line) < 4100
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EISDIR]
+)
 def test_what_a_disk_refuses_is_one_line_with_the_file(number, capsys):
     def main(_):
         raise OSError(number, os.strerror(number), "/runs/a/metrics.jsonl")
