@@ -22,6 +22,7 @@ from alexnet_jax.data.sources.source import Item, Split
 from alexnet_jax.errors import DataError
 
 NO_FILE = -1
+_MOST_PADDING = 1 << 20  # bytes of zeros at the end of an archive; tar writes 10 KB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +201,9 @@ def members(path: pathlib.Path, offset: int = 0, size: int | None = None) -> Ite
                 zeros = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
                 if not zeros or tar.offset + tarfile.BLOCKSIZE > end:
                     raise tarfile.ReadError("unexpected end of data")
+                if end - tar.offset > _MOST_PADDING:  # a download that was not finished
+                    size = end - offset
+                    raise tarfile.ReadError(f"zeros from byte {tar.offset - offset} of {size} on")
     except Exception as error:  # of damaged headers tarfile raises many kinds, also MemoryError
         raise DataError(
             f"{path} cannot be read as an uncompressed tar archive ({error}); download it again, "

@@ -227,6 +227,11 @@ def compressed(source):
     (source / "ILSVRC2012_img_val.tar").write_bytes(official.tar(images, "w:gz"))
 
 
+def validation_zeros(source):
+    archive = source / "ILSVRC2012_img_val.tar"  # as a download leaves it that reserves its space
+    archive.write_bytes(archive.read_bytes()[:5120] + bytes(1 << 21))
+
+
 def strange_name(source):
     images = official.train_images()
     tars = {f"{wnid}.tar": official.tar(i) for wnid, i in images.items()}
@@ -267,6 +272,10 @@ def class_unknown(source):
         (one_class_compressed, "img_train.tar cannot be read as an uncompressed tar archive"),
         (validation_cut_short, "img_val.tar cannot be read .*unexpected end of data"),
         (validation_cut_between, "img_val.tar cannot be read .*unexpected end of data"),
+        (
+            validation_zeros,
+            r"img_val.tar cannot .*zeros from byte \d+ of 2102272 on.*download it again",
+        ),
         (compressed, "img_val.tar cannot be read as an uncompressed tar archive"),
         (strange_name, "expected classes named n<8 digits> in .*train.tar, but found 'cats'"),
         (class_missing, "of validation is of class n02119789, which train does not have"),
