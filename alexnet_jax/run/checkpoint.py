@@ -4,6 +4,7 @@ The latest two and the best are kept; the others are deleted.
 """
 
 import errno
+import logging
 import os
 import pathlib
 import re
@@ -72,7 +73,12 @@ class Checkpoints:
             )
             check_directory(self.directory)
             checkpoint_metadata.repair_metrics(self.directory)
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+        logger = logging.getLogger("absl")
+        logger.addFilter(_no_news)
+        try:
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
+        finally:
+            logger.removeFilter(_no_news)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -268,3 +274,8 @@ def _not_written(directory: pathlib.Path, step: int | None, error: Exception) ->
     full = any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT))
     advice = "free some space" if full else "fix that"
     return f"{what} could not be written to {directory}: {said}; {advice} and run again"
+
+
+def _no_news(record: logging.LogRecord) -> bool:
+    """Whether to log a record: not Orbax's warning that read_only is read-only."""
+    return not str(record.msg).startswith("Given directory is read only")
