@@ -84,7 +84,10 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_) -> None:
-        self._manager.close()
+        try:
+            self._manager.close()
+        except (OSError, ValueError) as error:  # of a save that has begun
+            raise CheckpointError(_not_written(self.directory, self._writing, error)) from error
 
     def steps(self) -> list[int]:
         """Return the steps of the finished checkpoints, oldest first."""

@@ -54,4 +54,4 @@ def reason_of(error: Exception) -> str:
     text = " ".join(str(error).split())
     if _DETAILS in text:
         text = " ".join(str(error.__cause__ or text.partition(_DETAILS)[0]).split())
-    return text.partition(" [tensorstore_spec")[0][:500]
+    return text.partition(" [tensorstore_spec")[0]

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import tensorstore
 
-from alexnet_jax.errors import CheckpointError
+from alexnet_jax.errors import CheckpointError, TrainingError
 from alexnet_jax.net import resolving
 from alexnet_jax.run import checkpoint
 from alexnet_jax.run.checkpoint import Checkpoints, array_sums
@@ -348,12 +348,29 @@ def test_a_full_disk_names_the_checkpoint_whose_write_failed(two, tmp_path):
     )
 
 
+def test_a_write_that_fails_while_the_run_ends_names_its_checkpoint(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def run() -> None:
+        with Checkpoints(tmp_path / "run") as checkpoints:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+            checkpoints.save(state_at(3))
+            raise TrainingError("of the log, on the same disk")
+
+    try:
+        with pytest.raises(CheckpointError, match=r"^checkpoint 3 could not be written"):
+            run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 @pytest.mark.parametrize(
     ("number", "advice"),
     [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EROFS, "fix")],
 )
 def test_space_is_advised_where_space_lacks(number, advice):
-    error = OSError(number, os.strerror(number))
+    error = OSError(number, f"{'/a/long/path' * 99}: {os.strerror(number)}")
     said = checkpoint._not_written(pathlib.Path("run"), 3, error)
     assert os.strerror(number) in said and advice in said
 
