@@ -25,7 +25,7 @@ import safetensors
 from alexnet_jax.config_fields import Data
 from alexnet_jax.errors import UserError, WeightsError
 from alexnet_jax.run.config import renamed
-from alexnet_jax.weights import caffe, naming, numpy_files
+from alexnet_jax.weights import caffe, naming, numpy_files, pytorch_file
 from alexnet_jax.weights.container import Weights, checked
 from alexnet_jax.weights.layout import Tensors
 from alexnet_jax.weights.naming import TORCHVISION
@@ -168,52 +168,10 @@ def _safetensors(path: pathlib.Path) -> Weights:
 
 
 def _pytorch(path: pathlib.Path) -> Weights:
-    try:
-        import torch
-    except ImportError:
-        raise WeightsError(
-            f"{path} needs PyTorch to be read: pip install torch, or where it is installed "
-            "save the state dict with safetensors.torch.save_file"
-        ) from None
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            parts = archive.infolist()
-            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
-                raise ValueError("it is compressed, which torch.save never does")
-            if sum(part.file_size for part in parts) > path.stat().st_size:
-                raise ValueError("its parts overlap, which those of torch.save never do")
-            # PyTorch does not compare them; it can be told to write none, and then all are 0.
-            if any(part.CRC for part in parts) and (damaged := archive.testzip()):
-                raise ValueError(f"{damaged} has not the checksum that was saved with it")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise ValueError(
-                f"it holds a {asked[1]}, and only tensors are loaded: where it was made, save the "
-                "state dict alone, torch.save(model.state_dict(), 'weights.pth')"
-            ) from error
-        if "weights_only" in str(error):  # PyTorch advises to run what the file says
-            raise ValueError(
-                "it is a pickle of other things than PyTorch's tensors: save arrays with np.savez, "
-                "tensors with torch.save(model.state_dict(), 'weights.pth')"
-            ) from error
-        raise
-
-    def array(name: str, value: Any) -> np.ndarray:
-        plain = value.layout is torch.strided and not (value.is_quantized or value.is_nested)
-        if not plain or value.is_complex() or value.is_meta:
-            raise ValueError(
-                f"{name} is quantized, sparse, complex or without numbers: save it again as a "
-                "plain tensor of floats"
-            )
-        if value.numel() * 4 > numpy_files.MOST_BYTES:
-            raise ValueError(f"{name} has {value.numel()} numbers, more than any AlexNet")
-        return (value.detach().float() if value.is_floating_point() else value).numpy()
-
+    content = pytorch_file.load(path)
     if not isinstance(content, dict):
         raise _unknown(path, ["no state dict"])
-    return _named(path, content, {}, torch.is_tensor, array)
+    return _named(path, content, {}, pytorch_file.is_tensor, pytorch_file.array)
 
 
 def _named(

@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -130,6 +131,36 @@ def test_a_flipped_bit_is_found_by_the_checksum_where_one_was_saved(tmp_path):
     path.write_bytes(data)
     with pytest.raises(WeightsError, match=r"/data/\d+ has not the checksum that was saved"):
         files.read(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_key_of_tuples_that_would_take_for_ever_to_hash_is_refused(zipped, tmp_path):
+    key = ()
+    for _ in range(60):
+        key = (key, key)  # 2^60 parts, all of them one of 60 objects
+    nested = b"\x80\x02}(" + pickle.dumps(key, 2)[2:-1] + b"K\0u."  # {key: 0}
+    path = tmp_path / "a.pth"
+    torch.save({}, path, _use_new_zipfile_serialization=zipped)
+    if zipped:
+        with zipfile.ZipFile(path) as archive:
+            content = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in content.items():
+                archive.writestr(name, nested if name.endswith("data.pkl") else data)
+    else:
+        path.write_bytes(path.read_bytes().replace(pickle.dumps({}, 2), nested))
+    with pytest.raises(WeightsError, match="its pickle nests tuples"):
+        files.read(path)
+
+
+def test_a_checkpoint_of_training_with_tuples_in_several_places_is_read(tmp_path):
+    state = owt_pair()[1].state_dict()
+    betas, size = (0.9, 0.999), (3, (1, 2))
+    groups = [{"betas": betas, "size": size, "tuple": ((betas, size),)} for _ in range(50)]
+    torch.save({"state_dict": state, "optimizer": groups}, tmp_path / "checkpoint.pth")
+    torch.save(state, tmp_path / "alone.pth")
+    alone = files.read(tmp_path / "alone.pth").tensors
+    same(files.read(tmp_path / "checkpoint.pth").tensors, alone)
 
 
 @pytest.mark.parametrize("change", [torch.conj, lambda x: x.to("meta"), lambda x: x.to_sparse()])
