@@ -3,9 +3,7 @@
 The latest two and the best are kept; the others are deleted.
 """
 
-import errno
 import logging
-import os
 import pathlib
 import re
 import warnings
@@ -21,7 +19,7 @@ from alexnet_jax.errors import CheckpointError
 from alexnet_jax.run import checkpoint_metadata
 from alexnet_jax.run.checkpoint_trial import check_directory, reason_of
 from alexnet_jax.step.state import NetState, State, TrainState
-from alexnet_jax.system.atomic_file import sync, sync_tree
+from alexnet_jax.system.atomic_file import remedy, sync, sync_tree
 from alexnet_jax.system.paths import user_path
 
 LATEST = 2
@@ -274,9 +272,7 @@ def _described(tree) -> dict[str, str]:
 def _not_written(directory: pathlib.Path, step: int | None, error: Exception) -> str:
     what = "the checkpoint" if step is None else f"checkpoint {step}"
     said = reason_of(error)
-    full = any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT))
-    advice = "free some space" if full else "fix that"
-    return f"{what} could not be written to {directory}: {said}; {advice} and run again"
+    return f"{what} could not be written to {directory}: {said}; {remedy(said)}"
 
 
 def _no_news(record: logging.LogRecord) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from alexnet_jax.errors import CheckpointError
-from alexnet_jax.system.atomic_file import make_folder
+from alexnet_jax.system.atomic_file import make_folder, remedy
 
 _DETAILS = " See full TensorStore details:"  # then the reason is in the error's __cause__
 
@@ -43,7 +43,8 @@ def check_directory(directory: pathlib.Path) -> None:
     except Exception as error:  # whatever a strange path or disk leads to
         raise CheckpointError(
             f"checkpoints cannot be in {directory}: a small one that was written there could not "
-            f"be read back ({reason_of(error)}); choose another --workdir or checkpoint.dir"
+            f"be read back ({reason_of(error)}); {remedy(reason_of(error))}, or choose another "
+            "--workdir or checkpoint.dir"
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

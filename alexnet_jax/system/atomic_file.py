@@ -38,7 +38,7 @@ def atomic_file(path: pathlib.Path, error: type[UserError] = UserError) -> Itera
         half.replace(path)
         sync(path.parent)
     except OSError as cause:
-        raise error(f"{path} could not be written: {cause}") from cause
+        raise error(f"{path} could not be written: {cause}; {remedy(cause)}") from cause
     finally:
         _remove(half)
 
@@ -63,7 +63,13 @@ def check_writable(path: pathlib.Path, error: type[UserError] = UserError) -> No
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as cause:
-        raise error(f"{path} cannot be written: {cause}") from cause
+        raise error(f"{path} cannot be written: {cause}; {remedy(cause)}") from cause
+
+
+def remedy(cause: object) -> str:
+    """Return what a user can do who could not write, by the system's error or what it says."""
+    full = any(os.strerror(number) in str(cause) for number in (errno.ENOSPC, errno.EDQUOT))
+    return "free some space and run again" if full else "fix that and run again"
 
 
 def make_folder(path: pathlib.Path) -> None:

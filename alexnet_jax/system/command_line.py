@@ -21,6 +21,7 @@ from ml_collections import config_flags
 
 from alexnet_jax.errors import UserError
 from alexnet_jax.system import compilation_cache, distributed, recipes, sharding
+from alexnet_jax.system.atomic_file import remedy
 from alexnet_jax.system.interrupt import Stopped, stop_at_once
 from alexnet_jax.system.lines import say
 
@@ -114,7 +115,7 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
     except OSError as error:
         if error.filename and error.errno in REFUSED:
             file = os.fsdecode(error.filename)
-            distributed.leave(_print_error(f"{file}: {error.strerror}; fix that and run again"))
+            distributed.leave(_print_error(f"{file}: {error.strerror}; {remedy(error)}"))
         if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT) or error.filename:
             raise
         devnull = os.open(os.devnull, os.O_WRONLY)  # for what is still to flush
@@ -123,7 +124,7 @@ def _guarded(main: Callable[[list[str]], Any], argv: list[str]) -> Any:
             os.dup2(devnull, sys.stderr.fileno())
             distributed.leave(128 + signal.SIGPIPE)
         distributed.leave(
-            _print_error(f"stdout cannot be written: {error.strerror}; free the disk")
+            _print_error(f"stdout cannot be written: {error.strerror}; {remedy(error)}")
         )
     except jax.errors.JaxRuntimeError as error:
         if (line := _of_the_device(str(error))) is None:

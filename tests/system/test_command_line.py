@@ -112,7 +112,7 @@ def test_a_name_cannot_steer_the_terminal_nor_fill_it(capsys):
 
 
 @pytest.mark.parametrize(
-    "number", [errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EISDIR]
+    "number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EISDIR]
 )
 def test_what_a_disk_refuses_is_one_line_with_the_file(number, capsys):
     def main(_):
@@ -120,7 +120,8 @@ def test_what_a_disk_refuses_is_one_line_with_the_file(number, capsys):
 
     with pytest.raises(SystemExit) as ended:
         command_line._guarded(main, [])
-    line = f"error: /runs/a/metrics.jsonl: {os.strerror(number)}; fix that and run again\n"
+    advice = "free some space" if number in (errno.ENOSPC, errno.EDQUOT) else "fix that"
+    line = f"error: /runs/a/metrics.jsonl: {os.strerror(number)}; {advice} and run again\n"
     assert ended.value.code == 2 and capsys.readouterr().err == line
 
 

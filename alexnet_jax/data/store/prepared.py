@@ -55,6 +55,8 @@ class PreparedDataset:
             self.name: str = builder.info.full_name
             features = builder.info.features
             self.class_names: tuple[str, ...] = tuple(features["label"].names)
+            if not (self.directory / "label.labels.txt").read_text().strip():
+                raise ValueError("label.labels.txt is empty")  # for TFDS the names are 0, 1, 2
             self.size: int = features["image"].shape[0]
             self.is_jpeg = isinstance(features["image"], tfds.features.Image)
             # The records as they are: `_parse` takes a third of the time of TFDS's own parsing.

@@ -478,6 +478,7 @@ def test_damaged_copy_is_named(tmp_path, source):
     said = f"^{directory} is no prepared dataset [^\n]*; delete it and prepare again$"
     for name, texts in {
         "features.json": ["{"],
+        "label.labels.txt": ["", "\n"],
         "classes.json": ["5", "{}", "[5]", '[{"words": "ant"}]', "[" * 9000, "\0"],
         "skipped.json": ["null", "[5]", '[{"split": "train"}]'],
         "odd.json": ["[]", '{"train": 5}', '{"train": {"CMYK": 5}}'],
