@@ -53,6 +53,8 @@ def read_npz(path: pathlib.Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as file:
         if (size := sum(part.file_size for part in file.infolist())) > MOST_BYTES:
             raise ValueError(f"it unpacks to {size} bytes, more than any AlexNet")
+        if any(part.flag_bits & 1 for part in file.infolist()):
+            raise ValueError("it is encrypted: unpack it, and save it again with np.savez")
         return {part.filename.removesuffix(".npy"): _read(file, part) for part in file.infolist()}
 
 

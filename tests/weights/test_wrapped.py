@@ -226,6 +226,14 @@ def test_a_pickle_is_bounded_before_it_is_run(tmp_path):
     refused(tmp_path, pickled({"conv1": [deep] * 20_000}), "more than 10000 steps")
 
 
+def test_an_encrypted_archive_says_what_to_do(tmp_path):
+    file = io.BytesIO()
+    np.savez(file, conv1=np.ones(3, np.float32))
+    data = bytearray(file.getvalue())
+    data[data.index(b"PK\1\2") + 8] |= 1  # of the directory's entry
+    refused(tmp_path, bytes(data), "it is encrypted: unpack it, and save it again")
+
+
 @pytest.mark.parametrize("dtype", ["<f4", "|b1", "<f8"])
 def test_an_archive_that_unpacks_to_gigabytes_is_refused(dtype, tmp_path):
     path = tmp_path / "weights"
