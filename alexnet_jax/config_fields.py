@@ -50,9 +50,13 @@ class Data:
         "val/<class>/<file>.",
         effect={"data.builder": ("ilsvrc", "image_folder", "cifar10", "tiny_imagenet")},
         resume=True,
+        per_process=True,
     )
     prepared_dir: str = field(
-        "", "Folder of the prepared copy; empty: ~/tensorflow_datasets.", resume=True
+        "",
+        "Folder of the prepared copy; empty: ~/tensorflow_datasets.",
+        resume=True,
+        per_process=True,
     )
     size: int = field(
         256,
@@ -99,6 +103,7 @@ class Data:
         "Threads that read and decode; 0: one for each core, at most 16 except in preparation.",
         bound=at_least(0),
         resume=True,
+        per_process=True,
     )
     resident: str = field(
         "auto",
@@ -123,6 +128,7 @@ class Data:
         "",
         "An .npy file of (size, size, 3), RGB 0-255, such as Caffe's mean image.",
         effect={"data.mean": ("file", "centre_file")},
+        per_process=True,
     )
     divide_by: tuple = field(
         (1.0, 1.0, 1.0),
@@ -309,7 +315,9 @@ class Checkpoint:
     """The saved states from which a run can continue."""
 
     dir: str = field(
-        "", "Their folder; empty: checkpoints/ in --workdir. Several machines must share it."
+        "",
+        "Their folder; empty: checkpoints/ in --workdir. Several machines must share it.",
+        per_process=True,
     )
     every_steps: int = field(
         2000,
@@ -379,6 +387,7 @@ class Config:
         "Folder of another run, or a file of weights: the run begins with its parameters (paper 6: "
         "pretraining). A run that is continued ignores it.",
         resume=True,
+        per_process=True,
     )
     init_layers: tuple = field(
         (), "The layers to take from init_from; empty: all of them.", resume=True

@@ -55,6 +55,7 @@ class Field(NamedTuple):
     bound: Bound | None
     effects: tuple[tuple[str, tuple], ...]
     resume: bool | Condition
+    per_process: bool
     before: Any
 
 
@@ -66,6 +67,7 @@ def field(
     bound: Bound | None = None,
     effect: Condition | None = None,
     resume: bool | Condition = False,
+    per_process: bool = False,
     before: Any = ABSENT,
     name: str = "",
 ) -> Any:
@@ -83,6 +85,8 @@ def field(
       effect: it has an effect only where these other fields have these values.
       resume: whether a resumed run may change it, because it decides where and how a run computes,
         and not what. A condition: only where that holds.
+      per_process: whether each process of a run may have its own value, because it says where
+        something is on its machine, or how much of it to use.
       before: only for a field that was added after runs had been made: the value that does what
         versions without the field did. The hash of a config leaves out a field with this value.
       name: its name in the config, where that differs from the dataclass's.
@@ -93,6 +97,7 @@ def field(
         "bound": bound,
         "effect": effect or {},
         "resume": resume,
+        "per_process": per_process,
         "before": before,
         "name": name,
     }
@@ -147,6 +152,7 @@ def fields(
             bound=metadata["bound"],
             effects=all_effects,
             resume=may_change,
+            per_process=metadata["per_process"],
             before=metadata["before"],
         )
 

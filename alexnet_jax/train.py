@@ -28,12 +28,6 @@ from alexnet_jax.training_loop import training_loop
 from alexnet_jax.training_run import TrainingRun
 from alexnet_jax.weights.init_from import check_fits, layers_to_take
 
-# Fields that may differ between the processes of one run.
-OF_ITS_MACHINE = (
-    *("data.dir", "data.prepared_dir", "data.workers", "data.mean_file"),
-    *("checkpoint.dir", "init_from"),
-)
-
 
 def train(
     config: ConfigDict,
@@ -138,10 +132,11 @@ def _check_same_in_all(config: ConfigDict) -> None:
     environment = folder.environment()
     here = configs.flattened(config) | environment["packages"] | environment["jax_settings"]
     first = json.loads(distributed.first_has(json.dumps(here).encode()))
+    may_differ = {name for name, field in configs.all_fields().items() if field.per_process}
     differ = [
         f"{name}: {first.get(name)!r}, here {here.get(name)!r}"
-        for name in sorted(here.keys() | first.keys())
-        if first.get(name) != here.get(name) and name not in OF_ITS_MACHINE
+        for name in sorted((here.keys() | first.keys()) - may_differ)
+        if first.get(name) != here.get(name)
     ]
     if differ:
         raise ConfigError(
