@@ -128,7 +128,7 @@ def check_same_in_all(dataset: PreparedDataset) -> None:
       DataError: classes, numbers or means of the images differ.
     """
     assert dataset.statistics is not None  # it has a train split
-    mean, splits = dataset.statistics.mean_image, ("train", "validation")
+    mean, splits = np.float32(dataset.statistics.mean_image), ("train", "validation")
     here = [list(dataset.class_names), *map(dataset.num_examples, splits)]
     first = json.loads(distributed.first_has(json.dumps(here).encode()))
     mean_of_first = np.frombuffer(distributed.first_has(mean.tobytes()), np.float32)

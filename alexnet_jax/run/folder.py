@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.errors import CheckpointError, ConfigError
 from alexnet_jax.run import by_hand
 from alexnet_jax.run import config as configs
-from alexnet_jax.system.atomic_file import make_folder, write_atomic
+from alexnet_jax.system.atomic_file import make_folder, remedy, write_atomic
 from alexnet_jax.system.cores import cores
 from alexnet_jax.system.json_text import parse_json
 from alexnet_jax.system.paths import user_path
@@ -39,7 +39,8 @@ SETTINGS = (
     "jax_optimization_level",
     "jax_exec_time_optimization_effort",
 )
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "simplejpeg", "orbax-checkpoint")
+COMPUTING = ("jax", "jaxlib", "flax", "optax", "numpy", "simplejpeg")  # bits depend on them
+PACKAGES = (*COMPUTING, "orbax-checkpoint")
 
 
 def check_run(workdir: pathlib.Path, config: ConfigDict, from_here: bool = False) -> None:
@@ -129,7 +130,7 @@ def other_machine(workdir: pathlib.Path) -> str | None:
     except (OSError, ValueError, AttributeError, TypeError):
         return None
     now = _what_bits_depend_on(environment())
-    names = [*PACKAGES[:-1], "devices", "matmul_precision", "xla_flags", *SETTINGS]  # not Orbax
+    names = [*COMPUTING, "devices", "matmul_precision", "xla_flags", *SETTINGS]
     if jax.default_backend() == "cpu":
         names += ["cores", "vector_bits"]
     differ = [
@@ -166,7 +167,7 @@ def alone(workdir: pathlib.Path) -> Iterator[None]:
         make_folder(workdir)
         file = (workdir / LOCK_FILE).open("ab+", buffering=0)
     except OSError as error:
-        raise ConfigError(f"{workdir} cannot be written: {error}") from error
+        raise ConfigError(f"{workdir} cannot be written: {error}; {remedy(error)}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
