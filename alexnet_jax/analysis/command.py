@@ -10,7 +10,7 @@ from absl import flags
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.run.restore import Restored, restore, split_cpu
-from alexnet_jax.system.atomic_file import make_folder, remedy, write_atomic
+from alexnet_jax.system.atomic_file import make_folder, unwritable, write_atomic
 from alexnet_jax.system.paths import user_path
 
 FOLDER = "analysis"
@@ -36,7 +36,7 @@ def output_folder(workdir: pathlib.Path, named: str = "") -> pathlib.Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be written: {error}; {remedy(error)}") from error
+        raise ConfigError(unwritable(folder, error)) from error
 
 
 def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.errors import CheckpointError, ConfigError
 from alexnet_jax.run import by_hand
 from alexnet_jax.run import config as configs
-from alexnet_jax.system.atomic_file import make_folder, remedy, write_atomic
+from alexnet_jax.system.atomic_file import make_folder, unwritable, write_atomic
 from alexnet_jax.system.cores import cores
 from alexnet_jax.system.json_text import parse_json
 from alexnet_jax.system.paths import user_path
@@ -167,7 +167,7 @@ def alone(workdir: pathlib.Path) -> Iterator[None]:
         make_folder(workdir)
         file = (workdir / LOCK_FILE).open("ab+", buffering=0)
     except OSError as error:
-        raise ConfigError(f"{workdir} cannot be written: {error}; {remedy(error)}") from error
+        raise ConfigError(unwritable(workdir, error)) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

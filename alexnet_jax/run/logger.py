@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alexnet_jax.errors import TrainingError
 from alexnet_jax.run.metrics_file import parse
-from alexnet_jax.system.atomic_file import atomic_file, remedy, sync, write_atomic
+from alexnet_jax.system.atomic_file import atomic_file, sync, unwritable, write_atomic
 from alexnet_jax.system.lines import one_line
 from alexnet_jax.system.progress import duration
 
@@ -187,6 +187,5 @@ def _written(path: pathlib.Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise TrainingError(
-            f"{path} could not be written: {error}; {remedy(error)}: the same command goes on from "
-            "the last checkpoint"
+            f"{unwritable(path, error)}: the same command goes on from the last checkpoint"
         ) from error

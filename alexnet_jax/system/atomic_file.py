@@ -38,7 +38,7 @@ def atomic_file(path: pathlib.Path, error: type[UserError] = UserError) -> Itera
         half.replace(path)
         sync(path.parent)
     except OSError as cause:
-        raise error(f"{path} could not be written: {cause}; {remedy(cause)}") from cause
+        raise error(unwritable(path, cause)) from cause
     finally:
         _remove(half)
 
@@ -63,7 +63,17 @@ def check_writable(path: pathlib.Path, error: type[UserError] = UserError) -> No
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as cause:
-        raise error(f"{path} cannot be written: {cause}; {remedy(cause)}") from cause
+        raise error(unwritable(path, cause)) from cause
+
+
+def unwritable(path: pathlib.Path, cause: OSError) -> str:
+    """Return in one line that `path` could not be written, why, and what to do."""
+    reason = cause.strerror or str(cause)
+    if cause.filename:
+        refused = pathlib.Path(os.fsdecode(cause.filename))
+        if not {refused, refused.parent} & {path, path.parent}:
+            reason += f": {refused}"
+    return f"{path} could not be written: {reason}; {remedy(cause)}"
 
 
 def remedy(cause: object) -> str:

@@ -79,7 +79,7 @@ def test_an_export_that_cannot_be_written_is_known_before_the_work(folder, out, 
     (folder / "images.jaxexport").mkdir(exist_ok=True)
     monkeypatch.setattr("alexnet_jax.run.restore.restore", None)  # a call would fail
     flags = [f"--workdir={folder / 'net'}", f"--out={folder / out}"]
-    commands.assert_refused("cannot be written: ", "export", *flags)
+    commands.assert_refused("could not be written: ", "export", *flags)
 
 
 @pytest.mark.parametrize(

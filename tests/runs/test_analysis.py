@@ -244,7 +244,8 @@ def test_images_that_are_not_there(asked):
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / command.FOLDER).write_text("in the way")
-    with pytest.raises(ConfigError, match=r"analysis cannot be written \(File exists\)"):
+    said = "analysis could not be written: File exists; fix that and run again$"
+    with pytest.raises(ConfigError, match=said):
         command.output_folder(tmp_path)
 
 

@@ -104,7 +104,7 @@ def test_a_disk_that_is_full_in_the_end_takes_no_result_away(folder, tmp_path, m
     monkeypatch.setattr(predictions, "np", types.SimpleNamespace(asarray=np.asarray, savez=savez))
     flags = [f"--workdir={folder / 'a'}", f"--out={tmp_path / 'a.npz'}"]
     found = commands.run("evaluate", *flags)
-    assert found.code == 2 and "a.npz could not be written: [Errno 28]" in found.err
+    assert found.code == 2 and "a.npz could not be written: No space left" in found.err
     *table, last = found.out.splitlines()
     assert len(table) == 2 and json.loads(last)["images"] == tiny.VALIDATION
     assert not list(tmp_path.iterdir())
@@ -191,7 +191,7 @@ def test_other_images_are_asked_for_only_where_the_runs_own_are_gone(net, tmp_pa
             "--predictions runs no net, so it takes no --views, --out",
         ),
         # Before the nets are looked at, since an evaluation may take hours.
-        (["--workdir=nowhere", "--out={a}"], "/a cannot be written: it is a folder"),
+        (["--workdir=nowhere", "--out={a}"], "/a could not be written: it is a folder"),
         (["--workdir={other}"], "does not know 1, the first 'bee' (its 3 are 'ant', 'dog', 'cow')"),
     ],
 )

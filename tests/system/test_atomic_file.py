@@ -15,7 +15,7 @@ import pytest
 from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import DataError, UserError
 from alexnet_jax.run import dataset_info
-from alexnet_jax.system.atomic_file import atomic_file, check_writable, write_atomic
+from alexnet_jax.system.atomic_file import atomic_file, check_writable, unwritable, write_atomic
 from tests.support.power import Synced
 
 
@@ -97,11 +97,29 @@ def test_what_cannot_be_written_is_known_before_the_work(tmp_path):
     (tmp_path / "new" / "file").touch()
     check_writable(tmp_path / "new" / "file")  # it will be replaced
     for name, said in (
-        ("new", "new cannot be written: it is a folder"),
-        ("new/file/x", "x cannot"),
+        ("new", "new could not be written: it is a folder"),
+        ("new/file/x", "x could not be written: (Not a directory|File exists)"),
     ):
         with pytest.raises(DataError, match=said):
             check_writable(tmp_path / name, DataError)
+
+
+@pytest.mark.parametrize(
+    ("refused", "reason"),
+    [
+        ("run/a.png", "Permission denied"),
+        ("run/.a.png.half-host-7", "Permission denied"),
+        ("run", "Permission denied"),
+        ("", "Permission denied"),
+        ("run/a.png/part", "Permission denied"),
+        ("above", "Permission denied: above"),
+        ("run/a.png/part/file", "Permission denied: run/a.png/part/file"),
+    ],
+)
+def test_a_line_names_the_file_once_and_another_that_is_in_the_way(refused, reason):
+    cause = OSError(errno.EACCES, "Permission denied", refused or None)
+    line = unwritable(pathlib.Path("run/a.png"), cause)
+    assert line == f"run/a.png could not be written: {reason}; fix that and run again"
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from alexnet_jax.data.store.layout import bytes_per_image
 from alexnet_jax.errors import DataError
-from alexnet_jax.system.atomic_file import make_folder
+from alexnet_jax.system.atomic_file import make_folder, unwritable
 from alexnet_jax.system.lines import say
 
 _SPARE_BYTES = 64 << 20  # left free besides the estimate
@@ -99,7 +99,7 @@ def os_error_line(error: OSError, directory: pathlib.Path) -> str:
             f"the disk of {directory} {what}; make room, and the same command goes on, or set "
             "data.prepared_dir to another disk"
         )
-    return f"{directory} could not be written ({error}); fix that or set data.prepared_dir"
+    return f"{unwritable(directory, error)}, or set data.prepared_dir to another folder"
 
 
 def _existing(path: pathlib.Path) -> pathlib.Path:
