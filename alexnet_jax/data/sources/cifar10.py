@@ -85,7 +85,7 @@ def cifar10_source(root: pathlib.Path) -> Source:
     form, where = found
     files = _from_folder(where, form) if where.is_dir() else _from_archive(where, form)
     read = _binary if form.ending else _pickled
-    splits, listed = {}, []
+    splits = {}
     for split, names in _BATCHES.items():
         there = [name for name in names if name in files]
         if not there:
@@ -100,9 +100,8 @@ def cifar10_source(root: pathlib.Path) -> Source:
         splits[split] = Split(
             len(items), functools.partial(_item, items), [item[1] for item in items]
         )
-        listed += [(split, name, label) for name, label, _ in items]
     notes = note_if_a_part("CIFAR-10", where, splits, COUNTS)
-    return Source(CLASS_NAMES, splits, listing_digest([*CLASS_NAMES, *listed]), notes=notes)
+    return Source(CLASS_NAMES, splits, listing_digest(CLASS_NAMES, splits), notes=notes)
 
 
 def _find(root: pathlib.Path) -> tuple[_Form, pathlib.Path] | None:

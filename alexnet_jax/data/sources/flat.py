@@ -78,16 +78,15 @@ def flat_source(files: dict[str, list[pathlib.Path]], only: str | None = None) -
     wnids = {split: [_wnid(name, folder) for name, _ in pairs] for split, pairs in listed.items()}
     class_names = tuple(sorted({wnid for of_split in wnids.values() for wnid in of_split}))
     label = {wnid: number for number, wnid in enumerate(class_names)}
-    splits, parts = {}, []
+    splits = {}
     for split, pairs in listed.items():
         labels = [label[wnid] for wnid in wnids[split]]
         names = [official_name(n, w) for (n, _), w in zip(pairs, wnids[split], strict=True)]
         splits[split] = _split(files[split][0], pairs, names, labels)
-        parts += [(split, *pair) for pair in zip(names, labels, strict=True)]
     classes: list[dict[str, str | int]] = [
         {"wnid": wnid, "words": ilsvrc2012_words.words_of(wnid)} for wnid in class_names
     ]
-    digest = listing_digest([*class_names, *parts])
+    digest = listing_digest(class_names, splits)
     return Source(class_names, splits, digest, tuple(classes), left_out)
 
 

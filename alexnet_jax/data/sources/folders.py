@@ -8,7 +8,7 @@ from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.sources.layouts import is_test, split_folders
 from alexnet_jax.data.sources.listing import LeftOut, class_folders, images
-from alexnet_jax.data.sources.source import Item, Source, Split, held_out, listing_digest
+from alexnet_jax.data.sources.source import Item, Source, Split, hold_out, listing_digest
 from alexnet_jax.errors import DataError
 
 
@@ -39,16 +39,14 @@ def folder_source(
     class_names = tuple(class_folders(train_folder, left_out))
     _check_names(train_folder, class_names)
     needed = class_names if only is None or validation_folder is None else ()
-    train = [
+    files = [
         (name, label)
         for label, c in enumerate(needed)
         for name in images(train_folder, c, left_out=left_out)
     ]
+    train = files_split(train_folder, files)
     if validation_folder is None:
-        names, labels = [name for name, _ in train], [label for _, label in train]
-        held = held_out(names, labels, validation_fraction, share_of, str(train_folder))
-        validation = [file for file, out in zip(train, held, strict=True) if out]
-        train = [file for file, out in zip(train, held, strict=True) if not out]
+        splits = hold_out(train, validation_fraction, share_of, str(train_folder))
     else:
         if is_test(validation_folder) and validation_folder != train_folder:
             notes.append(
@@ -56,16 +54,9 @@ def folder_source(
                 "depend on it; a val folder would be preferred"
             )
         validation = _validation(validation_folder, train_folder, class_names, left_out)
-    return Source(
-        class_names,
-        {
-            "train": files_split(train_folder, train),
-            "validation": files_split(validation_folder or train_folder, validation),
-        },
-        listing_digest([*class_names, *train, "validation", *validation]),
-        left_out=left_out,
-        notes=tuple(notes),
-    )
+        splits = {"train": train, "validation": files_split(validation_folder, validation)}
+    digest = listing_digest(class_names, splits)
+    return Source(class_names, splits, digest, left_out=left_out, notes=tuple(notes))
 
 
 def _check_names(folder: pathlib.Path, class_names: tuple[str, ...]) -> None:
@@ -119,7 +110,8 @@ def files_split(
 ) -> Split:
     """Return the split of (path below folder, label); `names` are the names of its items."""
 
-    def load(path: pathlib.Path, resize: Resize) -> Square:
+    def load(name: str, resize: Resize) -> Square:
+        path = folder / name
         try:
             if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait forever
                 raise BadImageError(str(path), "is no regular file")
@@ -131,6 +123,6 @@ def files_split(
     def item(index: int) -> Item:
         path, label = files[index]
         name = path if names is None else names[index]
-        return Item(name, label, functools.partial(load, folder / path))
+        return Item(name, label, functools.partial(load, path))
 
     return Split(len(files), item, [label for _, label in files])

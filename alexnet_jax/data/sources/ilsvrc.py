@@ -26,7 +26,7 @@ from alexnet_jax.data.sources import flat, ilsvrc2012_words, kaggle, parquet
 from alexnet_jax.data.sources.devkit import Devkit, find_devkit
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, class_folders, images, is_image_name, is_shown
-from alexnet_jax.data.sources.source import Source, Split, held_out, listing_digest
+from alexnet_jax.data.sources.source import Source, Split, hold_out, listing_digest
 from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets
 from alexnet_jax.data.sources.tar_images import TarImages, images_of
 from alexnet_jax.errors import DataError
@@ -94,10 +94,9 @@ def ilsvrc_source(
         elif split == (only or "validation"):
             raise DataError(f"expected {archive} or {folder}/ in {root}; add it")
     if not _NUMBERED[release]:
-        splits = _hold_out(splits["train"], validation_fraction, share_of, str(root))
-    parts = [(s, name, label) for s, split in splits.items() for name, label in _listing(split)]
+        splits = hold_out(splits["train"], validation_fraction, share_of, str(root))
     classes = _classes(wnids, kit, root)
-    return Source(wnids, splits, listing_digest([*wnids, *parts]), classes, left_out)
+    return Source(wnids, splits, listing_digest(wnids, splits), classes, left_out)
 
 
 def is_download(root: pathlib.Path) -> bool:
@@ -115,11 +114,6 @@ def _unwrapped(folder: pathlib.Path) -> pathlib.Path:
             break
         (folder,) = shown
     return folder
-
-
-def _listing(split: Split) -> list[tuple[str, int]]:
-    items = (split.item(i) for i in range(split.count))
-    return [(item.name, item.label) for item in items]
 
 
 def _classes(
@@ -234,15 +228,3 @@ def _number(name: str) -> int:
     if digits is None:
         raise DataError(f"expected an image named like ILSVRC2012_val_00000007.JPEG, not {name!r}")
     return int(digits.group(1))
-
-
-def _hold_out(whole: Split, fraction: float, share_of: str, where: str) -> dict[str, Split]:
-    """Divide a split into train and validation."""
-    out = held_out([name for name, _ in _listing(whole)], whole.labels, fraction, share_of, where)
-
-    def part(held: bool) -> Split:
-        indices = [i for i, o in enumerate(out) if o == held]
-        labels = [whole.labels[i] for i in indices]
-        return Split(len(indices), lambda index: whole.item(indices[index]), labels)
-
-    return {"train": part(False), "validation": part(True)}

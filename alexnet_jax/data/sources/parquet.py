@@ -57,16 +57,15 @@ def parquet_source(files: dict[str, list[pathlib.Path]], only: str | None = None
     wnids = _wnids(pairs, folder, order)
     class_names = tuple(sorted(wnids.values()))
     labels = {label: class_names.index(wnid) for label, wnid in wnids.items()}
-    splits, parts = {}, []
+    splits = {}
     for split, each in rows.items():
         listed = [(official_name(p, wnids[label]), labels[label]) for p, label in each.listed]
         item = functools.partial(_item, each, listed)
         splits[split] = Split(len(listed), item, [label for _, label in listed], in_order=True)
-        parts += [(split, *pair) for pair in listed]
     classes: list[dict[str, str | int]] = [
         {"wnid": wnid, "words": ilsvrc2012_words.words_of(wnid)} for wnid in class_names
     ]
-    return Source(class_names, splits, listing_digest([*class_names, *parts]), tuple(classes))
+    return Source(class_names, splits, listing_digest(class_names, splits), tuple(classes))
 
 
 class _Rows:

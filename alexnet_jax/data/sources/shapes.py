@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from alexnet_jax.data.decode.images import Square
 from alexnet_jax.data.decode.resize import PAPER, Resize
-from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
+from alexnet_jax.data.sources.source import Item, Source, Split, digest_of
 
 CLASS_NAMES = (
     "red_disc",
@@ -48,7 +48,7 @@ def shapes_source() -> Source:
         return Item(f"{split}_{index:06d}", label, functools.partial(draw, split, index))
 
     splits = {s: Split(n, functools.partial(item, s)) for s, n in SPLIT_SIZES.items()}
-    return Source(CLASS_NAMES, splits, listing_digest(SPLIT_SIZES.items()))
+    return Source(CLASS_NAMES, splits, digest_of(SPLIT_SIZES.items()))
 
 
 def render(split: str, index: int, size: int = PAPER.size) -> tuple[np.ndarray, int]:

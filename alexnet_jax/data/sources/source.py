@@ -6,6 +6,7 @@ its items by index. An item reads its image and makes the square only when a wor
 
 import dataclasses
 import hashlib
+import itertools
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -66,12 +67,19 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def listing_digest(parts: Iterable[object]) -> str:
+def digest_of(parts: Iterable[object]) -> str:
     """Return the SHA-256, in hex, of the text of all parts, each with a newline after it."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(f"{part}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def listing_digest(class_names: Iterable[str], splits: dict[str, Split]) -> str:
+    """Return the digest of all classes, and of the split, name and label of all items."""
+    items = ((name, split.item(i)) for name, split in splits.items() for i in range(split.count))
+    lines = ((split, item.name, item.label) for split, item in items)
+    return digest_of(itertools.chain(class_names, lines))
 
 
 def note_if_a_part(
@@ -85,15 +93,13 @@ def note_if_a_part(
     return ()
 
 
-def held_out(
-    names: list[str], labels: Sequence[int], fraction: float, share_of: str, where: str
-) -> list[bool]:
-    """Return for each name whether it is held out for validation: at least one is, never all.
+def hold_out(whole: Split, fraction: float, share_of: str, where: str) -> dict[str, Split]:
+    """Divide images into train and validation: at least one is held out, never all.
 
     The hashes of the names decide. With share_of="all" no file moves when others come or go.
 
     Args:
-      names, labels: of the images.
+      whole: the images, whose labels are known.
       fraction: the share that is held out.
       share_of: "class": of each class, those with the lowest hashes, and at least one of each class
         that has two; "all": of all images, those whose hash is below the fraction.
@@ -105,16 +111,24 @@ def held_out(
     """
     if not 0 < fraction < 1:
         raise ConfigError(f"data.validation_fraction is above 0 and below 1; got {fraction}")
-    if len(names) < 2:
+    if whole.count < 2:
         raise DataError(f"{where} holds one image; at least two are needed to hold one out")
-    # In [0, 1). The separator is "/" on every system.
-    names = [name.replace(os.sep, "/") for name in names]
+    # The separator is "/" on every system.
+    names = (whole.item(i).name.replace(os.sep, "/") for i in range(whole.count))
     digests = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names]
     if share_of == "class":
-        return _held_out_of_each(digests, labels, fraction, where)
-    values = [int.from_bytes(digest[:8], "big") / 2**64 for digest in digests]
-    limit = min(max(fraction, min(values) + 2**-53), max(values))
-    return [value < limit for value in values]
+        out = _held_out_of_each(digests, whole.labels, fraction, where)
+    else:
+        values = [int.from_bytes(digest[:8], "big") / 2**64 for digest in digests]  # in [0, 1)
+        limit = min(max(fraction, min(values) + 2**-53), max(values))
+        out = [value < limit for value in values]
+
+    def part(held: bool) -> Split:
+        indices = [i for i, o in enumerate(out) if o == held]
+        labels = [whole.labels[i] for i in indices]
+        return Split(len(indices), lambda index: whole.item(indices[index]), labels)
+
+    return {"train": part(False), "validation": part(True)}
 
 
 def _held_out_of_each(

@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2  # see store/layout.py
 
 from alexnet_jax.data.decode.images import BadImageError, read_square
-from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
+from alexnet_jax.data.sources.source import Item, Source, Split, digest_of
 from alexnet_jax.errors import DataError
 
 NAME = "imagenet2012"
@@ -65,7 +65,7 @@ def tfds_source(directory: pathlib.Path, only: str | None = None) -> Source:
     for name, count in counts.items():
         read = reader(builder, name, count)
         splits[name] = Split(count, functools.partial(_item, read, f"{directory}/{name}"))
-    return Source(class_names, splits, listing_digest([directory, *class_names, *counts.items()]))
+    return Source(class_names, splits, digest_of([directory, *class_names, *counts.items()]))
 
 
 def _item(read: Callable[[int], bytes], where: str, index: int) -> Item:
