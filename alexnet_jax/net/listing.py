@@ -26,6 +26,7 @@ class Row:
       parameters: weights and biases of all columns.
       flops: of the forward product of one image, all columns, 2 a multiply-add.
       received: values of one image that a column gets from the other one before the product.
+      received_bytes: their bytes.
     """
 
     layer: Layer
@@ -34,6 +35,7 @@ class Row:
     parameters: int
     flops: int
     received: int
+    received_bytes: int
 
 
 def rows(arch: Architecture) -> list[Row]:
@@ -51,7 +53,9 @@ def rows(arch: Architecture) -> list[Row]:
         output = shapes.get(arch.output(layer), product)
         flops = 2 * values["kernel"].size * math.prod(product[:-1]) if values else 0
         parameters = sum(x.size for x in values.values())
-        listed.append(Row(layer, product, output, parameters, flops, received))
+        dtype = jax.numpy.dtype("float32" if layer.reads == "sum" else arch.compute_dtype)
+        crossing = received * dtype.itemsize
+        listed.append(Row(layer, product, output, parameters, flops, received, crossing))
         received = math.prod(output)
     return listed
 

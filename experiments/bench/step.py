@@ -23,13 +23,10 @@ import tempfile
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import flags
 
 from alexnet_jax.errors import UserError
-from alexnet_jax.net import resolving
-from alexnet_jax.net.alexnet import AlexNet
-from alexnet_jax.step.create import initial_state
+from alexnet_jax.net import listing, resolving
 from alexnet_jax.system import command_line
 from experiments.bench import turns
 from experiments.bench.our_step import RECIPES, OurStep, calls_of
@@ -88,17 +85,8 @@ def operations(name: str) -> tuple[int, int]:
 
 def products(name: str) -> dict[str, int]:
     """Return layer -> the operations of its product for an image; a multiply-add counts as 2."""
-    config = RECIPES[name].get_config()
-    arch = resolving.resolve(config.model)
-    names = tuple(layer.name for layer in arch.layers)
-    params = jax.eval_shape(lambda: initial_state(config, arch)).params
-
-    def outputs(images):
-        return AlexNet(arch, key=jax.random.key(0))(images, activations=names)[1]
-
-    images = jax.ShapeDtypeStruct((1, arch.image_size, arch.image_size, 3), jnp.float32)
-    shapes = {name: output.shape for name, output in jax.eval_shape(outputs, images).items()}
-    return {n: 2 * params[n]["kernel"].size * int(np.prod(shapes[n][2:-1])) for n in names}
+    arch = resolving.resolve(RECIPES[name].get_config().model)
+    return {row.layer.name: row.flops for row in listing.rows(arch)}
 
 
 def report(seconds: dict, batch: int, cost: int, rate: float) -> dict:

@@ -1,6 +1,5 @@
 """The training step as a program for given devices, and what its columns must exchange."""
 
-import itertools
 import types
 from collections.abc import Sequence
 
@@ -10,8 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from alexnet_jax.data.input.pixel_stats import make_pixel_stats
-from alexnet_jax.net import architecture, resolving
-from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net import architecture, listing, resolving
 from alexnet_jax.step.create import abstract_state
 from alexnet_jax.step.train_step import make_train_step
 from alexnet_jax.system import sharding
@@ -46,14 +44,9 @@ def minimum(arch: architecture.Architecture, group: int) -> dict[str, tuple[int,
     """
     if group == 1:
         return {}
-    names = [arch.output(layer) for layer in arch.layers]
-    _, outputs = jax.eval_shape(
-        lambda images: AlexNet(arch, key=jax.random.key(0))(images, activations=names),
-        jax.ShapeDtypeStruct((1, arch.image_size, arch.image_size, 3), jnp.float32),
-    )
     needs = {}
-    for before, layer in itertools.pairwise(arch.layers):
-        if arch.crosses(layer):
-            x = outputs[arch.output(before)]
-            needs[layer.name] = (x.size // arch.columns * x.dtype.itemsize,) * 2
-    return {**needs, "fc8": (arch.classes * outputs["fc8"].dtype.itemsize, 0)}
+    for row in listing.rows(arch):
+        if row.received:
+            backward = 0 if row.layer.reads == "sum" else row.received_bytes
+            needs[row.layer.name] = (row.received_bytes, backward)
+    return needs

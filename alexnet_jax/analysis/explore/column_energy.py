@@ -19,11 +19,6 @@ def needed(arch: Architecture) -> list[str]:
     return [*(layer.name for layer in crossing_layers(arch)), arch.layers[-1].name]
 
 
-def dtype_of(arch: Architecture, layer: Layer) -> str:
-    """Return the type of the values that cross before a layer; fc8's sums are float32."""
-    return "float32" if layer.reads == "sum" else arch.compute_dtype
-
-
 def shares(kernel: np.ndarray, columns: int, energy: np.ndarray | None = None) -> np.ndarray:
     """Return which part of each unit's energy comes from the other column, (columns, units).
 

@@ -9,7 +9,6 @@ import json
 import pathlib
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -54,7 +53,7 @@ def net(restored: Restored) -> dict[str, Any]:
                 "reads": row.layer.reads,
                 "parameters": row.parameters,
                 "received": row.received,
-                "bytes": row.received * jnp.dtype(column_energy.dtype_of(arch, row.layer)).itemsize,
+                "bytes": row.received_bytes,
             }
             for row in listed
             if row.layer.then or not row.layer.identity

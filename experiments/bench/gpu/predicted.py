@@ -13,15 +13,16 @@ kernels for each product.
 import collections
 import datetime
 import json
+import math
 import pathlib
 
 import jax
 from absl import flags
 from rich.table import Table
 
-from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net import listing
 from alexnet_jax.net.architecture import Architecture
-from alexnet_jax.net.parameters import params_of
+from alexnet_jax.net.parameters import params_of, structure_of
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
 from alexnet_jax.system.paths import user_path
@@ -61,15 +62,7 @@ def moved(rows: list[Operation]) -> dict[Key, int]:
 def floors(arch: Architecture, batch: int, dtype: str) -> dict[Key, int]:
     """Return the least bytes of each part of the paper's step."""
     image, item = arch.image_size**2 * 3, ITEM[dtype]
-    names = [layer.name for layer in arch.layers]
-    outputs = [arch.output(layer) for layer in arch.layers]
-
-    def kept(images):
-        net = AlexNet(arch, key=jax.random.key(0))
-        return net(images, activations=(*names, *outputs))[1], params_of(net)
-
-    one = jax.ShapeDtypeStruct((1, arch.image_size, arch.image_size, 3), "float32")
-    maps, params = jax.eval_shape(kept, one)
+    params = params_of(structure_of(arch))
     every = sum(x.size for x in jax.tree.leaves(params))
     least: dict[Key, int] = {
         ("augment", False): batch * image * (1 + item) + 4 * image,
@@ -77,8 +70,10 @@ def floors(arch: Architecture, batch: int, dtype: str) -> dict[Key, int]:
         ("loss", False): 2 * 4 * batch * arch.classes,
     }
     x = image
-    for name, output in zip(names, outputs, strict=True):
-        y, z, kernel = maps[name].size, maps[output].size, params[name]["kernel"].size
+    for row in listing.rows(arch):
+        name, columns = row.layer.name, 1 if row.layer.reads == "sum" else arch.columns
+        y, z = (columns * math.prod(shape) for shape in (row.product, row.output))
+        kernel = params[name]["kernel"].size
         wide = 4 if name == "fc8" else item
         product = wide * (batch * (x + y) + kernel)
         least[name, False], least[name, True] = product, product * (1 if name == "conv1" else 2)
