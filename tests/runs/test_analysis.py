@@ -2,6 +2,7 @@
 
 import base64
 import collections
+import copy
 import dataclasses
 import io
 import json
@@ -191,6 +192,29 @@ def test_the_picture_is_there_and_features_are_computed_once(run, dataset, figur
     other = dataclasses.replace(run, state=dataclasses.replace(run.state, params=params))
     with pytest.raises(TypeError, match="NoneType"):
         similar.neighbours(other, dataset, numbers, names, folder / "features")
+
+
+def test_neighbours_where_the_last_hidden_layer_is_a_convolution(run, dataset, tmp_path):
+    model = copy.deepcopy(run.config.model)
+    model.drop_layers = "fc6,fc7"
+    arch = resolving.resolve(model, 3)
+    params = draw_params(arch)
+    other = dataclasses.replace(run, arch=arch, state=dataclasses.replace(run.state, params=params))
+    found = similar.neighbours(other, dataset, [9, 4], dataset.class_names, tmp_path)
+    assert found["layer"] == "conv5"
+    edge = (256 - arch.image_size) // 2
+    middle = slice(edge, edge + arch.image_size)
+
+    def features(split, indices):
+        images = dataset.read(split, indices)[0] - dataset.statistics.mean_image
+        values = run_net(arch, params, images[:, middle, middle])[1]["relu5"].astype(np.float64)
+        return np.moveaxis(values, 0, 1).reshape(len(indices), -1)
+
+    queries = features("validation", [9, 4])
+    training = features("train", range(dataset.num_examples("train")))
+    for query, image in zip(queries, found["images"], strict=True):
+        nearest = np.unique(np.linalg.norm(training - query, axis=1))[:6]
+        np.testing.assert_allclose([x["distance"] for x in image["neighbours"]], nearest, rtol=1e-3)
 
 
 def test_the_paper_s_figures_from_the_run(run, dataset, figure, tmp_path):

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import math
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -40,6 +41,7 @@ def neighbours(
     extractor = extraction.extractor(restored, activation)
     features = training_features(restored, dataset, extractor, activation, features_dir)
     queries = extraction.of_images(restored, dataset, extractor, SPLIT, indices)
+    queries = queries.reshape(len(queries), -1)
     images = []
     for index, near in zip(indices, distinct(dataset, indices, queries, features), strict=True):
         training = [
@@ -60,12 +62,14 @@ def training_features(
 ) -> FeatureFile:
     """Return the features of all training images, (n, d): those in `folder`, or computed.
 
+    Of a convolution an image's pixels and channels are one vector.
+
     Raises:
       DataError: the disk has no room for them, or the images cannot be read.
     """
     count = dataset.num_examples(TRAIN)
     sums = str(checkpoint.array_sums(restored.state)).encode()
-    shape = (count, *extraction.feature_shape(restored, activation))
+    shape = (count, math.prod(extraction.feature_shape(restored, activation)))
     origin = {
         "activation": activation,
         "step": int(restored.state.step),
@@ -79,7 +83,7 @@ def training_features(
         with ImageProgress(count, TRAIN, verb="features of") as progress:
             for (features,), _ in predicted([extractor], batches):
                 progress.advance(len(features))
-                yield features
+                yield features.reshape(len(features), -1)
 
     return feature_file.kept_or_written(
         folder / f"{activation}-{TRAIN}.npy", origin, shape, computed()
