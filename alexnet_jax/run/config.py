@@ -16,6 +16,7 @@ from alexnet_jax import schema
 from alexnet_jax.config_fields import Config, all_fields
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
+from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.system import recipes
 
 # Fields that a run may change when it goes on: where and how it computes, not what.
@@ -119,7 +120,8 @@ def idle(config: ConfigDict, given: Iterable[str]) -> list[str]:
       ConfigError: no run can have this config.
     """
     check(config)
-    asked, net = set(given), schema.fields(resolving.resolve(config.model), "model.")
+    asked, arch = set(given), resolving.resolve(config.model)
+    net = schema.fields(arch, "model.")
     values = flattened(config) | {field.path: field.value for field in net}
     lines: dict[str, str] = {}
     for name, field in all_fields().items():
@@ -127,7 +129,19 @@ def idle(config: ConfigDict, given: Iterable[str]) -> list[str]:
             if values[other] not in needed:
                 where = f"{other} is {' or '.join(map(str, needed))}, not {values[other]}"
                 lines[name] = f"{name}={values[name]} changes nothing: it counts where {where}"
+        if name in asked and (lacks := _lacked(arch, name)):
+            lines[name] = f"{name}={values[name]} changes nothing: arch {arch.name} has no {lacks}"
     return list(lines.values())
+
+
+def _lacked(arch: Architecture, name: str) -> str:
+    """Return the layer or operation that a field of config.model is of, if the net lacks it."""
+    *section, last = name.split(".")
+    if section in (["model", "init", "std"], ["model", "init", "bias"]):
+        there = {layer.name for layer in arch.layers if not layer.identity}
+        return "" if last in there else last
+    operation = {"model.dropout": "dropout", "model.lrn": "norm"}.get(".".join(section), "")
+    return "" if operation in {"", *(op for row in arch.layers for op in row.then)} else operation
 
 
 def to_json(config: ConfigDict) -> str:

@@ -49,6 +49,30 @@ def test_a_field_that_nothing_looks_at_is_named_with_its_reason(changes, expecte
     assert all("changes nothing: it counts where" in line for line in found)
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "value", "lacks"),
+    [
+        ("cifar18", "model.dropout.rate", 0.3, "dropout"),
+        ("cifar18", "model.lrn.enabled", False, "norm"),
+        ("cifar26", "model.init.std.conv4", 0.1, "conv4"),
+        ("cifar26", "model.init.bias.fc6", 0.1, "fc6"),
+        ("cifar26", "model.init.std.fc7", 0.2, ""),
+        ("tiny_imagenet", "model.dropout.rate", 0.3, ""),
+        ("tiny_imagenet", "model.lrn.enabled", False, ""),
+    ],
+)
+def test_a_field_of_what_the_net_does_not_have_is_named(name, field, value, lacks):
+    found = idle(recipe(name, {field: value}), [field])
+    said = f"{field}={value} changes nothing: arch {name} has no {lacks}"
+    assert found == ([said] if lacks else [])
+
+
+def test_a_field_of_a_dropped_layer_is_named():
+    changes = {"model.drop_layers": "fc6,fc7", "model.init.std.fc6": 0.1, "model.dropout.rate": 0.3}
+    found = idle(recipe("ilsvrc2012", changes), changes)
+    assert [line.rpartition(" ")[2] for line in found] == ["dropout", "fc6"]
+
+
 @pytest.mark.parametrize("name", recipes.names())
 def test_what_a_recipe_changes_counts(name):
     before, after = flattened(recipe("ilsvrc2012", {})), flattened(recipe(name, {}))
