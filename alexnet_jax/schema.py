@@ -169,16 +169,24 @@ def to_config(section: Any, value_of: Callable[[Field], Any]) -> ConfigDict:
       section: an instance of its dataclass.
       value_of: returns the value of each field.
     """
-    config = ConfigDict()
+    values: dict[str, Any] = {}
     for described in fields(section):
-        *parents, name = described.path.split(".")
-        inner = config
-        for parent in parents:
-            if parent not in inner:
-                inner[parent] = ConfigDict()
-            inner = inner[parent]
-        inner[name] = value_of(described)
-    return config
+        put(values, described.path, value_of(described))
+    return ConfigDict(values)
+
+
+def put(section: dict[str, Any], name: str, value: Any) -> Any:
+    """Set a field by its dotted name, unless it is there already, and return its value.
+
+    Raises:
+      ConfigError: where one of its sections should be, there is something else.
+    """
+    *parents, last = name.split(".")
+    for parent in parents:
+        section = section.setdefault(parent, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"{parent} holds the field {name}; got {section!r:.200}")
+    return section.setdefault(last, value)
 
 
 def check(described: Field, value: Any) -> None:

@@ -10,6 +10,7 @@ import runpy
 from collections.abc import Iterable
 from typing import Any
 
+from flax import traverse_util
 from ml_collections import ConfigDict, FieldReference
 
 from alexnet_jax import schema
@@ -184,28 +185,16 @@ def complete(config: ConfigDict) -> ConfigDict:
     given = flattened(config)
     if "model.arch" not in given:
         raise ConfigError("it has no model.arch")
-    found: dict[str, Any] = {}
-    for name, value in given.items():
-        _put(found, name, value)
+    found = traverse_util.unflatten_dict(given, sep=".")
     for name, field in all_fields().items():
         of_model = name.startswith("model.")
         before = field.before
         if before is schema.ABSENT:
             before = None if of_model else field.value  # unset: the row of the net has it
-        value = _put(found, name, before)
+        value = schema.put(found, name, before)
         if value is not None or not of_model:
             schema.check_type(field, value)
     return ConfigDict(found).lock()
-
-
-def _put(place: dict[str, Any], name: str, value: Any) -> Any:
-    """Set a field by its dotted name, unless it is there already, and return its value."""
-    *sections, last = name.split(".")
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
-            raise ConfigError(f"{section} holds the field {name}; got {place!r:.200}")
-    return place.setdefault(last, value)
 
 
 def fingerprint(config: ConfigDict) -> str:
@@ -213,14 +202,11 @@ def fingerprint(config: ConfigDict) -> str:
     matters = _what_matters(config)
     matters["model.spec"] = matters.pop("model.arch")  # the name that older runs hashed
     for name, field in all_fields().items():
-        if field.before is not schema.ABSENT and matters.get(name) == _as_json(field.before):
+        before = list(field.before) if isinstance(field.before, tuple) else field.before  # as JSON
+        if before is not schema.ABSENT and matters.get(name) == before:
             del matters[name]  # older runs did the same without the field
     text = json.dumps(sorted(matters.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _as_json(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
@@ -241,14 +227,4 @@ def _what_matters(config: ConfigDict) -> dict[str, Any]:
 
 def flattened(config: ConfigDict) -> dict[str, Any]:
     """Return dotted names and values, with the types that JSON keeps."""
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, section: dict) -> None:
-        for name, value in section.items():
-            if isinstance(value, dict):
-                walk(f"{prefix}{name}.", value)
-            else:
-                flat[prefix + name] = value
-
-    walk("", json.loads(json.dumps(config.to_dict())))
-    return flat
+    return traverse_util.flatten_dict(json.loads(json.dumps(config.to_dict())), sep=".")
