@@ -21,7 +21,7 @@ from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import architecture, resolving
 from alexnet_jax.net.parameters import merge, structure_of
 from alexnet_jax.run import config as configs
-from alexnet_jax.step import optimizer, schedule
+from alexnet_jax.step import schedule
 from alexnet_jax.step.create import create_state
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
@@ -106,9 +106,7 @@ def _first_state(
     plateau = jax.device_get(state.plateau)
     at = {"step": 0, "epoch": 0, "steps": steps, "plateau": plateau}
     rates = jax.tree.map(np.float32, schedule.learning_rates(config, state.params, **at))
-    return dataclasses.replace(
-        state, opt_state=optimizer.with_learning_rates(state.opt_state, rates)
-    )
+    return dataclasses.replace(state, opt_state=state.opt_state._replace(rates=rates))
 
 
 def layers(

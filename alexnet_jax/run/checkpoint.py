@@ -4,6 +4,7 @@ The latest two and the best are kept; the others are deleted.
 """
 
 import logging
+import operator
 import pathlib
 import re
 import warnings
@@ -57,15 +58,16 @@ class Checkpoints:
                 save_interval_steps=0,
             )
         else:
+            error = operator.itemgetter(checkpoint_metadata.ERROR)
             best = keep.BestN(
-                get_metric_fn=checkpoint_metadata.error_of,
+                get_metric_fn=error,
                 reverse=True,
                 n=1,
                 keep_checkpoints_without_metrics=False,
             )
             options = ocp.CheckpointManagerOptions(
                 preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(LATEST), best]),
-                best_fn=checkpoint_metadata.error_of,
+                best_fn=error,
                 best_mode="min",
                 cleanup_tmp_directories=True,
             )

@@ -69,8 +69,3 @@ def repair_metrics(directory: pathlib.Path) -> None:
         else:
             shutil.rmtree(path.parent)
             warnings.warn(f"checkpoint {checkpoint} has lost its validation error", stacklevel=3)
-
-
-def error_of(metrics: dict[str, float]) -> float:
-    """Return the error of a validation by which Orbax keeps the best."""
-    return metrics[ERROR]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -41,11 +40,6 @@ def sums(log_probs: Array, labels: Array, mask: Array) -> Sums:
         "top1": jnp.sum(mask * jnp.logical_or(rank >= 1, bad).astype(jnp.float32)),
         "top5": jnp.sum(mask * jnp.logical_or(rank >= 5, bad).astype(jnp.float32)),
     }
-
-
-def add(a: Sums, b: Sums) -> Sums:
-    """Return the sums of both."""
-    return jax.tree.map(jnp.add, a, b)
 
 
 def means(total: Mapping[str, Any]) -> dict[str, float]:

@@ -112,8 +112,3 @@ def _downhill(lr, x):
 
 def _where_learning(lr, new, old):
     return jax.tree.map(lambda lr, new, old: jnp.where(lr > 0, new, old), lr, new, old)
-
-
-def with_learning_rates(state: OptimizerState, rates: LearningRates) -> OptimizerState:
-    """Return the state with other rates, each () float32, on the devices of the old ones."""
-    return state._replace(rates=rates)

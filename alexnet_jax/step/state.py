@@ -1,7 +1,6 @@
 """The state of a run between two steps. Prediction needs only its first part, `NetState`."""
 
 import dataclasses
-import functools
 from typing import TYPE_CHECKING, TypeVar
 
 import jax
@@ -23,7 +22,7 @@ if TYPE_CHECKING:  # prediction loads no optimizer
     from alexnet_jax.step.optimizer import OptimizerState
 
 
-@functools.partial(jax.tree_util.register_dataclass)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class NetState:
     """The arrays of a net; in a `TrainState`, which has more, they are the first leaves."""
@@ -33,7 +32,7 @@ class NetState:
     batch_stats: dict  # running statistics of batch normalization; empty for other norms
 
 
-@functools.partial(jax.tree_util.register_dataclass)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState(NetState):
     """Everything that changes while a run trains; a checkpoint holds all of it.

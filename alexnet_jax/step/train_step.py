@@ -90,7 +90,7 @@ def _make_update(config: ConfigDict, arch: Architecture, mesh: Mesh):
             params=optax.apply_updates(state.params, updates),
             batch_stats=stats,
             opt_state=opt_state,
-            window=metrics.add(state.window, sums),
+            window=jax.tree.map(jnp.add, state.window, sums),
             bad_step=jnp.where(fine, state.bad_step, state.step),
         )
         return state, value

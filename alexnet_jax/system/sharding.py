@@ -14,6 +14,7 @@ from importlib import metadata
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
@@ -217,13 +218,7 @@ def put_batch(mesh: Mesh, batch):
 
 def put_everywhere(mesh: Mesh, tree):
     """Send small host values, the same in all processes, to every device."""
-    sharding = everywhere(mesh)
-
-    def put(value):
-        value = np.asarray(value)
-        return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
-
-    return jax.tree.map(put, tree)
+    return jax.tree.map(lambda value: _put(np.asarray(value), everywhere(mesh)), tree)
 
 
 def put_like(like, tree):
@@ -231,12 +226,11 @@ def put_like(like, tree):
 
     Every process has all the values, and sends those of its own devices.
     """
+    return jax.tree.map(lambda old, x: _put(np.asarray(x, old.dtype), old.sharding), like, tree)
 
-    def put(old: jax.Array, value: np.ndarray) -> jax.Array:
-        value = np.asarray(value, old.dtype)
-        return jax.make_array_from_callback(old.shape, old.sharding, lambda index: value[index])
 
-    return jax.tree.map(put, like, tree)
+def _put(value: np.ndarray, sharding: NamedSharding) -> jax.Array:
+    return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
 
 
 def everywhere(mesh: Mesh) -> NamedSharding:
@@ -244,14 +238,11 @@ def everywhere(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 
-def whole(mesh: Mesh, x: jax.Array) -> np.ndarray:
+def whole(x: jax.Array) -> np.ndarray:
     """Return a whole array on the host, whatever its sharding; all processes must call this."""
-    return np.asarray(x if x.is_fully_addressable else _gather(mesh)(x))
-
-
-@functools.cache  # compiled once, not for each validation
-def _gather(mesh: Mesh):
-    return jax.jit(lambda x: x, out_shardings=everywhere(mesh))
+    if x.is_fully_addressable:
+        return np.asarray(x)
+    return multihost_utils.process_allgather(x, tiled=True)
 
 
 def local_rows(mesh: Mesh, batch_size: int) -> slice:

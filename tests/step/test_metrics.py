@@ -78,7 +78,7 @@ def test_sums_add_and_become_means():
     batches = [draw(20, 12), draw(30, 7)]
     total = metrics.zeros()
     for batch in batches:
-        total = metrics.add(total, metrics.sums(*batch))
+        total = jax.tree.map(jnp.add, total, metrics.sums(*batch))
     exact = [slow(*(np.asarray(a) for a in batch)) for batch in batches]
     whole = {name: exact[0][name] + exact[1][name] for name in exact[0]}
     means = metrics.means(jax.device_get(total))

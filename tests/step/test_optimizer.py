@@ -61,7 +61,7 @@ def trajectory(rates, **options) -> tuple[dict, optimizer.OptimizerState]:
     rng = np.random.default_rng(1)
     for step in range(STEPS):
         now = jax.tree.map(jnp.float32, optimizer.LearningRates(0.0, *rates(step)))
-        params, state = update(params, optimizer.with_learning_rates(state, now), draw(rng, 0.1))
+        params, state = update(params, state._replace(rates=now), draw(rng, 0.1))
     return params, state
 
 
@@ -164,7 +164,7 @@ def test_what_is_frozen_keeps_every_bit_of_parameter_and_velocity(rate_form):
     grads = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), params)  # never looked at
     for layer, name in learn:
         grads[layer][name] = jnp.ones_like(params[layer][name])
-    updates, state = tx.update(grads, optimizer.with_learning_rates(moving, now), params)
+    updates, state = tx.update(grads, moving._replace(rates=now), params)
     for layer, names in params.items():
         for name in names:
             moves = (layer, name) in learn
@@ -179,9 +179,8 @@ def test_velocity_is_kept_across_a_drop():
     updates, state = tx.update({"conv1": {"bias": jnp.ones((2, 1))}}, tx.init(params), params)
     np.testing.assert_allclose(updates["conv1"]["bias"], -0.01, rtol=1e-6)
     tiny_rate = {"conv1": jnp.float32(1e-9)}
-    state = optimizer.with_learning_rates(
-        state, optimizer.LearningRates(jnp.float32(0), tiny_rate, tiny_rate)
-    )
+    rates = optimizer.LearningRates(jnp.float32(0), tiny_rate, tiny_rate)
+    state = state._replace(rates=rates)
     updates, _ = tx.update({"conv1": {"bias": jnp.ones((2, 1))}}, state, params)
     np.testing.assert_allclose(updates["conv1"]["bias"], 0.9 * -0.01, rtol=1e-6)
 

@@ -17,7 +17,7 @@ from alexnet_jax.data.store.statistics import Statistics
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.net import resolving
 from alexnet_jax.net.parameters import merge, structure_of
-from alexnet_jax.step import create, optimizer, schedule, train_step
+from alexnet_jax.step import create, schedule, train_step
 from alexnet_jax.step.state import TrainState
 from alexnet_jax.system import sharding
 from tests.support import tiny
@@ -287,7 +287,7 @@ def trained_with_switches(data: int, group: int, steps: int = 4):
     now = {"step": 0, "epoch": 0, "steps": steps, "plateau": state.plateau}
     rates = schedule.learning_rates(config, state.params, **now)
     rates = sharding.put_everywhere(mesh, jax.tree.map(np.float32, rates))
-    opt_state = optimizer.with_learning_rates(state.opt_state, rates)
+    opt_state = state.opt_state._replace(rates=rates)
     state = dataclasses.replace(state, opt_state=opt_state)
     losses = []
     for number in range(steps):
