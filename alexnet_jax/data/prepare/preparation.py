@@ -9,9 +9,7 @@ import contextlib
 import itertools
 import math
 import pathlib
-import sys
-import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterator
 
 from alexnet_jax.data.prepare.convert import Chunk, Shard, convert
 from alexnet_jax.data.prepare.describe import describe
@@ -21,11 +19,11 @@ from alexnet_jax.data.sources.source import Source
 from alexnet_jax.data.store.layout import VERSION, Layout
 from alexnet_jax.data.store.statistics import Accumulator
 from alexnet_jax.errors import DataError
-from alexnet_jax.system.progress import ImageProgress, duration
+from alexnet_jax.system.lines import say
+from alexnet_jax.system.progress import ImageProgress
 from alexnet_jax.system.threads import ordered_map
 
 _SHARD_ITEMS = 256  # at least: about 9 MB of JPEG, a second of work
-_TIMED_ITEMS = 16  # in one stretch of those whose time is taken first: half a chunk
 _MAX_SHARDS = 256  # of a split: a reader keeps all files open, and 1024 is a usual limit
 
 
@@ -111,45 +109,29 @@ class Preparation:
         return sum(shard.stop - shard.start for shard in self._notes)
 
     def _announce(self) -> None:
-        """Print how much there is to do and an estimate of the time; check the space on disk."""
+        """Print how much there is to do; check the space on disk."""
         copy, total, done = self._copy, self._total, self._done()
         needed, free = check_space(total - done, copy.storage, copy.resize.size, copy.directory)
-        expected = "a moment"
-        spans = min(4 * self._workers, (total - done) // 50)
-        if spans:
-            images, split = max((s.count, name) for name, s in self._source.splits.items())
-            # One small picture takes less time than a call to convert it does, so some at a time.
-            length = min(_TIMED_ITEMS, (total - done) // (50 * spans))
-            count = spans * length
-            in_order = self._source.splits[split].in_order
-            starts = [k * length if in_order else k * images // spans for k in range(spans)]
-            shards = [Shard(split, start, start + length, "") for start in starts]
-            for some in (shards[:1], shards):  # the very first one also loads Pillow's formats
-                start = time.monotonic()
-                collections.deque(self._chunks(some), 0)
-            seconds = (time.monotonic() - start) / count * (total - done)
-            expected = f"about {duration(seconds)} (as {count} of them took)"
-        print(
-            f"preparing {copy.full_name}: {total} images, {done} of them done; "
-            f"{expected} with {self._workers} threads; at most {needed / 1e9:.2f} GB more in "
-            f"{copy.directory.parent} ({free / 1e9:.2f} GB free)",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    def _chunks(self, shards: Iterable[Shard]) -> Generator[Chunk]:
-        storage, resize = self._copy.storage, self._copy.resize
-        return convert(
-            shards, self._source.splits, workers=self._workers, storage=storage, resize=resize
+        say(
+            f"preparing {copy.full_name}: {total} images, {done} of them done, with "
+            f"{self._workers} threads; at most {needed / 1e9:.2f} GB more in "
+            f"{copy.directory.parent} ({free / 1e9:.2f} GB free)"
         )
 
     def _convert(self) -> None:
         """Make the shards that are missing, in order."""
         missing = [shard for shard in self._shards if shard not in self._notes]
         builder = self._copy.full_name.partition("/")[0]
+        made = convert(
+            missing,
+            self._source.splits,
+            workers=self._workers,
+            storage=self._copy.storage,
+            resize=self._copy.resize,
+        )
         with (
             ImageProgress(self._total, builder, self._done()) as progress,
-            contextlib.closing(self._chunks(missing)) as chunks,
+            contextlib.closing(made) as chunks,
         ):
             # A shard is synced and hashed in a thread while the next one is converted.
             collections.deque(ordered_map(self._finish, self._written(chunks, progress), 1, 1), 0)

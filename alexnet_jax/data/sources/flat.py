@@ -123,4 +123,4 @@ def _split(
         return files_split(path, files, names)
     tar = TarImages()
     tar.add([member for _, member in pairs if member is not None], labels)
-    return tar.split(names.__getitem__, in_order=True)
+    return tar.split(names.__getitem__)

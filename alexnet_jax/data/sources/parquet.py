@@ -61,7 +61,7 @@ def parquet_source(files: dict[str, list[pathlib.Path]], only: str | None = None
     for split, each in rows.items():
         listed = [(official_name(p, wnids[label]), labels[label]) for p, label in each.listed]
         item = functools.partial(_item, each, listed)
-        splits[split] = Split(len(listed), item, [label for _, label in listed], in_order=True)
+        splits[split] = Split(len(listed), item, [label for _, label in listed])
     classes: list[dict[str, str | int]] = [
         {"wnid": wnid, "words": ilsvrc2012_words.words_of(wnid)} for wnid in class_names
     ]

@@ -36,13 +36,11 @@ class Split:
 
     Attributes:
       labels: of all items, where they are known without reading; else empty.
-      in_order: whether neighbours are read much faster than items here and there.
     """
 
     count: int
     item: Callable[[int], Item]
     labels: Sequence[int] = ()
-    in_order: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

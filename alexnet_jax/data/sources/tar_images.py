@@ -63,14 +63,14 @@ class TarImages:
             self._offsets.append(member.offset)
             self._sizes.append(member.size)
 
-    def split(self, name: Callable[[int], str] | None = None, *, in_order: bool = False) -> Split:
+    def split(self, name: Callable[[int], str] | None = None) -> Split:
         """Return the split of the images; `name` gives that of an item, None: the file's."""
 
         def item(index: int) -> Item:
             named = name(index) if name else self.names[index]
             return Item(named, self.labels[index], functools.partial(self.load, index))
 
-        return Split(len(self.names), item, self.labels, in_order)
+        return Split(len(self.names), item, self.labels)
 
     def load(self, index: int, resize: Resize) -> Square:
         """Read image `index` and make its square.
