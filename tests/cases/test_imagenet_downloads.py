@@ -13,7 +13,7 @@ import pytest
 from alexnet_jax.data.decode.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.prepare.prepare import prepare
-from alexnet_jax.data.sources import gzip_file
+from alexnet_jax.data.sources import flat, gzip_file, parquet
 from alexnet_jax.data.sources.ilsvrc import ilsvrc_source
 from alexnet_jax.errors import DataError
 from tests.support import official, tiny
@@ -231,6 +231,23 @@ def test_item_9_parquet_files_that_do_not_fit_are_one_line(tmp_path, change, sai
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
+def test_item_9_a_damaged_footer_of_a_parquet_file_is_one_line(tmp_path):
+    """Arrow reads it, or the line names the file, whatever kind of error Arrow raises."""
+    write_parquet(tmp_path / "source", {split: of[:2] for split, of in rows().items()}, 1)
+    files = parquet.find(tmp_path / "source")
+    path = files["train"][0]
+    whole = path.read_bytes()
+    for at in range(-300, -250):  # the end of Arrow's own schema: sizes and kinds of numbers
+        for bit in (1 << 0, 1 << 3, 1 << 5):
+            damaged = bytearray(whole)
+            damaged[at] ^= bit
+            path.write_bytes(damaged)
+            try:
+                parquet.parquet_source(files)
+            except DataError as error:
+                assert str(path) in str(error) and "\n" not in str(error)  # noqa: PT017
+
+
 def write_flat(folder: pathlib.Path, form: str, content: dict[str, list[Row]]) -> None:
     """Write train_images_<k>.tar.gz and val_images.tar.gz, or what is in them."""
     for split, stem, parts in (("train", "train_images", 3), ("validation", "val_images", 1)):
@@ -273,6 +290,27 @@ def test_item_9_hugging_faces_flat_archives_give_the_official_images(
             np.testing.assert_array_equal(square, decode_jpeg(stored))
         names = dataset.file_names(split, range(len(expected)))
         assert all(re.fullmatch(NAMES[split], name) for name in names)
+
+
+def test_item_9_an_archive_that_is_there_decompressed_too_counts_once(tmp_path):
+    """The images are those of one of the two, in the order of the archives; so with parquet."""
+    write_flat(tmp_path, "tar.gz", rows())
+    expected = flat.find(tmp_path)
+    (tmp_path / "train_images_1.tar").write_bytes(b"")
+    expected["train"][1] = tmp_path / "train_images_1.tar"
+    assert flat.find(tmp_path) == expected
+    write_parquet(tmp_path / "twice", rows())
+    expected = parquet.find(tmp_path / "twice")
+    write_parquet(tmp_path / "twice" / "data", rows())
+    assert parquet.find(tmp_path / "twice") == expected
+
+
+def test_item_9_flat_images_may_lie_beside_other_files(tmp_path):
+    """A file that is no image does not hide those that are."""
+    write_flat(tmp_path, "folders", rows())
+    for name in ("a.txt", "notes", "wnids.csv"):
+        (tmp_path / "train" / name).touch()
+    assert flat.find(tmp_path) == {"train": [tmp_path / "train"], "validation": [tmp_path / "val"]}
 
 
 NAMES = {"train": r"(n\d{8})/\1_\d+\.JPEG", "validation": r"ILSVRC2012_val_\d{8}\.JPEG"}

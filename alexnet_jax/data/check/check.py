@@ -120,13 +120,13 @@ def _check_labels(dataset: PreparedDataset, records: Records, facts: Facts | Non
     names = list(dataset.class_names)
     findings = [_none("train images named of another class", records.mislabelled)]
     if "wnid" in (dataset.classes[0] if dataset.classes else {}):
-        in_order = names == sorted(set(names)) == [c["wnid"] for c in dataset.classes]
+        in_order = names == sorted(set(names)) == [c.get("wnid") for c in dataset.classes]
         order = "as expected" if in_order else f"{names[:3]} ..."
         findings.append(Finding("labels", "sorted wnids", order, in_order))
     if facts is None:
         return findings
     labels = {wnid: label for label, wnid in enumerate(names)}
-    ids = {c["wnid"]: c["ilsvrc_id"] for c in dataset.classes if "ilsvrc_id" in c}
+    ids = {c.get("wnid"): c["ilsvrc_id"] for c in dataset.classes if "ilsvrc_id" in c}
     for what, expected, actual in (
         ("label", facts.labels, labels),
         ("ILSVRC id", facts.ilsvrc_ids if ids else {}, ids),

@@ -41,12 +41,15 @@ def find(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     found: dict[str, list[pathlib.Path]] = {}
     for folder in (root, root / "data"):
         for split, stem in _STEMS.items():
-            fits = re.compile(rf"{stem}(_\d+)?\.(tar|tar\.gz|tgz)")
-            there = [path for path in folder.glob(f"{stem}*") if fits.fullmatch(path.name)]
+            fits = re.compile(rf"({stem}(?:_\d+)?)\.(tar|tar\.gz|tgz)")
+            there = {}  # by name without ending; where an archive is decompressed too, the .tar
+            for path in sorted(folder.glob(f"{stem}*"), reverse=True):
+                if match := fits.fullmatch(path.name):
+                    there[match[1]] = path
             if not there and _is_flat(folder / _FOLDERS[split]):
-                there = [folder / _FOLDERS[split]]
+                there = {"": folder / _FOLDERS[split]}
             if there and split not in found:
-                found[split] = sorted(there, key=lambda path: (len(path.name), path.name))
+                found[split] = [there[name] for name in sorted(there, key=lambda n: (len(n), n))]
     return found
 
 
@@ -55,8 +58,8 @@ def _is_flat(folder: pathlib.Path) -> bool:
     if not folder.is_dir():
         return False
     with os.scandir(folder) as entries:
-        first = next((entry for entry in entries if not entry.name.startswith(".")), None)
-    return first is not None and is_image_name(first.name) and wnid_in(first.name) is not None
+        first = next((entry.name for entry in entries if is_image_name(entry.name)), "")
+    return wnid_in(first) is not None
 
 
 def flat_source(files: dict[str, list[pathlib.Path]], only: str | None = None) -> Source:

@@ -22,6 +22,7 @@ from alexnet_jax.data.sources.flat import official_name, wnid_in
 from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
 from alexnet_jax.errors import DataError
 from alexnet_jax.system.json_text import parse_json
+from alexnet_jax.system.lines import one_line
 
 _SPLITS = {"train": ("train",), "validation": ("validation", "val")}
 _CACHE = 256 << 20  # bytes of groups of rows that are kept; Hugging Face's have 100 images, 11 MB
@@ -30,10 +31,13 @@ _CACHE = 256 << 20  # bytes of groups of rows that are kept; Hugging Face's have
 def find(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     """Return the parquet files of each split in a folder, in order; {} if there are none."""
     found: dict[str, list[pathlib.Path]] = {}
-    for path in (*sorted(root.glob("*.parquet")), *sorted((root / "data").glob("*.parquet"))):
+    for folder in (root, root / "data"):
+        paths = sorted(folder.glob("*.parquet"))
         for split, names in _SPLITS.items():
-            if re.match(rf"({'|'.join(names)})([-_.]|$)", path.stem):
-                found.setdefault(split, []).append(path)
+            fits = re.compile(rf"({'|'.join(names)})([-_.]|$)")
+            there = [path for path in paths if fits.match(path.stem)]
+            if there and split not in found:
+                found[split] = there
     return found
 
 
@@ -89,10 +93,12 @@ class _Rows:
                 pairs = [
                     (str(i["path"] or ""), int(k)) for i, k in zip(images, labels, strict=True)
                 ]
-            except (OSError, ValueError, TypeError, KeyError) as error:  # Arrow's are among them
+            except DataError:  # pyarrow is missing, which is no fault of the file
+                raise
+            except Exception as error:  # Arrow raises its own kinds
                 raise DataError(
                     f"{path} cannot be read as parquet with columns image {{bytes, path}} and "
-                    f"label ({str(error).splitlines()[0]}); download it again"
+                    f"label ({one_line(error)}); download it again"
                 ) from error
             start = len(self.listed)
             for group in range(file.metadata.num_row_groups):
@@ -115,7 +121,7 @@ class _Rows:
         try:
             with self._lock:
                 data = self._group(group)[row].as_py()
-        except (OSError, ValueError) as error:
+        except Exception as error:  # as above
             raise BadImageError(name, f"cannot be read ({error})") from error
         if data is None:
             raise BadImageError(name, "the row holds no image")
