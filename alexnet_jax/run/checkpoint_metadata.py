@@ -67,5 +67,6 @@ def repair_metrics(directory: pathlib.Path) -> None:
         if error is not None:
             write_atomic(path, json.dumps(read(checkpoint)["metrics"]), CheckpointError)
         else:
-            shutil.rmtree(path.parent)
+            with contextlib.suppress(FileNotFoundError):  # another process of the run was first
+                shutil.rmtree(path.parent)
             warnings.warn(f"checkpoint {checkpoint} has lost its validation error", stacklevel=3)

@@ -150,7 +150,7 @@ def restore(
       DataError: the data determine the number of classes, and they are gone; or the file of names
         does not fit.
     """
-    if str(checkpoint) not in ("best", "latest") and not str(checkpoint).isdigit():
+    if str(checkpoint) not in ("best", "latest") and not str(checkpoint).isdecimal():
         raise CheckpointError(f"--checkpoint is best, latest or a step; got {checkpoint!r}")
     workdir = user_path(workdir)
     config = read_config(workdir)

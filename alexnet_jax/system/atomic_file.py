@@ -121,7 +121,7 @@ def _clear_abandoned(path: pathlib.Path) -> None:
     start = f".{path.name}.half-"
     for half in path.parent.glob(f"{glob.escape(start)}*"):
         host, _, number = half.name.removeprefix(start).rpartition("-")
-        dead = host == socket.gethostname() and number.isdigit() and not _runs(int(number))
+        dead = host == socket.gethostname() and number.isdecimal() and not _runs(int(number))
         with contextlib.suppress(OSError):  # another process may clear it too
             if dead or time.time() - half.stat().st_mtime > _ABANDONED_SECONDS:
                 _remove(half)
