@@ -3,7 +3,6 @@
 The latest two and the best are kept; the others are deleted.
 """
 
-import logging
 import operator
 import pathlib
 import re
@@ -50,40 +49,32 @@ class Checkpoints:
         self.directory = user_path(directory or user_path(workdir) / "checkpoints").resolve()
         self.config_hash = config_hash
         self._writing: int | None = None  # the step of the save that has begun and not ended
-        if read_only:  # other values of the last two make Orbax warn
-            options = ocp.CheckpointManagerOptions(
-                read_only=True,
-                lightweight_initialize=True,  # does not read the metrics, which may be damaged
-                create=False,
-                save_interval_steps=0,
-            )
-        else:
-            error = operator.itemgetter(checkpoint_metadata.ERROR)
-            best = keep.BestN(
-                get_metric_fn=error,
-                reverse=True,
-                n=1,
-                keep_checkpoints_without_metrics=False,
-            )
-            options = ocp.CheckpointManagerOptions(
-                preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(LATEST), best]),
-                best_fn=error,
-                best_mode="min",
-                cleanup_tmp_directories=True,
-            )
-            check_directory(self.directory)
-            checkpoint_metadata.repair_metrics(self.directory)
-        logger = logging.getLogger("absl")
-        logger.addFilter(_no_news)
-        try:
-            self._manager = ocp.CheckpointManager(self.directory, options=options)
-        finally:
-            logger.removeFilter(_no_news)
+        self._read_only = read_only
+        if read_only:
+            return
+        error = operator.itemgetter(checkpoint_metadata.ERROR)
+        best = keep.BestN(
+            get_metric_fn=error,
+            reverse=True,
+            n=1,
+            keep_checkpoints_without_metrics=False,
+        )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(LATEST), best]),
+            best_fn=error,
+            best_mode="min",
+            cleanup_tmp_directories=True,
+        )
+        check_directory(self.directory)
+        checkpoint_metadata.repair_metrics(self.directory)
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, *_) -> None:
+        if self._read_only:
+            return
         try:
             self._manager.close()
         except (OSError, ValueError) as error:  # of a save that has begun
@@ -91,6 +82,9 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Return the steps of the finished checkpoints, oldest first."""
+        if self._read_only:
+            finished = ocp.path.step.standard_name_format().find_all(self.directory)
+            return sorted(each.step for each in finished)
         return sorted(self._manager.all_steps())
 
     def save(self, state: TrainState, metrics: dict[str, float] | None = None) -> None:
@@ -275,8 +269,3 @@ def _not_written(directory: pathlib.Path, step: int | None, error: Exception) ->
     what = "the checkpoint" if step is None else f"checkpoint {step}"
     said = reason_of(error)
     return f"{what} could not be written to {directory}: {said}; {remedy(said)}"
-
-
-def _no_news(record: logging.LogRecord) -> bool:
-    """Whether to log a record: not Orbax's warning that read_only is read-only."""
-    return not str(record.msg).startswith("Given directory is read only")
