@@ -159,7 +159,10 @@ def _source_folder(data: ConfigDict) -> pathlib.Path:
     if not data.dir:
         also = ", or TFDS's imagenet2012 in " + str(_root(data)) if data.builder == "ilsvrc" else ""
         raise DataError(f"data.builder={data.builder} needs a folder of images{also}; set data.dir")
-    return pathlib.Path(os.path.abspath(user_path(data.dir)))
+    folder = pathlib.Path(os.path.abspath(user_path(data.dir)))
+    if folder.is_file():
+        raise DataError(f"data.dir={folder} is a file; give the folder that it is in")
+    return folder
 
 
 def _find_source(data: ConfigDict, only: str | None) -> Source:
@@ -198,6 +201,8 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None, accept: A
             "expected train/<class>/<file> or <class>/<file>"
         )
     counts = {name: split.count for name, split in source.splits.items()}
+    if empty := [name for name, count in counts.items() if not count]:
+        raise DataError(f"{_where(data)} has no image of {empty[0]}; add some")
     missing = without_images(source)
     left_out = source.left_out.line()
     notes = [f"{_where(data)}: {line}" for line in (left_out, missing) if line]

@@ -131,13 +131,14 @@ def _leave_out(files: Files, train: set[str]) -> None:
 
 def _validation(files: Files, labels: dict[str, int]) -> list[tuple[str, str, int]]:
     """Return (name, path, label) of the validation images, in the order of their names."""
-    rows = []
+    rows: list[tuple[str, str, int]] = []
     there = {name for name in files.names if name.startswith("val/images/")}
-    for line in _text(files, _ANNOTATIONS).splitlines():
+    for line in filter(None, _text(files, _ANNOTATIONS).splitlines()):
         name, wnid, *_ = [*line.split("\t"), "", ""]
         path = f"val/images/{name}"
         if path not in there:
-            raise DataError(f"{files.where}: {_ANNOTATIONS} names {name!r}, which is not there")
+            again = "twice" if any(row[0] == name for row in rows) else "which is not there"
+            raise DataError(f"{files.where}: {_ANNOTATIONS} names {name!r}, {again}")
         if wnid not in labels:
             raise DataError(
                 f"{files.where}: {name} is of class {wnid!r}, which train does not have"
@@ -151,7 +152,7 @@ def _validation(files: Files, labels: dict[str, int]) -> list[tuple[str, str, in
 
 def _text(files: Files, name: str) -> str:
     try:
-        return files.read(name).decode("utf-8")
+        return files.read(name).decode("utf-8-sig")
     except Exception as error:  # zipfile and its decoders each raise their own kinds
         raise DataError(f"{files.where}: {name} cannot be read ({error}); fix that") from error
 
@@ -184,16 +185,19 @@ def _of_archive(path: pathlib.Path) -> Files:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # as in _text
         raise DataError(f"{path} cannot be read ({error}); download it again") from error
-    lock, prefix = threading.Lock(), f"{_NAME}/"
-    left_out, names = LeftOut(), []
+    lock, left_out, shown = threading.Lock(), LeftOut(), []
     for name in archive.namelist():
         hidden = [folder for folder in name.split("/")[:-1] if not is_shown(folder)]
         if hidden:
             left_out.folder(hidden[0])
-        elif name.startswith(prefix):
-            names.append(name.removeprefix(prefix))
-    if _ANNOTATIONS not in names:
-        raise DataError(f"{path} lacks {prefix}{_ANNOTATIONS}; download it again")
+        else:
+            shown.append(name)
+    found = [name for name in shown if f"/{name}".endswith(f"/{_ANNOTATIONS}")]
+    if not found:
+        raise DataError(f"{path} lacks {_NAME}/{_ANNOTATIONS}; download it again")
+    # Who packs it again may name the folder otherwise.
+    prefix = min(found, key=len).removesuffix(_ANNOTATIONS)
+    names = [name.removeprefix(prefix) for name in shown if name.startswith(prefix)]
 
     def read(name: str) -> bytes:
         with lock:  # a ZipFile counts its readers, and not safely

@@ -40,15 +40,15 @@ def files() -> dict[str, bytes]:
     return found
 
 
-def write(root, form: str, content: dict[str, bytes] | None = None):
+def write(root, form: str, content: dict[str, bytes] | None = None, top: str = NAME):
     content = files() if content is None else content
     root.mkdir(parents=True, exist_ok=True)
     if form == "archive":
         with zipfile.ZipFile(root / "tiny-imagenet-200.zip", "w") as archive:
-            archive.writestr(NAME, b"")
+            archive.writestr(top, b"")
             for k, (name, data) in enumerate(content.items()):
                 packing = zipfile.ZIP_DEFLATED if k % 2 else zipfile.ZIP_STORED
-                archive.writestr(NAME + name, data, packing)
+                archive.writestr(top + name, data, packing)
         return
     for name, data in content.items():
         path = root / (NAME if form == "folder" else ".") / name
@@ -90,6 +90,22 @@ def test_every_form_gives_the_same_records(tmp_path, form, capsys):
     np.testing.assert_array_equal(only.read("validation", range(VALIDATION))[0], images)
 
 
+@pytest.mark.parametrize("top", ["tiny/", "data/tiny/"])
+def test_an_archive_packed_again_under_another_name_and_edited_annotations(tmp_path, top):
+    content = files()
+    lines = content["val/val_annotations.txt"].replace(b"\n", b"\r\n")
+    content["val/val_annotations.txt"] = b"\xef\xbb\xbf" + lines + b"\r\n"  # as Notepad saves it
+    content[f"train/{WNIDS[0]}/interval/val_annotations.txt"] = b""
+    write(tmp_path / "source", "archive", content, top)
+    write(tmp_path / "plain/source", "archive")
+    ours, plain = prepare(data(tmp_path)), prepare(data(tmp_path / "plain"))
+    for split in ("train", "validation"):
+        indices = range(plain.num_examples(split))
+        assert ours.file_names(split, indices) == plain.file_names(split, indices)
+        np.testing.assert_array_equal(ours.read(split, indices)[1], plain.read(split, indices)[1])
+    assert ours.classes == plain.classes
+
+
 def test_at_its_own_size_the_pixels_are_those_of_the_file_and_another_size_is_resized(tmp_path):
     write(tmp_path / "source", "archive")
     own, large = prepare(data(tmp_path)), prepare(data(tmp_path, size=80))
@@ -126,6 +142,8 @@ ANNOTATIONS = "val/val_annotations.txt"
     ("change", "reason"),
     [
         ({"val/images/val_3.JPEG": None}, r"names 'val_3.JPEG', which is not there"),
+        ({ANNOTATIONS: b"val_0.JPEG\tn01440764\n" * 2}, "names 'val_0.JPEG', twice"),
+        ({"val/images": None, ANNOTATIONS: b""}, "source has no image of validation"),
         ({"val/images/val_99.JPEG": b"x"}, r"does not say the class of val/images/val_99.JPEG"),
         ({ANNOTATIONS: b"val_0.JPEG\tn99999999\t0\n"}, "val_0.JPEG is of class 'n99999999', which"),
         ({ANNOTATIONS: b"val_0.JPEG\n"}, "val_0.JPEG is of class '', which"),
@@ -153,6 +171,8 @@ def test_what_is_missing_or_cut_is_said(tmp_path):
     source = tmp_path / "source"
     write(source, "archive")
     archive = source / "tiny-imagenet-200.zip"
+    with pytest.raises(DataError, match="200.zip is a file; give the folder that it is in"):
+        prepare(data(tmp_path, dir=str(archive)))
     whole = archive.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"no archive"):
         archive.write_bytes(content)
