@@ -132,7 +132,7 @@ def _classes(
                 "the files are of different releases"
             )
     elif (root / "words.txt").is_file():  # ImageNet's list of all synsets: wnid, tab, words
-        words = ilsvrc2012_words.parsed((root / "words.txt").read_text("utf-8"))
+        words = ilsvrc2012_words.parsed((root / "words.txt").read_text("utf-8", "replace"))
         by_wnid = {wnid: {"words": of_wnid} for wnid, of_wnid in words.items()}
     return tuple({"wnid": wnid, **by_wnid.get(wnid, {})} for wnid in wnids)
 

@@ -11,9 +11,10 @@ def words() -> dict[str, str]:
     return parsed(file.read_text(encoding="utf-8"))
 
 
-def parsed(text: str) -> dict[str, str]:
-    """Return wnid -> words of lines of wnid, tab, words, as in ImageNet's words.txt."""
-    return {wnid: words for wnid, _, words in (line.partition("\t") for line in text.splitlines())}
+def parsed(text: str, separator: str = "\t") -> dict[str, str]:
+    """Return wnid -> words of lines of wnid, separator, words, as in ImageNet's words.txt."""
+    pairs = (line.partition(separator) for line in text.splitlines() if line)
+    return {wnid: words.strip() for wnid, _, words in pairs}
 
 
 def words_of(name: str) -> str:

@@ -45,9 +45,9 @@ def _kit(path: pathlib.Path) -> Devkit:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
         mapping = path.with_name(_MAPPING)
-        words = (
-            _words(mapping.read_text("utf-8")) if mapping.is_file() else ilsvrc2012_words.words()
-        )
+        words = ilsvrc2012_words.words()
+        if mapping.is_file():
+            words = ilsvrc2012_words.parsed(mapping.read_text("utf-8"), " ")
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path} or {_MAPPING} cannot be read ({error}); fix that") from error
     ids = {wnid: number for number, wnid in enumerate(sorted(words), 1)}
@@ -65,8 +65,3 @@ def _kit(path: pathlib.Path) -> Devkit:
         raise DataError(f"{path} does not list images 1 to {len(truth)}; download it again")
     synsets = {k: Synset(wnid, words[wnid], None, True) for wnid, k in ids.items()}
     return Devkit(str(path), synsets, {"validation": [truth[k] for k in sorted(truth)]})
-
-
-def _words(text: str) -> dict[str, str]:
-    pairs = (line.partition(" ") for line in text.splitlines() if line)
-    return {wnid: words.strip() for wnid, _, words in pairs}

@@ -11,7 +11,7 @@ import pathlib
 import tarfile
 import zlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from alexnet_jax.data.decode.images import BadImageError, Square, read_square
@@ -113,15 +113,11 @@ def images_of(
       DataError: the archive is damaged, cut short or compressed, or no archive at all.
     """
     left_out = LeftOut() if left_out is None else left_out
-    by_name = {}  # of two files with one name the later one counts, as in unpacking
-    for member in members(path, offset, size):
-        name = member.name.rpartition("/")[2]
-        if not is_image_name(name):
-            left_out.file(name)
-            continue
-        if name in by_name:
+    by_name: dict[str, Member] = {}  # the later of two files with one name counts, as in unpacking
+    for member in _images(members(path, offset, size), left_out):
+        if member.name in by_name:
             left_out["earlier files of one name in an archive"] += 1
-        by_name[name] = dataclasses.replace(member, name=name)
+        by_name[member.name] = member
     return [by_name[name] for name in sorted(by_name)]
 
 
@@ -130,14 +126,17 @@ def images_in_order(path: pathlib.Path, left_out: LeftOut) -> list[Member]:
 
     An archive that ends in .gz or .tgz is decompressed once.
     """
-    found = []
-    for member in _compressed(path) if path.name.endswith("gz") else members(path):
+    return list(_images(_compressed(path) if path.name.endswith("gz") else members(path), left_out))
+
+
+def _images(files: Iterable[Member], left_out: LeftOut) -> Iterator[Member]:
+    """Iterate over the image files, named without folders."""
+    for member in files:
         name = member.name.rpartition("/")[2]
         if is_image_name(name):
-            found.append(dataclasses.replace(member, name=name))
+            yield dataclasses.replace(member, name=name)
         else:
             left_out.file(name)
-    return found
 
 
 def _files(tar: tarfile.TarFile, path: pathlib.Path | GzipFile) -> Iterator[Member]:

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.decode.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.prepare.prepare import prepare
+from alexnet_jax.data.sources.ilsvrc import ilsvrc_source
 from alexnet_jax.errors import ConfigError, DataError
 from tests.support import official, tiny
 
@@ -100,6 +101,13 @@ def test_fall2011(tmp_path, whole):
     assert len(set(names)) == 44
     labels = dataset.read("train", range(counts[0]))[1]
     assert set(labels.tolist()) == {0, 1, 2, 4}
+
+
+def test_words_of_another_encoding_are_no_hindrance(tmp_path):
+    source = official.write_fall2011(tmp_path / "archives")
+    (source / "words.txt").write_bytes(b"n01440764\ttench, caf\xe9\n")
+    words = [row.get("words") for row in ilsvrc_source(source, "fall2011", 0.2).classes]
+    assert words == ["tench, caf\ufffd", None, None, None, None]
 
 
 def test_archives_and_folders_give_the_same_records(tmp_path):
