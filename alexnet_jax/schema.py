@@ -9,11 +9,10 @@ Defaults, checks, warnings, what a resumed run may change, and docs/config.md co
 """
 
 import dataclasses
-import functools
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -145,7 +144,7 @@ def fields(
             choices = pkgutil.resolve_name(choices)
         yield Field(
             path=name,
-            type=_hints(section.__class__)[member.name],
+            type=member.type,
             value=value,
             doc=metadata["doc"] or doc,
             choices=None if choices is None else tuple(choices),
@@ -155,11 +154,6 @@ def fields(
             per_process=metadata["per_process"],
             before=metadata["before"],
         )
-
-
-@functools.cache
-def _hints(section: type) -> dict[str, Any]:
-    return get_type_hints(section)
 
 
 def to_config(section: Any, value_of: Callable[[Field], Any]) -> ConfigDict:
