@@ -72,10 +72,9 @@ def main(_) -> None:
         "classes": restored.words,
         **({"batch": FLAGS.batch} if onnx else {"jax": jax.__version__, "readable": READABLE}),
     }
+    data = onnx_of(restored, views, FLAGS.batch) if onnx else exported(restored, views)
     with atomic_file(out) as half:
-        half.write_bytes(
-            onnx_of(restored, views, FLAGS.batch) if onnx else exported(restored, views)
-        )
+        half.write_bytes(data)
         write_atomic(out.with_suffix(".json"), json.dumps(description, indent=1) + "\n")
     result = {"file": str(out), "bytes": out.stat().st_size}
     result |= {} if onnx else {"platforms": PLATFORMS}
@@ -87,9 +86,8 @@ def exported(restored: Restored, views: int) -> bytearray:
     (batch,) = export.symbolic_shape("b")
     size = restored.config.data.size
     images = jax.ShapeDtypeStruct((batch, size, size, 3), np.uint8)
-    return export.export(jax.jit(answer_of(restored, views)), platforms=PLATFORMS)(
-        images
-    ).serialize()
+    make = export.export(jax.jit(answer_of(restored, views)), platforms=PLATFORMS)
+    return make(images).serialize()
 
 
 def onnx_of(restored: Restored, views: int, batch: int) -> bytes:

@@ -77,10 +77,8 @@ def learning_rates(
     """
     options, schedule = config.optimizer, config.schedule
     dropped = drop(schedule, step=step, epoch=epoch, steps=steps, plateau=plateau)
-    base, bias = (
-        options.learning_rate * dropped,
-        options.bias_learning_rate or options.learning_rate,
-    )
+    base = options.learning_rate * dropped
+    bias = options.bias_learning_rate or options.learning_rate
     factors = {layer: _layer_factor(schedule.layers, layer, epoch) for layer in layers}
     return LearningRates(
         base=base,
