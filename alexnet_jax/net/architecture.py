@@ -215,7 +215,8 @@ class Architecture:
 
     def crosses(self, layer: Layer) -> bool:
         """Whether the product of `layer` reads the other column too."""
-        return layer.reads == "both" and self.cross_columns and not layer.identity
+        meet = self.cross_columns and self.columns > 1
+        return layer.reads == "both" and meet and not layer.identity
 
     def activation_name(self, layer: Layer, kind: str) -> str:
         """Return the name of the activation that an operation gives: relu1, norm1, pool1."""

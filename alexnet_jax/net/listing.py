@@ -46,7 +46,7 @@ def rows(arch: Architecture) -> list[Row]:
     for layer in arch.layers:
         if layer.reads == "sum":
             received = arch.classes if arch.columns == 2 else 0
-        elif not (arch.crosses(layer) and arch.columns == 2):
+        elif not arch.crosses(layer):
             received = 0
         values = params.get(layer.name, {})  # a dropped layer has none, and passes on what it reads
         product = shapes.get(layer.name, output)

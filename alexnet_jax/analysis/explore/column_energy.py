@@ -11,7 +11,7 @@ from alexnet_jax.net.conv1_filters import share
 
 def crossing_layers(arch: Architecture) -> list[Layer]:
     """Return the layers whose products read the other column: the paper's conv3, fc6 and fc7."""
-    return [layer for layer in arch.layers if arch.crosses(layer) and arch.columns == 2]
+    return [layer for layer in arch.layers if arch.crosses(layer)]
 
 
 def needed(arch: Architecture) -> list[str]:

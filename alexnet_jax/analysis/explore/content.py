@@ -99,7 +99,7 @@ def steps(arch: Architecture) -> list[dict[str, Any]]:
         if not layer.identity:
             kind = "conv" if layer.kernel else "full"
             kind = "sum" if layer.reads == "sum" else kind
-            kind += "_crosses" if arch.crosses(layer) and arch.columns == 2 else ""
+            kind += "_crosses" if arch.crosses(layer) else ""
             made.append(_step(layer, layer.name, kind, made[-1]["name"]))
         for op in layer.then:
             step = _step(layer, arch.activation_name(layer, op), op, made[-1]["name"])
