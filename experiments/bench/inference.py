@@ -29,7 +29,7 @@ ENGINES = ("onnxruntime", "openvino")
 
 
 def rivals(arch: str, batch: int, calls: int, folder: str) -> dict[str, Process]:
-    """Return the contenders that are installed; all of them need PyTorch."""
+    """Return the contenders that are installed and start; all of them need PyTorch."""
     if not importlib.util.find_spec("torch"):
         return {}
     torch = ["-m", "experiments.bench.torch_step", f"--arch={arch}", f"--batch={batch}"]
@@ -38,7 +38,7 @@ def rivals(arch: str, batch: int, calls: int, folder: str) -> dict[str, Process]
         if importlib.util.find_spec(engine):
             program = ["-m", "experiments.bench.engine_step", f"--engine={engine}"]
             programs[engine] = [*program, f"--net={folder}"]
-    return {name: Process([*program, f"--calls={calls}"]) for name, program in programs.items()}
+    return turns.processes({n: [*p, f"--calls={calls}"] for n, p in programs.items()})
 
 
 def main(_) -> None:

@@ -25,7 +25,6 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from alexnet_jax.errors import UserError
 from alexnet_jax.net import listing, resolving
 from alexnet_jax.system import command_line
 from experiments.bench import turns
@@ -59,13 +58,7 @@ def torchs(arch: str, batch: int, dtype: str, calls: int, *, compiled: bool) -> 
     programs = {"torch_eager": program}
     if compiled:
         programs["torch_compiled"] = [*program, "--compiled"]
-    processes = {}
-    for name, arguments in programs.items():
-        try:
-            processes[name] = Process(arguments)
-        except UserError as error:
-            print(f"{name} is left out: {error}", file=sys.stderr)
-    return processes
+    return turns.processes(programs)
 
 
 def matmul(dtype: str):

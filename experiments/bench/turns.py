@@ -80,6 +80,17 @@ def serve(hello: dict, steps: dict[str, Step]) -> None:
         print(steps[line.strip()](), flush=True)
 
 
+def processes(programs: dict[str, list[str]]) -> dict[str, "Process"]:
+    """Return name -> the process of a program, by its arguments; one that ends is left out."""
+    started = {}
+    for name, arguments in programs.items():
+        try:
+            started[name] = Process(arguments)
+        except UserError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+    return started
+
+
 class Process:
     """A Python program that serves: a contender with threads and memory of its own.
 
@@ -107,7 +118,11 @@ class Process:
             env=environment,
             cwd=REPOSITORY,
         )
-        self.hello: dict = json.loads(self._line())
+        try:
+            self.hello: dict = json.loads(self._line())
+        except UserError:
+            self._process.communicate()  # closes the pipes
+            raise
 
     def step(self, name: str) -> Step:
         """Return the step of that name."""

@@ -50,6 +50,13 @@ def test_a_contender_that_ends_is_left_out(capsys):
     process.close()
 
 
+def test_a_program_that_does_not_start_is_left_out(capsys):
+    started = turns.processes({"mute": ["-c", "raise SystemExit(3)"], "here": ["-c", PROGRAM]})
+    assert list(started) == ["here"]
+    assert capsys.readouterr().err.startswith("mute is left out: ")
+    started["here"].close()
+
+
 def test_a_process_takes_steps_until_it_ends():
     process = turns.Process(["-c", PROGRAM])
     assert process.hello == {"version": "1.2"}

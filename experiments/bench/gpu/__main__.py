@@ -30,10 +30,10 @@ from absl import flags
 from alexnet_jax.errors import ConfigError, DeviceError
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import check_writable, write_atomic
+from alexnet_jax.system.lines import say
 from alexnet_jax.system.paths import user_path
 from experiments.bench import time_to_train
 from experiments.bench.turns import REPOSITORY
-from experiments.support.terminal import say
 
 
 @dataclasses.dataclass(frozen=True)

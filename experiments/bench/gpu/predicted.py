@@ -25,6 +25,7 @@ from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.net.parameters import params_of, structure_of
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.lines import say
 from alexnet_jax.system.paths import user_path
 from alexnet_jax.system.terminal import show
 from configs import ilsvrc2012
@@ -32,7 +33,6 @@ from experiments.bench.gpu.hlo_traffic import Operation, operations
 from experiments.bench.gpu.layers import work_of
 from experiments.communication import described_gpu
 from experiments.communication.step_program import lowered_step
-from experiments.support.terminal import say
 
 RECORD = pathlib.Path(__file__).parents[2] / "records" / "gpu_predicted.json"
 # Bytes a second, and dense operations a second of tensor cores: data sheets of the SXM parts.
