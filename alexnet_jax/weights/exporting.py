@@ -26,7 +26,8 @@ from alexnet_jax.net import resolving
 from alexnet_jax.net.architecture import Architecture
 from alexnet_jax.system.atomic_file import atomic_file
 from alexnet_jax.weights.container import Weights, mean_rgb
-from alexnet_jax.weights.files import MEAN_IMAGE, TORCHVISION
+from alexnet_jax.weights.files import MEAN_IMAGE
+from alexnet_jax.weights.naming import torchvisions
 
 
 def export_weights(weights: Weights, out: pathlib.Path) -> dict[str, str]:
@@ -46,7 +47,7 @@ def export_weights(weights: Weights, out: pathlib.Path) -> dict[str, str]:
         raise WeightsError(f"--out ends in .safetensors; got {out}")
     arch, tensors = _net_of(weights), dict(weights.tensors)
     if arch.name == "owt":
-        tensors = {_torchvision(name): value for name, value in tensors.items()}
+        tensors = {torchvisions(name): value for name, value in tensors.items()}
     assert weights.mean is not None
     if weights.mean.ndim == 3:
         tensors[MEAN_IMAGE] = weights.mean.transpose(2, 0, 1)
@@ -82,8 +83,3 @@ def _net_of(weights: Weights) -> Architecture:
     model = resolving.overrides(weights.archs[0])
     model.update(weights.model)
     return resolving.resolve(model)
-
-
-def _torchvision(name: str) -> str:
-    layer, _, kind = name.rpartition(".")
-    return f"{TORCHVISION.get(layer, layer)}.{kind}"

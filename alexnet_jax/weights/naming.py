@@ -75,6 +75,12 @@ def ours(name: str) -> str:
     return f"{_OURS.get(layer, layer)}.{kind}" if layer else name
 
 
+def torchvisions(name: str) -> str:
+    """Return torchvision's name of a tensor."""
+    layer, _, kind = name.rpartition(".")
+    return f"{TORCHVISION.get(layer, layer)}.{kind}"
+
+
 _OURS = {theirs: name for name, theirs in TORCHVISION.items()}
 
 

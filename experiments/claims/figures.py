@@ -6,7 +6,7 @@ import pathlib
 
 from experiments.bench.time_to_train import hours, rates
 from experiments.start.plateau_recipes import INPUT
-from experiments.support.seed_statistics import mean_and_deviation
+from experiments.support.seed_statistics import mean_text
 from experiments.sweeps.results import interval_text
 
 RECORDS = pathlib.Path(__file__).parents[1] / "records"
@@ -87,22 +87,16 @@ def cifar_error(record: dict) -> str:
     """Return the test errors of one of cuda-convnet's nets."""
     errors = [100 * error for error in record["test_errors"]]
     seeds = f"n = {len(errors)}, {record['epochs']} epochs, all 50,000 pictures"
-    return f"{_spread(errors)} % ({seeds})"
+    return f"{mean_text(errors)} % ({seeds})"
 
 
 def epochs_to_target(record: dict) -> str:
     """Return the epochs of ReLU and of tanh to the training error of figure 1, and their ratio."""
     each = []
     for name, row in ((name, record[name]) for name in ("relu", "tanh")):
-        epochs = f"{_spread(row['epochs'])} epochs at rate {row['rate']:g}"
+        epochs = f"{mean_text(row['epochs'])} epochs at rate {row['rate']:g}"
         each.append(f"{name} {epochs} (n = {row['seeds']})")
     return f"{record['tanh_over_relu']:.1f}x: {', '.join(each)}, all 50,000 pictures"
-
-
-def _spread(values: list[float]) -> str:
-    """Return the mean, and the deviation of several values."""
-    mean, deviation = mean_and_deviation(values)
-    return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
 
 
 def clock(record: dict) -> str:

@@ -2,7 +2,7 @@
 
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from absl import flags
 
@@ -17,6 +17,12 @@ def replaced(text: str, part: str, module: str, body: str) -> str:
     before, rest = text.split(begin)
     _old, after = rest.split(end)
     return f"{before}{begin}\n{body}\n{end}{after}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown."""
+    rule = ["---"] * len(head)
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *rows))
 
 
 def define_flags() -> None:

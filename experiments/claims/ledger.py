@@ -53,15 +53,15 @@ class Claim:
     verdict: str = NOT_RUN
     miniature: str = ""
 
-    def row(self) -> str:
-        """Return the claim's line of the table."""
+    def row(self) -> tuple[str, ...]:
+        """Return the claim's row of the table."""
         content = json.loads((RECORDS / self.record).read_text()) if self.record else None
         ours = self.ours(content) if self.ours else "-"
         record = f"[`{self.record}`](records/{self.record})" if self.record else "-"
         date = content.get("date", "-") if content else "-"
         small = miniature.text(self.miniature)
         cells = (self.where, self.claim, self.paper, self.log, small, ours, f"`{self.command}`")
-        return f"| {' | '.join((*cells, record, date, self.verdict))} |"
+        return (*cells, record, date, self.verdict)
 
 
 def of_ablation(name: str, where: str, claim: str) -> Claim:
@@ -163,8 +163,8 @@ CLAIMS = (
 def table() -> str:
     """Return the ledger as Markdown."""
     columns = ("paper", "claim", "paper's", "original's log", "miniature", "ours", "command")
-    head = f"| {' | '.join((*columns, 'record', 'date', 'verdict'))} |"
-    return "\n".join([head, "|" + " --- |" * 10, *(claim.row() for claim in CLAIMS)]) + "\n"
+    head = (*columns, "record", "date", "verdict")
+    return generated.table(head, [claim.row() for claim in CLAIMS])
 
 
 def written(text: str) -> str:

@@ -7,7 +7,6 @@ python -m experiments.claims.results --check  # exit code 1 where they differ fr
 import json
 import math
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 from alexnet_jax.system import command_line
@@ -136,7 +135,7 @@ def in_miniature() -> list[tuple[str, str]]:
 
 def table() -> str:
     """Return the table of figures as Markdown."""
-    return _markdown(("what", "figure"), rows())
+    return generated.table(("what", "figure"), rows())
 
 
 def starts() -> str:
@@ -148,7 +147,7 @@ def starts() -> str:
         runs = [record["runs"].get(f"{recipe}_{seed}") for seed in range(SEEDS)]
         lines.append((f"`{arch}`", *map(_start, runs)))
     head = f"first step from which the loss stays 2 % below ln({classes}), and the loss at the end"
-    return _markdown((head, *(f"seed {seed}" for seed in range(SEEDS))), lines)
+    return generated.table((head, *(f"seed {seed}" for seed in range(SEEDS))), lines)
 
 
 def _start(run: dict[str, Any] | None) -> str:
@@ -156,11 +155,6 @@ def _start(run: dict[str, Any] | None) -> str:
         return "not run"
     left = "never" if run["left_at_step"] is None else f"{run['left_at_step']:g}"
     return f"{left}; {run['last_loss']:.2f} at step {run['steps']}"
-
-
-def _markdown(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
-    rule = tuple("---" for _ in head)
-    return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *lines))
 
 
 def results_written(text: str) -> str:

@@ -19,12 +19,12 @@ from absl import flags
 from alexnet_jax.errors import ConfigError
 from alexnet_jax.system import command_line, progress
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.lines import say
 from alexnet_jax.system.paths import user_path
 from experiments.miniature import layout, page, records, tables
 from experiments.miniature.one import FROM
 from experiments.miniature.pictures import lay_out
 from experiments.miniature.protocol import BASELINE, ENTRIES, PRETRAINED, PRETRAINING, RECIPE
-from experiments.support.terminal import say
 from experiments.sweeps.command import define_where, end, runner
 from experiments.sweeps.runs import Run, plan
 

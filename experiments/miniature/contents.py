@@ -20,7 +20,7 @@ from experiments.miniature.verdicts import (
     effects,
     verdict,
 )
-from experiments.support.seed_statistics import mean_and_deviation
+from experiments.support.seed_statistics import mean_text
 from experiments.sweeps.ablations import text
 
 Rows = list[tuple[str, ...]]
@@ -122,10 +122,7 @@ def _table2(seen: Found) -> Section:
 
 def errors_text(errors: list[float]) -> str:
     """Return a mean error and its deviation, in %."""
-    if not errors:
-        return "-"
-    mean, deviation = mean_and_deviation(errors)
-    return f"{100 * mean:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
+    return mean_text([100 * error for error in errors]) if errors else "-"
 
 
 def _ablations(seen: Found) -> Section:

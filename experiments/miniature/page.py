@@ -1,6 +1,5 @@
 """miniature.html: the results as one page without network or scripts, for a phone as for a desk."""
 
-import html as escaping
 import io
 import pathlib
 
@@ -8,10 +7,16 @@ import matplotlib
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+from alexnet_jax.analysis.report.markup import Markup, element, table
 from experiments.miniature.contents import Found, Section, found, sections
 from experiments.miniature.protocol import BASELINE, ENTRIES
 
 NAME = "miniature.html"
+TITLE = "The paper in miniature"
+SUBJECT = (
+    "Krizhevsky, Sutskever and Hinton's experiments (NIPS 2012) at a scale that a laptop can do, "
+    "beside the paper's numbers."
+)
 WIDTH = 4.0  # inches: the drawing's text is read at 390 pixels
 COLOURS = {"agrees": "#1a7f37", "disagrees": "#c4321c", "-": "#57606a"}
 CURVES = (BASELINE, "dropout", "crops_and_flips", "relu")
@@ -21,27 +26,24 @@ STYLE = (pathlib.Path(__file__).parent / "page.css").read_text
 def html(folder: pathlib.Path) -> str:
     """Return the page of a folder of records."""
     seen = found(folder)
-    parts = "".join(_section(section, seen) for section in sections(seen))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>The paper in miniature</title><style>{STYLE()}</style></head><body><main>"
-        "<h1>The paper in miniature</h1><p>Krizhevsky, Sutskever and Hinton's experiments (NIPS "
-        f"2012) at a scale that a laptop can do, beside the paper's numbers.</p>{parts}"
-        "</main></body></html>\n"
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", TITLE),
+        element("style", Markup(STYLE())),
     )
+    heading = element("h1", TITLE), element("p", SUBJECT)
+    main = element("main", heading, [_section(section, seen) for section in sections(seen)])
+    return f"<!doctype html>\n{element('html', head, element('body', main), lang='en')}\n"
 
 
-def _section(section: Section, seen: Found) -> str:
-    head, *rows = section.rows
-    cells = "".join(f"<th>{_text(cell)}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{_text(c)}</td>' for c in row)}</tr>" for row in rows)
+def _section(section: Section, seen: Found) -> Markup:
     figure = {"effects": effects_figure, "curves": curves_figure}.get(section.figure)
-    drawn = f"<figure>{_svg(figure(seen))}</figure>" if figure and seen.runs else ""
-    return (
-        f"<section><h2>{_text(section.title)}</h2><p>{_text(section.words)}</p>{drawn}"
-        f'<div class="wide"><table><tr>{cells}</tr>{body}</table></div></section>'
-    )
+    drawn = element("figure", _svg(figure(seen))) if figure and seen.runs else None
+    shown = table(section.rows[0], section.rows[1:])
+    heading = element("h2", section.title)
+    return element("section", heading, element("p", section.words), drawn, shown)
 
 
 def effects_figure(seen: Found) -> Figure:
@@ -78,14 +80,10 @@ def curves_figure(seen: Found) -> Figure:
     return figure
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure) -> Markup:
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "alexnet", "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     pyplot.close(figure)
     drawing = file.getvalue()
-    return drawing[drawing.index("<svg") :]
-
-
-def _text(text: str) -> str:
-    return escaping.escape(text)
+    return Markup(drawing[drawing.index("<svg") :])

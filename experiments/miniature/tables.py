@@ -23,9 +23,8 @@ def markdown(folder: pathlib.Path) -> str:
         "`experiments/miniature/protocol.py`.\n",
     ]
     for section in sections(found(folder)):
-        head, *rows = ("| " + " | ".join(row) + " |" for row in section.rows)
-        rule = "|" + " --- |" * len(section.rows[0])
-        parts += [f"## {section.title}\n", f"{section.words}\n", "\n".join([head, rule, *rows, ""])]
+        table = generated.table(section.rows[0], section.rows[1:])
+        parts += [f"## {section.title}\n", f"{section.words}\n", table]
     return "\n".join(parts)
 
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, func
 from torch.nn import functional as F
 
+from alexnet_jax.weights.naming import torchvisions
 from experiments.parity.cases import Params, Tensors, flat
 from experiments.parity.program_layers import FILES, read_layers, sections
 from experiments.parity.torch_program import Program
-from experiments.parity.torch_successors import TORCHVISION_NAMES, CaffeAlexNet, TorchvisionAlexNet
+from experiments.parity.torch_successors import CaffeAlexNet, TorchvisionAlexNet
 from experiments.support.torch_net import TorchAlexNet
 
 Weights = dict[str, dict[str, Tensor]]  # layer -> kernel, bias; our layout
@@ -87,10 +88,7 @@ def _logits(name: str, weights: Weights, x: Tensor, layers: pathlib.Path | None)
         net = TorchAlexNet(columns=len(weights["conv1"]["kernel"]))
     elif name == "owt":
         net = TorchvisionAlexNet()
-        state = {
-            f"{TORCHVISION_NAMES[key.partition('.')[0]]}.{key.partition('.')[2]}": value
-            for key, value in state.items()
-        }
+        state = {torchvisions(name): value for name, value in state.items()}
     else:
         net = CaffeAlexNet(pool_first={"caffe": False, "caffenet": True}[name])
     return func.functional_call(net.eval(), state, x, strict=True)

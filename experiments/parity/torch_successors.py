@@ -73,15 +73,3 @@ class TorchvisionAlexNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits."""
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
-
-
-TORCHVISION_NAMES = {
-    "conv1": "features.0",
-    "conv2": "features.3",
-    "conv3": "features.6",
-    "conv4": "features.8",
-    "conv5": "features.10",
-    "fc6": "classifier.1",
-    "fc7": "classifier.4",
-    "fc8": "classifier.6",
-}

@@ -30,6 +30,7 @@ from rich.table import Table
 
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.lines import say
 from alexnet_jax.system.paths import user_path
 from alexnet_jax.system.terminal import show
 from experiments.start.first_steps import start
@@ -37,7 +38,6 @@ from experiments.start.plateau_recipes import MAPS, Map, map_of
 from experiments.support import pictures
 from experiments.support.recipe import given, read_config
 from experiments.support.run_lines import Line, RunLines
-from experiments.support.terminal import say
 from experiments.sweeps.runs import Setting, plan
 
 DOCTOR_STARTS = ("starts", "starts late")  # verdicts that a run can prove wrong

@@ -32,6 +32,12 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else None
 
 
+def mean_text(values: Sequence[float]) -> str:
+    """Return "18.2 ± 0.3"; the mean alone of one value."""
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
+
+
 def difference(first: Mapping[int, float], other: Mapping[int, float]) -> Difference:
     """Return other - first.
 

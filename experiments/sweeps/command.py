@@ -13,11 +13,11 @@ from absl import flags
 from alexnet_jax.errors import UserError
 from alexnet_jax.system import command_line
 from alexnet_jax.system.atomic_file import write_atomic
+from alexnet_jax.system.lines import say
 from alexnet_jax.system.paths import user_path
 from alexnet_jax.system.terminal import show
 from experiments.support.environment import with_kept_memory
 from experiments.support.recipe import given
-from experiments.support.terminal import say
 from experiments.sweeps import crossed, local, results
 from experiments.sweeps.local import MAIN
 from experiments.sweeps.runs import Run, Setting, plan
