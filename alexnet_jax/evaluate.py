@@ -170,10 +170,12 @@ def _images(nets: Sequence[Restored], resize: Resize | None) -> tuple[PreparedDa
     ]
     for restored, dataset in zip(nets, datasets, strict=True):
         if dataset.directory != datasets[0].directory:
+            remedy = "give --data_dir or --resize"
+            if dataset.size != datasets[0].size:
+                remedy = "for squares of several sizes give each its --out, and then --predictions"
             raise ConfigError(
                 f"{restored.workdir} has its images in {dataset.directory}, {nets[0].workdir} in "
-                f"{datasets[0].directory}: nets are compared on the same ones; give --data_dir or "
-                "--resize"
+                f"{datasets[0].directory}: nets are compared on the same ones; {remedy}"
             )
     return datasets[0], str(resize or Resize.of(nets[0].config.data))
 

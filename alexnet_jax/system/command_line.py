@@ -149,7 +149,8 @@ def _of_the_device(error: str) -> str | None:
     return (
         f"the memory of {jax.local_devices()[0].device_kind} is not enough{batch}{has}"
         f"{f' (it asked for {asked[0]})' if asked else ''}: lower config.batch_size or "
-        "config.evaluate.batch_size, or end other programs on the device"
+        "config.evaluate.batch_size, set config.data.resident=off, or end other programs on the "
+        "device"
     )
 
 

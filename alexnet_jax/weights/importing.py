@@ -84,6 +84,7 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
     config.init_from = weights.source
     config.data.divide_by = weights.divide_by
     config.data.size = weights.size or config.data.size
+    config.data.storage = weights.extra.get("storage", config.data.storage)
     if weights.mean.ndim == 3:
         centre = weights.extra.get(MEAN_OF) == CENTRE
         config.data.mean = "centre_file" if centre else "file"

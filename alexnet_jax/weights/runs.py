@@ -42,7 +42,7 @@ def read_run(
     with contextlib.nullcontext() if with_mean else contextlib.suppress(DataError):
         pixel_stats = restored.pixel_stats
     numbers = jax.tree.map(sharding.whole, (state.params, state.batch_stats))
-    extra = {"step": str(int(state.step))}
+    extra = {"step": str(int(state.step)), "storage": config.data.storage}
     if pixel_stats is not None and "centre_mean" in pixel_stats:
         extra[MEAN_OF] = CENTRE
     if names := restored.dataset_info.class_names:

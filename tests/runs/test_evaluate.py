@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
 import types
 
@@ -9,8 +10,9 @@ import jax
 import numpy as np
 import pytest
 
+from alexnet_jax import evaluate
 from alexnet_jax.data.prepare.prepare import prepare
-from alexnet_jax.errors import DataError
+from alexnet_jax.errors import ConfigError, DataError
 from alexnet_jax.inference import predictions
 from alexnet_jax.run import dataset_info, evaluations
 from alexnet_jax.run.restore import restore
@@ -78,6 +80,18 @@ def test_one_run_in_several_views_of_images_resized_in_two_ways(folder):
     assert len(copies) == 2 and any("warp-lanczos" in name for name in copies)
     assert all(name.endswith("only-validation") for name in copies)  # train was not looked at
     assert five["loss"] != one["loss"]
+
+
+@pytest.mark.parametrize(("size", "remedy"), [(64, "--out, and then --pred"), (32, "--resize")])
+def test_nets_of_other_images_are_not_averaged_and_what_helps_is_said(monkeypatch, size, remedy):
+    def net(name: str, size: int):
+        dataset = types.SimpleNamespace(directory=pathlib.Path(name, "images"), size=size)
+        return types.SimpleNamespace(workdir=name, images=lambda *_, **__: dataset)
+
+    flags = types.SimpleNamespace(data_dir="", split="validation")
+    monkeypatch.setattr(evaluate, "FLAGS", flags)
+    with pytest.raises(ConfigError, match=f"b has its images in b/images, a in a/.*{remedy}"):
+        evaluate._images([net("a", 32), net("b", size)], None)
 
 
 def test_a_mesh_that_is_not_there_is_no_hindrance(folder, tmp_path, monkeypatch):

@@ -102,10 +102,13 @@ def test_weights_go_out_and_come_back_with_their_size(folder, tmp_path):
         if mean == "channel":
             train(made(folder, data__mean="channel", epochs=1), workdir)
         first = read_run(workdir)
-        assert export_weights(first, tmp_path / f"{mean}.safetensors")["size"] == str(SIZE)
+        said = export_weights(first, tmp_path / f"{mean}.safetensors")
+        assert (said["size"], said["storage"]) == (str(SIZE), "raw")
         weights = files.read(tmp_path / f"{mean}.safetensors")
-        again, _ = import_weights(weights, tiny.config(folder), tmp_path / mean)
-        assert again.data.size == SIZE
+        recipe = tiny.config(folder)
+        assert recipe.data.storage == "jpeg"
+        again, _ = import_weights(weights, recipe, tmp_path / mean)
+        assert (again.data.size, again.data.storage) == (SIZE, "raw")
         second = read_run(tmp_path / mean)
         np.testing.assert_array_equal(second.mean, first.mean)
         assert json.loads((tmp_path / mean / "config.json").read_text())["data"]["size"] == SIZE
