@@ -16,6 +16,7 @@ from alexnet_jax.net.architecture import Architecture, Layer
 from alexnet_jax.net.convolution import convolved
 from alexnet_jax.net.initial_values import Initializer
 from alexnet_jax.net.layers import Call, Columns, Convolution, Linear
+from alexnet_jax.net.pooling import max_pool
 
 IMAGE_CHANNELS = 3
 Shape = tuple[int, ...]  # of one column: (H, W, channels) or (units,)
@@ -49,7 +50,7 @@ class Block(nnx.Module):
         self.product = product
         self.max_pool = None
         if layer.then[:1] == ("pool",) and arch.pool_of(layer).kind == "max":
-            self.max_pool = functools.partial(operations.max_pool, pool=arch.pool_of(layer))
+            self.max_pool = functools.partial(max_pool, pool=arch.pool_of(layer))
         self.names = tuple(arch.activation_name(layer, kind) for kind in layer.then)
         built = []
         for kind, name in zip(layer.then, self.names, strict=True):

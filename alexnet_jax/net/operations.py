@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from alexnet_jax.net import architecture, pooling, response_norm
-from alexnet_jax.net.architecture import Architecture, Layer
+from alexnet_jax.net import response_norm
+from alexnet_jax.net.architecture import Architecture, Layer, Pool
 from alexnet_jax.net.dropout import Dropout
 from alexnet_jax.net.layers import Call, Columns, Operation
 from alexnet_jax.net.norms import BatchNorm, GroupNorm, LayerNorm
+from alexnet_jax.net.pooling import avg_pool, max_pool
 
 
 class PerColumn(Operation):
@@ -74,16 +75,6 @@ def none(arch: Architecture, channels: int) -> Operation:
     return PerColumn(lambda x: x)
 
 
-def max_pool(x: Array, pool: architecture.Pool) -> Array:
-    """Return the largest values of overlapping windows (paper 3.4)."""
-    return pooling.max_pool(x, window=pool.window, stride=pool.stride, ceil=pool.ceil)
-
-
-def avg_pool(x: Array, pool: architecture.Pool) -> Array:
-    """Return the means of windows (cuda-convnet's layers-18pct.cfg)."""
-    return pooling.avg_pool(x, window=pool.window, stride=pool.stride, ceil=pool.ceil)
-
-
 # A function of one column's values: (B, H, W, channels) or (B, units) -> the same shape.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -103,7 +94,7 @@ NORMS: dict[str, Callable[[Architecture, int], Operation]] = {
 
 
 # A function of one column's values: (B, H, W, channels), pool -> (B, H', W', channels).
-POOLS: dict[str, Callable[[Array, architecture.Pool], Array]] = {"max": max_pool, "avg": avg_pool}
+POOLS: dict[str, Callable[[Array, Pool], Array]] = {"max": max_pool, "avg": avg_pool}
 
 
 def build(kind: str, name: str, arch: Architecture, layer: Layer, channels: int) -> Operation:

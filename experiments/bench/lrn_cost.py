@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from absl import flags
 
 from alexnet_jax.net import pooling, response_norm
+from alexnet_jax.net.architecture import Pool
 from alexnet_jax.net.layers import Call
 from alexnet_jax.net.norms import BatchNorm
 from alexnet_jax.net.variants import ARCHITECTURES
@@ -58,7 +59,7 @@ def contenders(batch: int, dtype: str, calls: int) -> dict[str, Step]:
     training = Call(True, None, jnp.arange(batch), None, range(1), lambda xs: xs[0])
     norms["batch"] = lambda x: BatchNorm(one_column, x.shape[-1])([x], training)[0]
     norms["none"] = lambda x: x * 2
-    norms["pool"] = pooling.max_pool
+    norms["pool"] = functools.partial(pooling.max_pool, pool=Pool())
     mesh = jax.make_mesh((1, 1), (sharding.DATA, sharding.GROUP), devices=jax.devices()[:1])
     jit = functools.partial(jax.jit, compiler_options=sharding.compiler_options(mesh))
     steps = {}
@@ -85,7 +86,7 @@ def milliseconds(seconds: dict[str, list[float]]) -> dict[str, float]:
 def over_floor(alone: dict[str, float]) -> dict[str, float]:
     """Return the time of LRN and pooling, in units of what reading and writing alone would take."""
     maps = sum(size**2 * channels for size, channels in SHAPES)
-    pooled = sum(pooling.pooled(size, 3, 2, False) ** 2 * channels for size, channels in SHAPES)
+    pooled = sum(pooling.pooled(size, Pool()) ** 2 * channels for size, channels in SHAPES)
     share, once = pooled / maps, alone["none forward"] / 2  # to read, or to write, the maps
     passes = {"lrn_5 forward": 2.0, "lrn_5 gradient": 3.0}
     passes |= {"pool forward": 1 + share, "pool gradient": 2 + share}

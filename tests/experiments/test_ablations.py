@@ -76,7 +76,7 @@ def sizes_of(net):
 
     size, found = 55, []
     for _ in range(3):
-        size = pooled(size, net.pool.window, net.pool.stride, net.pool.ceil)
+        size = pooled(size, net.pool)
         found.append(size)
     return found
 

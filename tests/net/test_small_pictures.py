@@ -6,6 +6,7 @@ import pytest
 
 from alexnet_jax.net import resolving
 from alexnet_jax.net.alexnet import AlexNet
+from alexnet_jax.net.architecture import Pool
 from alexnet_jax.net.parameters import params_of
 from alexnet_jax.net.pooling import avg_pool
 
@@ -37,7 +38,7 @@ def slow_pool(x: np.ndarray, reduce) -> np.ndarray:
 @pytest.mark.parametrize("size", [8, 7])
 def test_average_pooling_divides_by_what_lies_in_the_image(size):
     x = RNG.normal(size=(2, size, size, 3)).astype(np.float32)
-    y = jax.jit(lambda x: avg_pool(x, window=3, stride=2, ceil=True))(x)
+    y = jax.jit(lambda x: avg_pool(x, Pool(ceil=True)))(x)
     np.testing.assert_allclose(y, slow_pool(x.astype(float), np.mean), rtol=1e-5, atol=1e-6)
 
 
