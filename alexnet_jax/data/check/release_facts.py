@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from alexnet_jax.data.sources import cifar10, tiny_imagenet
+from alexnet_jax.data.sources import cifar10, ilsvrc, tiny_imagenet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ _VALIDATION_2012 = (65, 970, 230, 809, 516, 57, 334, 415, 674, 332)
 FACTS = {
     "2012": Facts(
         classes=1000,
-        images={"train": 1_281_167, "validation": 50_000},
+        images=ilsvrc.COUNTS["2012"],
         labels={"n01440764": 0, "n01443537": 1, "n02119789": 278, "n15075141": 999},
         ilsvrc_ids={"n02119789": 1},  # kit fox
         images_labels={
@@ -45,5 +45,5 @@ FACTS = {
         images=tiny_imagenet.COUNTS,
         labels={"n01443537": 0, "n01629819": 1, "n12267677": 199},
     ),
-    "2010": Facts(classes=1000, images={"train": 1_261_406, "validation": 50_000, "test": 150_000}),
+    "2010": Facts(classes=1000, images=ilsvrc.COUNTS["2010"]),
 }

@@ -83,7 +83,14 @@ def listing_digest(class_names: Iterable[str], splits: dict[str, Split]) -> str:
 def note_if_a_part(
     what: str, where: pathlib.Path, splits: dict[str, Split], counts: dict[str, int]
 ) -> tuple[str, ...]:
-    """Return a note where a source has other numbers of images than the whole dataset."""
+    """Return a note where a source has other numbers of images than the whole dataset.
+
+    Args:
+      what, where: the names of the dataset and of the folder.
+      splits: of the source; one that it lacks is not spoken of.
+      counts: split -> images of the whole.
+    """
+    counts = {split: count for split, count in counts.items() if split in splits}
     if any(splits[split].count != count for split, count in counts.items()):
         here = " and ".join(f"{splits[split].count:,} {split}" for split in counts)
         whole = " and ".join(f"{count:,}" for count in counts.values())

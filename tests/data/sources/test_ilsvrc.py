@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.data.decode.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.prepare.prepare import prepare
-from alexnet_jax.data.sources.ilsvrc import ilsvrc_source
+from alexnet_jax.data.sources import ilsvrc
 from alexnet_jax.errors import ConfigError, DataError
 from tests.support import official, tiny
 
@@ -103,10 +103,18 @@ def test_fall2011(tmp_path, whole):
     assert set(labels.tolist()) == {0, 1, 2, 4}
 
 
+@pytest.mark.parametrize(("only", "said"), [(None, True), ("validation", False)])
+def test_a_part_of_a_release_is_named(tmp_path, monkeypatch, only, said):
+    monkeypatch.setitem(ilsvrc.COUNTS["2012"], "validation", 13)
+    source = official.write_2012(tmp_path / "archives")
+    line = f"{source} has 44 train and 13 validation images, ILSVRC-2012 1,281,167 and 13"
+    assert ilsvrc.ilsvrc_source(source, "2012", 0.1, only=only).notes == (line,) * said
+
+
 def test_words_of_another_encoding_are_no_hindrance(tmp_path):
     source = official.write_fall2011(tmp_path / "archives")
     (source / "words.txt").write_bytes(b"n01440764\ttench, caf\xe9\n")
-    words = [row.get("words") for row in ilsvrc_source(source, "fall2011", 0.2).classes]
+    words = [row.get("words") for row in ilsvrc.ilsvrc_source(source, "fall2011", 0.2).classes]
     assert words == ["tench, caf\ufffd", None, None, None, None]
 
 
@@ -263,7 +271,7 @@ def class_unknown(source):
     ("spoil", "message"),
     [
         (shutil.rmtree, "expected ILSVRC 2012 in data.dir=.*not there"),
-        (a_file, "expected ILSVRC 2012 in data.dir=.*but it is no folder"),
+        (a_file, "data.dir=.*archives is a file; give the folder that it is in"),
         (no_train, "expected ILSVRC2012_img_train.tar or train/ in .*archives; add it"),
         (no_validation, "expected ILSVRC2012_img_val.tar or val/ in .*archives; add it"),
         (no_kit, "labels of validation are in the development kit, or .*: add it"),
