@@ -8,7 +8,7 @@ from flax import traverse_util
 from rich.table import Table
 
 from alexnet_jax.net.alexnet import AlexNet
-from alexnet_jax.net.architecture import Architecture, Layer, PerLayer
+from alexnet_jax.net.architecture import Architecture, Layer
 from alexnet_jax.net.blocks import IMAGE_CHANNELS
 from alexnet_jax.net.parameters import params_of
 from alexnet_jax.system.random_streams import root_key
@@ -129,15 +129,11 @@ def table(arch: Architecture) -> Table:
 
 def differences(first: Architecture, second: Architecture) -> list[tuple[str, str, str]]:
     """Return (field, value of the first, value of the second) for each field that differs."""
-    named = {layer.name for arch in (first, second) for layer in arch.layers}
-    absent = {field.name for field in dataclasses.fields(PerLayer)} - named
     one, other = _flat(first), _flat(second)
     rows = []
     for name in one | other:
-        of_no_layer = name.startswith("init.") and name.rpartition(".")[2] in absent
-        if name in ("source", "name") or of_no_layer or one.get(name) == other.get(name):
-            continue
-        rows.append((name, _text(one.get(name)), _text(other.get(name))))
+        if name not in ("source", "name") and one.get(name) != other.get(name):
+            rows.append((name, _text(one.get(name)), _text(other.get(name))))
     return rows
 
 
@@ -145,6 +141,9 @@ def _flat(arch: Architecture) -> dict:
     """Return field -> value: layers.conv1.stride, lrn.k."""
     fields = dataclasses.asdict(arch)
     fields["layers"] = {layer["name"]: layer for layer in fields["layers"]}
+    for part in ("std", "bias"):
+        of_each = fields["init"][part].items()
+        fields["init"][part] = {name: x for name, x in of_each if name in fields["layers"]}
     flat = traverse_util.flatten_dict(fields)
     return {".".join(map(str, path)): value for path, value in flat.items()}
 

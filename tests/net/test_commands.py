@@ -27,6 +27,16 @@ def test_diff_shows_what_differs_and_nothing_else():
     assert fields == ["layers.conv1.then", "layers.conv2.then", *biases]
 
 
+def test_what_a_net_has_no_layer_for_has_no_value():
+    rows = listing.differences(*map(resolving.architecture, ("cifar18", "cifar26")))
+    init = [row for row in rows if row[0].startswith("init.")]
+    assert init == [
+        ("init.std.fc8", "0.01", "0.1"),
+        ("init.std.fc7", "-", "0.1"),
+        ("init.bias.fc7", "-", "0.0"),
+    ]
+
+
 def test_show_draws_and_ends_with_the_totals(tmp_path):
     path = tmp_path / "paper.svg"
     done = commands.run("net", "show", "paper", f"--figure={path}")
