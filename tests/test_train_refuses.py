@@ -23,6 +23,7 @@ from tests.support import tiny
         ({"data__size": 66}, "model.image_size is at most data.size=66, .*; got 67"),
         ({"data__mean": "file", "data__mean_file": "nowhere.npy"}, "data.mean_file is an .npy"),
         ({"init_from": "weights.npy", "init_layers": ("conv9",)}, "init_layers takes conv1, .*"),
+        ({"init_from": "weights.npy", "init_layers": (1, 2)}, r"init_layers is names .*\(1, 2\)"),
         ({"mesh__data": 3}, "mesh data=3 x group=2 does not fit on 4"),
         ({"schedule__layers": (("conv9", 0, 0.1),)}, "schedule.layers names one of conv1"),
     ],

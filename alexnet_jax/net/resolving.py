@@ -72,6 +72,20 @@ def architecture(name: str, **changes: Any) -> Architecture:
     return _completed(arch, given)
 
 
+def layer_names(field: str, given: Any) -> tuple[str, ...]:
+    """Return the names of layers that a field has, as a tuple or with commas between them.
+
+    Raises:
+      ConfigError: they are no names.
+    """
+    names = [given] if isinstance(given, str) else given
+    if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+        raise ConfigError(
+            f"{field} is names of layers with commas between them; got {given!r:.200}"
+        )
+    return tuple(name.strip() for name in ",".join(names).split(",") if name.strip())
+
+
 def _row(name: str) -> Architecture:
     if name not in ARCHITECTURES:
         raise ConfigError(f"model.arch is one of {', '.join(ARCHITECTURES)}; got {name!r}")
@@ -85,13 +99,7 @@ def _completed(arch: Architecture, given: Mapping[str, float | None]) -> Archite
       arch: as it was asked for.
       given: deviations that were asked for, by the layer's name; None: not this one.
     """
-    dropped = arch.drop_layers
-    names = dropped.split(",") if isinstance(dropped, str) else dropped
-    if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
-        raise ConfigError(
-            f"model.drop_layers is names of layers with commas between them; got {names!r:.200}"
-        )
-    arch = _drop(arch, tuple(name.strip() for name in names if name.strip()))
+    arch = _drop(arch, layer_names("model.drop_layers", arch.drop_layers))
     return _scaled(arch, given) if arch.init.scale_with_width else arch
 
 

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from alexnet_jax.errors import ConfigError, DataError, WeightsError
 from alexnet_jax.net.architecture import Architecture
+from alexnet_jax.net.resolving import layer_names
 from alexnet_jax.run import dataset_info, folder
 from alexnet_jax.run.class_matching import outputs_of, some
 from alexnet_jax.step.state import TrainState
@@ -145,16 +146,13 @@ def _other_images(weights: Weights, config: ConfigDict) -> str:
     return f"this run's images are less {what}, divided by [{by}]"
 
 
-def layers_to_take(init_layers: tuple[str, ...] | str, layers: tuple[str, ...]) -> tuple[str, ...]:
+def layers_to_take(init_layers: tuple[str, ...], layers: tuple[str, ...]) -> tuple[str, ...]:
     """Return the layers to take, in the net's order.
 
-    The names are a tuple, or one text with commas between them.
-
     Raises:
-      ConfigError: the net has no layer of this name.
+      ConfigError: the net has no layer of this name, or they are no names.
     """
-    given = [init_layers] if isinstance(init_layers, str) else list(init_layers)
-    names = [name.strip() for name in ",".join(given).split(",") if name.strip()]
+    names = layer_names("init_layers", init_layers)
     if unknown := [name for name in names if name not in layers]:
         raise ConfigError(f"init_layers takes {', '.join(layers)}; got {', '.join(unknown)}")
     return tuple(name for name in layers if name in names) if names else layers
