@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from alexnet_jax.data.sources import cifar10, ilsvrc, tiny_imagenet
+from alexnet_jax.data.sources.source import WHOLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ _VALIDATION_2012 = (65, 970, 230, 809, 516, 57, 334, 415, 674, 332)
 FACTS = {
     "2012": Facts(
         classes=1000,
-        images=ilsvrc.COUNTS["2012"],
+        images=WHOLE["2012"][1],
         labels={"n01440764": 0, "n01443537": 1, "n02119789": 278, "n15075141": 999},
         ilsvrc_ids={"n02119789": 1},  # kit fox
         images_labels={
@@ -38,12 +38,12 @@ FACTS = {
         },
     ),
     "cifar10": Facts(
-        classes=10, images=cifar10.COUNTS, labels={"airplane": 0, "cat": 3, "truck": 9}
+        classes=10, images=WHOLE["cifar10"][1], labels={"airplane": 0, "cat": 3, "truck": 9}
     ),
     "tiny_imagenet": Facts(
         classes=200,
-        images=tiny_imagenet.COUNTS,
+        images=WHOLE["tiny_imagenet"][1],
         labels={"n01443537": 0, "n01629819": 1, "n12267677": 199},
     ),
-    "2010": Facts(classes=1000, images=ilsvrc.COUNTS["2010"]),
+    "2010": Facts(classes=1000, images=WHOLE["2010"][1]),
 }

@@ -24,7 +24,7 @@ from alexnet_jax.data.sources import (
     tfds_source,
     tiny_imagenet,
 )
-from alexnet_jax.data.sources.source import Source, without_images
+from alexnet_jax.data.sources.source import Source, note_if_a_part, without_images
 from alexnet_jax.data.store.layout import VERSION, Layout
 from alexnet_jax.data.store.prepared import PreparedDataset
 from alexnet_jax.errors import DataError
@@ -206,8 +206,10 @@ def _make(data: ConfigDict, directory: pathlib.Path, only: str | None, accept: A
     missing = without_images(source)
     left_out = source.left_out.line()
     notes = [f"{_where(data)}: {line}" for line in (left_out, missing) if line]
+    dataset = data.release if data.builder == "ilsvrc" else data.builder
+    notes += [*source.notes, note_if_a_part(dataset, _where(data), counts)]
     warning = accept(source.class_names, counts)
-    _say(data, source.class_names, counts, *notes, *source.notes, warning)
+    _say(data, source.class_names, counts, *notes, warning)
     copy = Layout(directory, source.class_names, data.storage, resize)
     try:
         Preparation(

@@ -20,13 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alexnet_jax.data.decode.images import from_pixels
-from alexnet_jax.data.sources.source import (
-    Item,
-    Source,
-    Split,
-    listing_digest,
-    note_if_a_part,
-)
+from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
 from alexnet_jax.errors import DataError
 from alexnet_jax.system import array_pickle
 
@@ -34,7 +28,6 @@ CLASS_NAMES = (  # in the order of the published labels
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
-COUNTS = {"train": 50_000, "validation": 10_000}
 _SIDE = 32  # pixels
 _PIXELS = 3 * _SIDE * _SIDE  # bytes of an image: its red, green and blue plane
 _BATCHES = {"train": [f"data_batch_{k}" for k in range(1, 6)], "validation": ["test_batch"]}
@@ -72,7 +65,7 @@ def is_cifar10(root: pathlib.Path) -> bool:
 def cifar10_source(root: pathlib.Path) -> Source:
     """Return the source of CIFAR-10 in a folder; the module says what the folder holds.
 
-    All images are read: 184 MB. Where there are fewer than in the whole, a note says so.
+    All images are read: 184 MB.
 
     Raises:
       DataError: the files are missing or damaged, or hold anything but images of CIFAR-10.
@@ -99,8 +92,7 @@ def cifar10_source(root: pathlib.Path) -> Source:
         splits[split] = Split(
             len(items), functools.partial(_item, items), [item[1] for item in items]
         )
-    notes = note_if_a_part("CIFAR-10", where, splits, COUNTS)
-    return Source(CLASS_NAMES, splits, listing_digest(CLASS_NAMES, splits), notes=notes)
+    return Source(CLASS_NAMES, splits, listing_digest(CLASS_NAMES, splits))
 
 
 def _find(root: pathlib.Path) -> tuple[_Form, pathlib.Path] | None:

@@ -19,7 +19,6 @@ ids of the kit, which are kept beside the class names. Images are in the order o
 (train) or of their numbers (validation, test).
 """
 
-import dataclasses
 import pathlib
 import re
 
@@ -27,21 +26,11 @@ from alexnet_jax.data.sources import flat, ilsvrc2012_words, kaggle, parquet
 from alexnet_jax.data.sources.devkit import Devkit, find_devkit
 from alexnet_jax.data.sources.folders import files_split
 from alexnet_jax.data.sources.listing import LeftOut, class_folders, images, is_image_name, is_shown
-from alexnet_jax.data.sources.source import (
-    Source,
-    Split,
-    hold_out,
-    listing_digest,
-    note_if_a_part,
-)
+from alexnet_jax.data.sources.source import Source, Split, hold_out, listing_digest
 from alexnet_jax.data.sources.synsets import checked_wnids, find_synsets
 from alexnet_jax.data.sources.tar_images import TarImages, images_of
 from alexnet_jax.errors import DataError
 
-COUNTS = {  # images of the whole releases
-    "2012": {"train": 1_281_167, "validation": 50_000},
-    "2010": {"train": 1_261_406, "validation": 50_000, "test": 150_000},
-}
 _TRAIN = {
     "2012": "ILSVRC2012_img_train.tar",
     "2010": "ILSVRC2010_images_train.tar",
@@ -66,8 +55,6 @@ def ilsvrc_source(
 ) -> Source:
     """Return the source of a release in a folder; the module's docstring says what it may hold.
 
-    Where the numbers of images are not those of the release, a note says so.
-
     Args:
       root: the folder (data.dir).
       release: config.data.release.
@@ -82,15 +69,7 @@ def ilsvrc_source(
     """
     if not root.is_dir():
         raise DataError(f"expected ILSVRC {release} in data.dir={root}, but it is not there")
-    source = _found(_unwrapped(root), release, validation_fraction, share_of, only)
-    notes = note_if_a_part(f"ILSVRC-{release}", root, source.splits, COUNTS.get(release, {}))
-    return dataclasses.replace(source, notes=notes)
-
-
-def _found(
-    root: pathlib.Path, release: str, validation_fraction: float, share_of: str, only: str | None
-) -> Source:
-    """Return the source of a release in a folder that is no wrapper."""
+    root = _unwrapped(root)
     if release == "2012" and (files := parquet.find(root)):
         return parquet.parquet_source(files, only)
     files = flat.find(root) if release == "2012" else {}

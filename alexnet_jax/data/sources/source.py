@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import itertools
 import os
-import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
 from alexnet_jax.data.decode.images import Square
@@ -16,6 +15,12 @@ from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.sources.listing import LeftOut
 from alexnet_jax.errors import ConfigError, DataError
 
+WHOLE = {  # what is downloaded, by data.release or data.builder: its name, its images
+    "2012": ("ILSVRC-2012", {"train": 1_281_167, "validation": 50_000}),
+    "2010": ("ILSVRC-2010", {"train": 1_261_406, "validation": 50_000, "test": 150_000}),
+    "cifar10": ("CIFAR-10", {"train": 50_000, "validation": 10_000}),
+    "tiny_imagenet": ("Tiny ImageNet", {"train": 100_000, "validation": 10_000}),
+}
 _NAMED = 10  # classes that a line names
 
 
@@ -80,22 +85,21 @@ def listing_digest(class_names: Iterable[str], splits: dict[str, Split]) -> str:
     return digest_of(itertools.chain(class_names, lines))
 
 
-def note_if_a_part(
-    what: str, where: pathlib.Path, splits: dict[str, Split], counts: dict[str, int]
-) -> tuple[str, ...]:
-    """Return a note where a source has other numbers of images than the whole dataset.
+def note_if_a_part(dataset: str, where: str, counts: dict[str, int]) -> str:
+    """Return a note where there are other numbers of images than in the whole dataset, else "".
 
     Args:
-      what, where: the names of the dataset and of the folder.
-      splits: of the source; one that it lacks is not spoken of.
-      counts: split -> images of the whole.
+      dataset: a key of WHOLE; of any other nothing is known.
+      where: names the images in the note.
+      counts: split -> images that are there.
     """
-    counts = {split: count for split, count in counts.items() if split in splits}
-    if any(splits[split].count != count for split, count in counts.items()):
-        here = " and ".join(f"{splits[split].count:,} {split}" for split in counts)
-        whole = " and ".join(f"{count:,}" for count in counts.values())
-        return (f"{where} has {here} images, {what} {whole}",)
-    return ()
+    what, images = WHOLE.get(dataset, ("", {}))
+    splits = [split for split in images if split in counts]
+    if all(counts[split] == images[split] for split in splits):
+        return ""
+    here = " and ".join(f"{counts[split]:,} {split}" for split in splits)
+    whole = " and ".join(f"{images[split]:,}" for split in splits)
+    return f"{where} has {here} images, {what} {whole}"
 
 
 def hold_out(whole: Split, fraction: float, share_of: str, where: str) -> dict[str, Split]:

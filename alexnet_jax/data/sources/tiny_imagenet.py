@@ -24,17 +24,10 @@ from alexnet_jax.data.decode.images import BadImageError, Square, read_square
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.sources import ilsvrc2012_words
 from alexnet_jax.data.sources.listing import LeftOut, files_below, is_image_name, is_shown
-from alexnet_jax.data.sources.source import (
-    Item,
-    Source,
-    Split,
-    listing_digest,
-    note_if_a_part,
-)
+from alexnet_jax.data.sources.source import Item, Source, Split, listing_digest
 from alexnet_jax.data.sources.synsets import checked_wnids
 from alexnet_jax.errors import DataError
 
-COUNTS = {"train": 100_000, "validation": 10_000}
 _ANNOTATIONS = "val/val_annotations.txt"
 _NAME = "tiny-imagenet-200"
 
@@ -63,8 +56,6 @@ def is_tiny_imagenet(root: pathlib.Path) -> bool:
 def tiny_imagenet_source(root: pathlib.Path) -> Source:
     """Return the source of Tiny ImageNet in a folder; the module says what the folder holds.
 
-    Where there are fewer images than in the whole, a note says so.
-
     Raises:
       DataError: files are missing, damaged, or do not fit together.
     """
@@ -85,11 +76,10 @@ def tiny_imagenet_source(root: pathlib.Path) -> Source:
         split: Split(len(rows), functools.partial(_item, files, rows), [row[2] for row in rows])
         for split, rows in listed.items()
     }
-    notes = note_if_a_part("Tiny ImageNet", where, splits, COUNTS)
     words = ilsvrc2012_words.parsed(_text(files, "words.txt")) if "words.txt" in files.names else {}
     classes: list[dict[str, str | int]] = [{"wnid": w, "words": words.get(w, w)} for w in wnids]
     digest = listing_digest(wnids, splits)
-    return Source(wnids, splits, digest, tuple(classes), files.left_out, notes)
+    return Source(wnids, splits, digest, tuple(classes), files.left_out)
 
 
 def tiny_imagenet_files(root: pathlib.Path) -> Files:

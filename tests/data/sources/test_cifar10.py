@@ -16,7 +16,7 @@ from alexnet_jax.data.check.check import check
 from alexnet_jax.data.decode.images import to_square
 from alexnet_jax.data.decode.resize import FILTERS, Resize
 from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
-from alexnet_jax.data.sources import cifar10
+from alexnet_jax.data.sources.source import WHOLE
 from alexnet_jax.errors import DataError
 from alexnet_jax.run.restore import _builder_of
 from tests.support import tiny
@@ -156,8 +156,8 @@ def test_a_whole_dataset_is_not_called_a_part_and_its_copy_is_checked(
         "validation images: expected 10000, found 6",
     ]
     assert check(data(tmp_path), subset=True)["ok"]
-    monkeypatch.setitem(cifar10.COUNTS, "train", 12)
-    monkeypatch.setitem(cifar10.COUNTS, "validation", 6)
+    monkeypatch.setitem(WHOLE["cifar10"][1], "train", 12)
+    monkeypatch.setitem(WHOLE["cifar10"][1], "validation", 6)
     prepare(data(tmp_path, prepared_dir=str(tmp_path / "other")))
     assert "CIFAR-10 " not in capsys.readouterr().err
     assert check(data(tmp_path))["ok"]

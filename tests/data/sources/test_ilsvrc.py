@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from alexnet_jax.data.decode.images import decode_jpeg, encode_jpeg, to_square
 from alexnet_jax.data.prepare.prepare import prepare
 from alexnet_jax.data.sources import ilsvrc
+from alexnet_jax.data.sources.source import WHOLE
 from alexnet_jax.errors import ConfigError, DataError
 from tests.support import official, tiny
 
@@ -103,12 +104,14 @@ def test_fall2011(tmp_path, whole):
     assert set(labels.tolist()) == {0, 1, 2, 4}
 
 
-@pytest.mark.parametrize(("only", "said"), [(None, True), ("validation", False)])
-def test_a_part_of_a_release_is_named(tmp_path, monkeypatch, only, said):
-    monkeypatch.setitem(ilsvrc.COUNTS["2012"], "validation", 13)
+def test_a_part_of_a_release_is_named(tmp_path, monkeypatch, capsys):
     source = official.write_2012(tmp_path / "archives")
-    line = f"{source} has 44 train and 13 validation images, ILSVRC-2012 1,281,167 and 13"
-    assert ilsvrc.ilsvrc_source(source, "2012", 0.1, only=only).notes == (line,) * said
+    prepare(config(tmp_path, size=32))
+    said = f"{source} has 44 train and 13 validation images, ILSVRC-2012 1,281,167 and 50,000\n"
+    assert said in capsys.readouterr().err
+    monkeypatch.setitem(WHOLE["2012"][1], "validation", 13)
+    prepare(config(tmp_path, size=32, storage="raw"), "validation")
+    assert "ILSVRC-2012" not in capsys.readouterr().err
 
 
 def test_words_of_another_encoding_are_no_hindrance(tmp_path):

@@ -11,7 +11,7 @@ from alexnet_jax.data.check.check import check
 from alexnet_jax.data.decode.images import to_square
 from alexnet_jax.data.decode.resize import Resize
 from alexnet_jax.data.prepare.prepare import prepare, prepared_directory
-from alexnet_jax.data.sources import tiny_imagenet
+from alexnet_jax.data.sources.source import WHOLE
 from alexnet_jax.errors import DataError
 from tests.support import tiny
 from tests.support.official import WNIDS, WORDS, jpeg
@@ -128,8 +128,8 @@ def test_a_whole_dataset_is_not_called_a_part_and_its_copy_is_checked(
     assert "train images: expected 100000, found 48" in problems
     assert "classes: expected 200, found 4" in problems
     assert check(data(tmp_path), subset=True)["ok"]
-    monkeypatch.setitem(tiny_imagenet.COUNTS, "train", 48)
-    monkeypatch.setitem(tiny_imagenet.COUNTS, "validation", VALIDATION)
+    monkeypatch.setitem(WHOLE["tiny_imagenet"][1], "train", 48)
+    monkeypatch.setitem(WHOLE["tiny_imagenet"][1], "validation", VALIDATION)
     capsys.readouterr()
     prepare(data(tmp_path, prepared_dir=str(tmp_path / "other")))
     assert "Tiny ImageNet" not in capsys.readouterr().err
