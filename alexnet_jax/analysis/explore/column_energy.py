@@ -14,11 +14,6 @@ def crossing_layers(arch: Architecture) -> list[Layer]:
     return [layer for layer in arch.layers if arch.crosses(layer)]
 
 
-def needed(arch: Architecture) -> list[str]:
-    """Return the layers whose parameters this file looks at."""
-    return [*(layer.name for layer in crossing_layers(arch)), arch.layers[-1].name]
-
-
 def shares(kernel: np.ndarray, columns: int, energy: np.ndarray | None = None) -> np.ndarray:
     """Return which part of each unit's energy comes from the other column, (columns, units).
 

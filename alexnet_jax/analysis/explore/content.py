@@ -149,7 +149,7 @@ def picture(
     answer = answers(seen.probabilities, names)
     logits = seen.activations[arch.layers[-1].name][0]
     labels = best(logits, TOP)
-    params = {name: restored.state.params[name] for name in column_energy.needed(arch)}
+    params = restored.state.params
     return {
         "file": path.name,
         "jpeg": jpeg(pixels),
