@@ -123,17 +123,19 @@ def _run(weights: MeanWeights) -> tuple[list[dict], int, Predictions | None]:
     for resize, views in wanted:
         dataset, form = _images(nets, resize)
         outputs = [class_order.outputs(restored, dataset, FLAGS.softmax) for restored in nets]
+        class_order.check_same(nets, dataset, outputs)
         if not rows:
             class_order.print_matching(nets[0], dataset, outputs[0], FLAGS.softmax)
-        answers = _shown(predicted(predictors[views], _batches(nets, dataset)), dataset, views)
-        if any(o != list(range(net.arch.classes)) for o, net in zip(outputs, nets, strict=True)):
-            answers = class_order.reordered(answers, outputs)
+        answers = class_order.reordered(
+            predicted(predictors[views], _batches(nets, dataset)), outputs
+        )
+        answers = _shown(answers, dataset, views)
         how = {"split": FLAGS.split, "views": views, "resize": form}
         heads = [{"net": str(restored.workdir), **how} for restored in nets]
         if FLAGS.out or weights == FIT:
             kept = _kept(heads, dataset, class_order.names(nets[0], dataset, outputs[0]), answers)
         found = compared(heads, answers, weights) if kept is None else compare(kept, weights)
-        if nets[0].arch.classes > len(dataset.class_names):
+        if any(net.arch.classes > len(dataset.class_names) for net in nets):
             found = [{**row, "softmax": FLAGS.softmax} for row in found]
         if weights != FIT and not FLAGS.data_dir:
             _remember(nets, found[: len(nets)])

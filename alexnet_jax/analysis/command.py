@@ -50,6 +50,6 @@ def numbers(flag: str, values: list[str]) -> list[int]:
     Raises:
       ConfigError: a value is no whole number.
     """
-    if wrong := [value for value in values if not value.strip().isdigit()]:
+    if wrong := [value for value in values if not value.strip().isdecimal()]:
         raise ConfigError(f"--{flag} are whole numbers with commas between; got {wrong[0]!r}")
     return [int(value) for value in values]

@@ -1,6 +1,6 @@
 """Bring a net's probabilities into the order of the classes of other images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -34,20 +34,33 @@ def names(restored: Restored, dataset: PreparedDataset, outputs: Sequence[int]) 
     return (*dataset.class_names, *(ours[output] for output in outputs[these:]))
 
 
-def reordered(answers: Answers, outputs: Sequence[Sequence[int]]) -> Answers:
-    """Yield the probabilities of each net's outputs, in their order; their sum is 1.
+def check_same(
+    nets: Sequence[Restored], dataset: PreparedDataset, outputs: Sequence[Sequence[int]]
+) -> None:
+    """Raise a ConfigError if the probabilities that `reordered` yields are of other classes."""
+    first = names(nets[0], dataset, outputs[0])
+    for restored, each in zip(nets, outputs, strict=True):
+        if names(restored, dataset, each) != first:
+            raise ConfigError(
+                f"{nets[0].workdir} and {restored.workdir} do not share the classes that the "
+                "images do not have: give --softmax=these"
+            )
 
-    Raises:
-      ConfigError: the nets have other numbers of outputs.
-    """
-    if len({len(each) for each in outputs}) > 1:
-        raise ConfigError("these nets have other numbers of classes: give --softmax=these")
-    least = np.finfo(np.float32).tiny
+
+def reordered(
+    answers: Iterable[tuple[Sequence[np.ndarray], dict]], outputs: Sequence[Sequence[int]]
+) -> Answers:
+    """Yield the probabilities of each net's outputs, in their order; their sum is 1."""
     for probabilities, batch in answers:
-        p = np.stack([net[:, each] for net, each in zip(probabilities, outputs, strict=True)])
-        if p.shape[-1] < probabilities.shape[-1]:
-            p /= np.maximum(p.sum(-1, keepdims=True), least)
-        yield p, batch
+        taken = [_taken(p, each) for p, each in zip(probabilities, outputs, strict=True)]
+        yield np.stack(taken), batch
+
+
+def _taken(probabilities: np.ndarray, outputs: Sequence[int]) -> np.ndarray:
+    taken = probabilities[:, outputs]
+    if len(outputs) < probabilities.shape[-1]:
+        taken /= np.maximum(taken.sum(-1, keepdims=True), np.finfo(np.float32).tiny)
+    return taken
 
 
 def print_matching(

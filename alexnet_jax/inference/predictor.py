@@ -139,16 +139,16 @@ def predictor(restored: Restored, views: int = 10) -> Predictor:
 
 def predicted(
     predictors: Sequence[Predictor], batches: Iterable[dict]
-) -> Iterator[tuple[np.ndarray, dict]]:
-    """Yield (probabilities (nets, b, classes) float32, batch) for each batch.
+) -> Iterator[tuple[list[np.ndarray], dict]]:
+    """Yield ([probabilities (b, classes) float32 of each net], batch) for each batch.
 
     Rows whose mask is 0 are left out of both.
     """
     results = (([predict(batch["image"]) for predict in predictors], batch) for batch in batches)
     for answers, batch in _one_behind(results):
         rows = batch["mask"] > 0
-        probabilities = np.stack([np.asarray(answer) for answer in answers])
-        yield probabilities[:, rows], {name: value[rows] for name, value in batch.items()}
+        probabilities = [np.asarray(answer)[rows] for answer in answers]
+        yield probabilities, {name: value[rows] for name, value in batch.items()}
 
 
 def best(probabilities: np.ndarray, count: int) -> list[int]:

@@ -79,6 +79,34 @@ def test_item_2_some_of_a_nets_classes_are_evaluated_by_name(folder, names, soft
     assert f"2 classes by their names of the net's 3; softmax over {softmax} (" in said
 
 
+def test_nets_of_other_classes_are_compared_on_those_of_the_images(folder):
+    """Nets that share the images' classes only: averaged over these, refused over all."""
+    others = {"dogs": ("bee", "cow", "dog"), "many": ("ant", "bee", "cow", "dog")}
+    for name, classes in others.items():
+        weight_files.drawn_run(folder, folder / name, seed=1, class_names=classes)
+    for name in ("bee", "cow"):
+        shutil.copytree(folder / "images" / "val" / name, folder / "two" / "val" / name)
+    data, these = f"--data_dir={folder / 'two'}", "--softmax=these"
+    nets = ("net", *others)
+    for name in others:
+        both = [f"--workdir={folder / net}" for net in ("net", name)]
+        refused = commands.run("evaluate", *both, data)
+        said = f"net and {folder / name} do not share the classes that the images do not have: give"
+        assert refused.code == 2 and said in refused.err.splitlines()[-1]
+    flags = (data, these, f"--out={folder / 'three.npz'}")
+    done = commands.run("evaluate", *(f"--workdir={folder / net}" for net in nets), *flags)
+    assert done.code == 0, done.err
+    rows = json.loads(done.out.splitlines()[-1])["rows"]
+    assert len(rows) == 4 and all(row["softmax"] == "these" for row in rows)
+    together = predictions.load(folder / "three.npz").probabilities
+    alone = [evaluated(folder, net, data, these)[0].probabilities for net in nets]
+    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-6)
+    # Where the images have all classes of the first net, a later one may still have more.
+    both = [f"--workdir={folder / net}" for net in ("net", "many")]
+    done = commands.run("evaluate", *both, f"--data_dir={folder / 'images'}", these)
+    assert done.code == 0 and '"softmax": "these"' in done.out
+
+
 @pytest.mark.parametrize("place", ["imagenet-a", "wrapped/imagenet-r", "sketch/val"])
 def test_item_2_some_wnids_are_outputs_of_an_imagenet_net(folder, place):
     """A folder of a few wnids goes to their outputs of the 1000, however it is wrapped."""

@@ -54,7 +54,7 @@ def export_features(
         raise ConfigError(f"{layer} has shapes {shapes} in these nets: give nets of one kind")
     shape = (*shapes[0][:-1], len(nets) * shapes[0][-1])
     answers = predicted([extractor(restored, layer) for restored in nets], batches)
-    parts = ((np.concatenate(list(values), axis=-1), batch) for values, batch in answers)
+    parts = ((np.concatenate(values, axis=-1), batch) for values, batch in answers)
     write = _npz if out.suffix == ".npz" else _array_record
     with atomic_file(out, DataError) as half:
         count = write(half, shape, parts)
