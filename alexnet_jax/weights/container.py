@@ -12,6 +12,7 @@ from alexnet_jax.weights import layout
 
 RGB = tuple[float, float, float]
 MEAN_OF, CENTRE = "mean_of", "centre"  # in `extra`: data.mean is centre (config_fields.py)
+SQUARES = ("resize", "resize_filter", "storage")  # in `extra`: fields of config.data
 _LISTED = 3  # differing tensors that a message names
 
 

@@ -6,7 +6,8 @@ pixel, there is a tensor mean_image (3, size, size). The header says how to use 
 
 input         the net's input: RGB 0-255, less the mean, divided by divide_by
 size          pixels a side of the square that a picture is scaled to before it is cropped
-storage       how those squares were stored in training: jpeg or raw
+resize, resize_filter, storage
+              how those squares were made and stored in training (the fields of config.data)
 mean          [R, G, B]; the channels' means of mean_image, if it is there
 mean_of       "centre": subtract the central window of mean_image from every crop. Without this
               field, subtract the part of mean_image at the crop's own position

@@ -23,7 +23,7 @@ from alexnet_jax.run.folder import MEAN_FILE
 from alexnet_jax.step.create import initial_state
 from alexnet_jax.system.atomic_file import atomic_file
 from alexnet_jax.weights import layout
-from alexnet_jax.weights.container import CENTRE, MEAN_OF, Weights, listed, misfits
+from alexnet_jax.weights.container import CENTRE, MEAN_OF, SQUARES, Weights, listed, misfits
 
 
 def import_weights(
@@ -84,7 +84,7 @@ def config_of(weights: Weights, recipe: ConfigDict, name: str = "") -> ConfigDic
     config.init_from = weights.source
     config.data.divide_by = weights.divide_by
     config.data.size = weights.size or config.data.size
-    config.data.storage = weights.extra.get("storage", config.data.storage)
+    config.data.update({name: weights.extra[name] for name in SQUARES if name in weights.extra})
     if weights.mean.ndim == 3:
         centre = weights.extra.get(MEAN_OF) == CENTRE
         config.data.mean = "centre_file" if centre else "file"

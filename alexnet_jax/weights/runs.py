@@ -13,7 +13,7 @@ from alexnet_jax.errors import DataError
 from alexnet_jax.run.restore import restore
 from alexnet_jax.system import sharding
 from alexnet_jax.weights import layout
-from alexnet_jax.weights.container import CENTRE, MEAN_OF, Weights, checked
+from alexnet_jax.weights.container import CENTRE, MEAN_OF, SQUARES, Weights, checked
 
 
 def read_run(
@@ -42,7 +42,7 @@ def read_run(
     with contextlib.nullcontext() if with_mean else contextlib.suppress(DataError):
         pixel_stats = restored.pixel_stats
     numbers = jax.tree.map(sharding.whole, (state.params, state.batch_stats))
-    extra = {"step": str(int(state.step)), "storage": config.data.storage}
+    extra = {"step": str(int(state.step)), **{name: config.data[name] for name in SQUARES}}
     if pixel_stats is not None and "centre_mean" in pixel_stats:
         extra[MEAN_OF] = CENTRE
     if names := restored.dataset_info.class_names:

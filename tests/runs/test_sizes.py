@@ -20,6 +20,7 @@ from alexnet_jax.inference.predictor import Predictor, make_predict, predicted
 from alexnet_jax.run.restore import restore
 from alexnet_jax.train import train
 from alexnet_jax.weights import files
+from alexnet_jax.weights.container import SQUARES
 from alexnet_jax.weights.exporting import export_weights
 from alexnet_jax.weights.importing import import_weights
 from alexnet_jax.weights.runs import read_run
@@ -97,18 +98,22 @@ def test_figure_4_and_the_report(run):
 
 
 def test_weights_go_out_and_come_back_with_their_size(folder, tmp_path):
-    for mean in ("image", "channel"):
+    squares = {"image": ("aspect", "area", "raw"), "channel": ("warp", "lanczos", "raw")}
+    for mean, (resize, resize_filter, _) in squares.items():
         workdir = folder / "run" if mean == "image" else tmp_path / "run"
         if mean == "channel":
-            train(made(folder, data__mean="channel", epochs=1), workdir)
+            how = {"data__resize": resize, "data__resize_filter": resize_filter}
+            train(made(folder, data__mean="channel", epochs=1, **how), workdir)
         first = read_run(workdir)
         said = export_weights(first, tmp_path / f"{mean}.safetensors")
-        assert (said["size"], said["storage"]) == (str(SIZE), "raw")
+        assert said["size"] == str(SIZE)
+        assert tuple(said[field] for field in SQUARES) == squares[mean]
         weights = files.read(tmp_path / f"{mean}.safetensors")
         recipe = tiny.config(folder)
         assert recipe.data.storage == "jpeg"
         again, _ = import_weights(weights, recipe, tmp_path / mean)
-        assert (again.data.size, again.data.storage) == (SIZE, "raw")
+        assert again.data.size == SIZE
+        assert tuple(again.data[field] for field in SQUARES) == squares[mean]
         second = read_run(tmp_path / mean)
         np.testing.assert_array_equal(second.mean, first.mean)
         assert json.loads((tmp_path / mean / "config.json").read_text())["data"]["size"] == SIZE
