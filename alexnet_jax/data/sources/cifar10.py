@@ -7,8 +7,9 @@ The folder holds one of these; the first that is there is read:
     cifar-10-batches-py/    data_batch_1 to data_batch_5, test_batch: pickles of Python 2
     cifar-10-python.tar.gz  the same files
 
-It may also be one of the two unpacked folders. All four give the same records. The test batch is
-the split `validation`: CIFAR-10 has no other. Some of the training batches may be missing.
+It may also be one of the two unpacked folders, or hold a .tar: some browsers decompress what they
+download. All forms give the same records. The test batch is the split `validation`: CIFAR-10 has no
+other. Some of the training batches may be missing.
 """
 
 import functools
@@ -33,6 +34,7 @@ _PIXELS = 3 * _SIDE * _SIDE  # bytes of an image: its red, green and blue plane
 _BATCHES = {"train": [f"data_batch_{k}" for k in range(1, 6)], "validation": ["test_batch"]}
 _LONGEST = 200  # letters of a reason that the content of a file decides
 _LARGEST = 32 << 20  # bytes; the published files of a batch have less than 31,100,000
+_GZIP = b"\x1f\x8b"  # how a compressed file begins
 _MOST_STEPS = 100_000  # of a pickle: three for each of 10,000 images, and some more
 
 
@@ -101,8 +103,9 @@ def _find(root: pathlib.Path) -> tuple[_Form, pathlib.Path] | None:
         for folder in (root / form.folder, root):
             if (folder / f"test_batch{form.ending}").is_file():
                 return form, folder
-        if (root / form.archive).is_file():
-            return form, root / form.archive
+        for archive in (form.archive, form.archive.removesuffix(".gz")):
+            if (root / archive).is_file():
+                return form, root / archive
     return None
 
 
@@ -125,7 +128,9 @@ def _from_archive(path: pathlib.Path, form: _Form) -> dict[str, bytes]:
     wanted = {f"{name}{form.ending}": name for name in itertools.chain(*_BATCHES.values())}
     files = {}
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with path.open("rb") as file:
+            mode = "r:gz" if file.read(2) == _GZIP else "r:"  # whatever its name says
+        with tarfile.open(path, mode) as archive:
             for member in archive:
                 name = wanted.get(member.name.rpartition("/")[2])
                 content = archive.extractfile(member) if name and member.isreg() else None
@@ -133,7 +138,7 @@ def _from_archive(path: pathlib.Path, form: _Form) -> dict[str, bytes]:
                     files[name] = content.read(_LARGEST + 1)
     except Exception as error:  # of damaged headers tarfile raises many kinds
         raise DataError(
-            f"{path} cannot be read as a .tar.gz archive ({error}); download it again"
+            f"{path} cannot be read as a tar archive ({error}); download it again"
         ) from error
     return files
 

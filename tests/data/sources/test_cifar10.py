@@ -251,6 +251,27 @@ def test_what_is_missing_or_cut_is_said(tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_an_archive_that_a_browser_has_decompressed_is_read(tmp_path):
+    source = write(tmp_path / "source", "python", "archive")
+    packed = source / "cifar-10-python.tar.gz"
+    whole, _ = prepare(data(tmp_path)).read("train", range(12))
+    content = gzip.decompress(packed.read_bytes())
+    packed.unlink()
+    for name in ("cifar-10-python.tar", packed.name):  # with its ending taken off, or left
+        (source / name).write_bytes(content)
+        again, _ = prepare(data(tmp_path, prepared_dir=str(tmp_path / name))).read(
+            "train", range(12)
+        )
+        np.testing.assert_array_equal(again, whole)
+        for cut in (len(content) // 2, 700, 0):
+            (source / name).write_bytes(content[:cut])
+            said = rf"{name} (cannot be read as a tar archive|lacks .*; add)"
+            with pytest.raises(DataError, match=said) as error:
+                prepare(data(tmp_path, prepared_dir=str(tmp_path / "cut")))
+            assert "\n" not in str(error.value)
+        (source / name).unlink()
+
+
 def test_a_link_in_an_archive_is_not_followed(tmp_path):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
