@@ -129,8 +129,8 @@ def _from_archive(path: pathlib.Path, form: _Form) -> dict[str, bytes]:
     files = {}
     try:
         with path.open("rb") as file:
-            mode = "r:gz" if file.read(2) == _GZIP else "r:"  # whatever its name says
-        with tarfile.open(path, mode) as archive:
+            packed = file.read(2) == _GZIP  # whatever its name says
+        with tarfile.open(path, "r:gz" if packed else "r:") as archive:
             for member in archive:
                 name = wanted.get(member.name.rpartition("/")[2])
                 content = archive.extractfile(member) if name and member.isreg() else None
