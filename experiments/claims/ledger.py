@@ -132,7 +132,7 @@ CLAIMS = (
             "words",
             "-",
         ),
-        *("python -m alexnet_jax.analysis.colour", figures.colour, "tiny_imagenet_40/colour.json"),
+        *("python -m alexnet_jax.analysis.colour", figures.colour, "tiny_imagenet/colour.json"),
         verdict="too noisy to say",
         miniature=miniature.FIGURE3,
     ),
