@@ -275,8 +275,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 def test_numbers_are_whole():
     assert command.numbers("images", ["3", " 12"]) == [3, 12]
-    with pytest.raises(ConfigError, match="--images are whole numbers .*; got 'cat'"):
-        command.numbers("images", ["3", "cat"])
+    for wrong in ("cat", "²"):
+        with pytest.raises(ConfigError, match=f"--images are whole numbers .*; got '{wrong}'"):
+            command.numbers("images", ["3", wrong])
 
 
 def test_a_seed_draws_the_same_images_and_none_twice():

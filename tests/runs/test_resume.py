@@ -238,6 +238,7 @@ def test_evaluate_refuses_in_one_line(folder, unbroken, tmp_path):
     run = f"--workdir={unbroken}"
     cases = [
         ([run, "--checkpoint=newest"], "best, latest or a step; got 'newest'"),
+        ([run, "--checkpoint=²"], "best, latest or a step; got '²'"),
         ([run, "--checkpoint=3"], "no checkpoint 3 in"),
         ([run, "--views=2"], "views"),
         ([f"--workdir={tmp_path}"], "holds no run"),
