@@ -211,7 +211,7 @@ class TrainingRun:
         )
         if not math.isfinite(result["loss"]):
             raise TrainingError(self.not_finite("validation loss", self.step))
-        conv1 = sharding.whole(self.state.params["conv1"]["kernel"])
+        conv1 = sharding.whole(self.mesh, self.state.params["conv1"]["kernel"])
         colour = colour_shares(conv1 / np.asarray(self.config.data.divide_by)[:, None])
         self.log.metrics({**self.line("val"), **result, COLOUR: colour})
         self.log.image("conv1", filter_grid(conv1), self.step)

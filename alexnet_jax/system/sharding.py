@@ -14,7 +14,6 @@ from importlib import metadata
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
@@ -238,11 +237,14 @@ def everywhere(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 
-def whole(x: jax.Array) -> np.ndarray:
+def whole(mesh: Mesh, x: jax.Array) -> np.ndarray:
     """Return a whole array on the host, whatever its sharding; all processes must call this."""
-    if x.is_fully_addressable:
-        return np.asarray(x)
-    return multihost_utils.process_allgather(x, tiled=True)
+    return np.asarray(x if x.is_fully_addressable else _gather(mesh)(x))
+
+
+@functools.cache  # compiled once, not for each validation
+def _gather(mesh: Mesh):
+    return jax.jit(lambda x: x, out_shardings=everywhere(mesh))
 
 
 def local_rows(mesh: Mesh, batch_size: int) -> slice:

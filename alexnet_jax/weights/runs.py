@@ -41,7 +41,7 @@ def read_run(
     pixel_stats = None
     with contextlib.nullcontext() if with_mean else contextlib.suppress(DataError):
         pixel_stats = restored.pixel_stats
-    numbers = jax.tree.map(sharding.whole, (state.params, state.batch_stats))
+    numbers = jax.tree.map(lambda x: sharding.whole(mesh, x), (state.params, state.batch_stats))
     extra = {"step": str(int(state.step)), **{name: config.data[name] for name in SQUARES}}
     if pixel_stats is not None and "centre_mean" in pixel_stats:
         extra[MEAN_OF] = CENTRE
